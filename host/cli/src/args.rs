@@ -1,0 +1,168 @@
+//! What the user said: the command line, exactly as typed.
+//!
+//! Turning it into what it means (settings, paths, opened sandboxes) is the work of `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Discover, audit and train with preference-optimisation losses.
+#[derive(Debug, Parser)]
+#[command(name = "lossbox", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Folder for what can be made again: the compiled SDK, sampled preference pairs
+    #[arg(long, global = true, env = "LOSSBOX_CACHE", value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Search for a better loss: propose, audit, compile, probe, train, score, again
+    Discover(Discover),
+    /// Start a plugin of your own from a commented skeleton
+    New(New),
+    /// Compile a plugin to a WebAssembly component
+    Build(Build),
+    /// Take a plugin through every gate and say what it does and what is wrong with it
+    Audit(Audit),
+    /// Evaluate a plugin on preference pairs read from a JSON file
+    Call(Call),
+    /// Train the task's base model with one loss and measure the policy
+    Train(Train),
+    /// Print the rules that a plugin must keep
+    Rules(Rules),
+    /// Check toolchain, target, processor, GPU and LLM endpoint, with remedies
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Discover {
+    /// Number of candidates to score beside the baselines
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub(crate) candidates: usize,
+    /// Who proposes: llm, evolve, random or replay:FILE [default: llm with a key, evolve without]
+    #[arg(long, value_name = "PROPOSER")]
+    pub(crate) proposer: Option<String>,
+    /// Model name for the LLM proposer; the endpoint is OPENAI_BASE_URL, the key OPENAI_API_KEY
+    #[arg(long, value_name = "NAME")]
+    pub(crate) llm: Option<String>,
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Trainings of each candidate, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) seeds: usize,
+    /// Run directory [default: the next free number under runs/]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Go on with the run in --run (or the latest one) where it stopped
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Trainings at a time
+    #[arg(long, value_name = "N", default_value_t = default_workers())]
+    pub(crate) workers: usize,
+    /// Baselines to train first, by name [default: all]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) baselines: Option<Vec<String>>,
+    /// Plugins folder; the winner is written to its subfolder generated/
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub(crate) plugins: PathBuf,
+    /// Print the report as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct New {
+    /// Name of the loss: lower case letters, digits and underscores
+    pub(crate) name: String,
+    /// Plugins folder
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub(crate) plugins: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) plugin: Plugin,
+    /// Where to write the component [default: NAME.wasm in the current folder]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    pub(crate) plugin: Plugin,
+    /// Print the verdict as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Call {
+    #[command(flatten)]
+    pub(crate) plugin: Plugin,
+    /// JSON file of preference pairs; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pairs: PathBuf,
+    /// Set a hyperparameter, as in --set beta=0.1; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print losses and gradients as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Train {
+    /// Plugin and hyperparameters, as in dpo or dpo:beta=0.1,…
+    #[arg(long, value_name = "PLUGIN[:NAME=VALUE,…]")]
+    pub(crate) loss: String,
+    /// Plugins folder in which names are looked up before the built-in losses
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub(crate) plugins: PathBuf,
+    /// Seed of training order and evaluation
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Optimiser steps [default: the task's, stopping early at its KL budget]
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Write the trained model here, as a Hugging Face directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    /// Print the trajectory as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rules {
+    /// Only this rule, as in source/no-include
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Print the findings as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A plugin as the user names it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plugin {
+    /// Name in the plugins folder or of a built-in loss, or a path: .rs, a crate's folder or .wasm
+    #[arg(value_name = "PLUGIN")]
+    pub(crate) plugin: String,
+    /// Plugins folder in which names are looked up before the built-in losses
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub(crate) plugins: PathBuf,
+}
+
+/// One training a core, but two at most: more candidates in flight change nothing else.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(2))
+}

@@ -1,0 +1,108 @@
+//! `lossbox audit PLUGIN`: the verdict of the four gates, with what they measured.
+
+use std::path::Path;
+
+use anyhow::Result;
+use sandbox::{ProbedPlugin, Rejection};
+use serde_json::{Value, json};
+
+use crate::args::Audit;
+use crate::screen::{self, Colour};
+use crate::{Outcome, plugin};
+
+pub(crate) fn run(args: &Audit, cache: &Path) -> Result<Outcome> {
+    let (_, loaded) = plugin::load(&args.plugin, cache)?;
+    if args.json {
+        screen::json(&verdict(&loaded))?;
+    } else {
+        print(&loaded);
+    }
+    Ok(match loaded {
+        Ok(_) => Outcome::Done,
+        Err(_) => Outcome::Rejected,
+    })
+}
+
+fn verdict(loaded: &Result<ProbedPlugin, Rejection>) -> Value {
+    match loaded {
+        Ok(plugin) => json!({
+            "verdict": "accepted",
+            "stage": "probe",
+            "rule": null,
+            "message": null,
+            "hint": null,
+            "warnings": plugin.warnings(),
+            "hash": plugin.hash(),
+            "scope": scope(plugin),
+            "name": plugin.metadata().name,
+            "component": plugin.component_report(),
+            "probe": plugin.report(),
+        }),
+        Err(rejection) => json!({
+            "verdict": "rejected",
+            "stage": rejection.stage,
+            "rule": rejection.rule,
+            "message": rejection.message,
+            "hint": rejection.hint,
+            "span": rejection.span,
+            "warnings": [],
+            "hash": null,
+            "scope": null,
+        }),
+    }
+}
+
+fn scope(plugin: &ProbedPlugin) -> &'static str {
+    match plugin.metadata().scope {
+        sandbox::Scope::Pair => "pair",
+        sandbox::Scope::Batch => "batch",
+    }
+}
+
+fn print(loaded: &Result<ProbedPlugin, Rejection>) {
+    match loaded {
+        Ok(plugin) => print_accepted(plugin),
+        Err(rejection) => screen::rejection(rejection),
+    }
+}
+
+fn print_accepted(plugin: &ProbedPlugin) {
+    let metadata = plugin.metadata();
+    println!(
+        "{} {}",
+        screen::paint(Colour::Green, "accepted"),
+        metadata.name
+    );
+    println!("  {}", metadata.summary);
+    if let Some(citation) = &metadata.citation {
+        println!("  {citation}");
+    }
+    println!("  scope         {}", scope(plugin));
+    for hyperparameter in &metadata.hyperparameters {
+        println!(
+            "  {:<13} {} ({} to {})",
+            hyperparameter.name,
+            hyperparameter.default,
+            hyperparameter.minimum,
+            hyperparameter.maximum
+        );
+    }
+    println!(
+        "  component     {} bytes, sha256 {}",
+        plugin.bytes().len(),
+        plugin.hash()
+    );
+    println!(
+        "  fuel          {:.0} per pair",
+        plugin.report().fuel_per_pair
+    );
+    println!(
+        "  probe         {} calls, {} pairs, {} gradients checked",
+        plugin.report().n_calls,
+        plugin.report().n_pairs,
+        plugin.report().n_gradients
+    );
+    for warning in plugin.warnings() {
+        println!("  {} {warning}", screen::paint(Colour::Yellow, "warning:"));
+    }
+}

@@ -1,0 +1,45 @@
+//! `lossbox build PLUGIN`: the component of a plugin that passed every gate, as a file.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::args::Build;
+use crate::{Outcome, plugin, screen};
+
+pub(crate) fn run(args: &Build, cache: &Path) -> Result<Outcome> {
+    let (_, loaded) = plugin::load(&args.plugin, cache)?;
+    let built = match loaded {
+        Ok(built) => built,
+        Err(rejection) => {
+            screen::rejection(&rejection);
+            return Ok(Outcome::Rejected);
+        }
+    };
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("{}.wasm", built.metadata().name)),
+    };
+    write_atomically(&path, built.bytes())?;
+    screen::note(&format!(
+        "wrote {} ({} bytes, sha256 {})",
+        path.display(),
+        built.bytes().len(),
+        built.hash()
+    ));
+    Ok(Outcome::Done)
+}
+
+/// The file is whole or not there: it is written beside its place and renamed into it.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let context = || format!("cannot write {}", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
+    file.persist(path).with_context(context)?;
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! `lossbox discover`: a run from the command line to the leaderboard. Progress goes to stderr, data to stdout.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use discovery::{Config, LlmSettings, ProposerChoice, Report, SearchSettings};
+use trainer::SentimentSettings;
+
+use crate::args::Discover;
+use crate::progress::Progress;
+use crate::{Outcome, screen};
+
+/// Where runs go that the user does not name.
+const RUNS: &str = "runs";
+
+pub(crate) fn run(args: Discover, cache: &Path) -> Result<Outcome> {
+    let config = config(args.clone(), cache)?;
+    let mut progress = Progress::new();
+    let report = discovery::run(&config, &mut progress)?;
+    progress.end();
+    screen::note(&leaderboard(&report));
+    if args.json {
+        screen::json(&report)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn config(args: Discover, cache: &Path) -> Result<Config> {
+    let mut llm = LlmSettings::from_environment();
+    if let Some(model) = args.llm {
+        llm.model = model;
+    }
+    let defaults = SearchSettings::default();
+    Ok(Config {
+        run_dir: match args.run {
+            Some(folder) => folder,
+            None => numbered(Path::new(RUNS), args.resume)?,
+        },
+        resume: args.resume,
+        plugins_dir: args.plugins,
+        cache_dir: cache.to_owned(),
+        child_program: std::env::current_exe().context("cannot find this program's own file")?,
+        workers: args.workers,
+        search: SearchSettings {
+            proposer: args
+                .proposer
+                .as_deref()
+                .map(str::parse::<ProposerChoice>)
+                .transpose()?,
+            seed: args.seed,
+            candidates: args.candidates,
+            proposals_max: SearchSettings::proposals_for(args.candidates),
+            training_seeds: args.seeds,
+            baselines: args.baselines.unwrap_or(defaults.baselines),
+            lag: defaults.lag,
+        },
+        task: SentimentSettings::default(),
+        llm,
+    })
+}
+
+/// The next free number under `runs`, or the highest one that is there.
+fn numbered(runs: &Path, resume: bool) -> Result<PathBuf> {
+    let numbers = match fs::read_dir(runs) {
+        Ok(entries) => entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok())
+            .max(),
+        Err(_) => None,
+    };
+    match (numbers, resume) {
+        (Some(last), true) => Ok(runs.join(last.to_string())),
+        (None, true) => bail!(
+            "there is no run under {} (hint: name one with --run)",
+            runs.display()
+        ),
+        (last, false) => Ok(runs.join((last.unwrap_or(0) + 1).to_string())),
+    }
+}
+
+/// The leaderboard and the rejected as text.
+fn leaderboard(report: &Report) -> String {
+    let header = [
+        "loss",
+        "origin",
+        "fitness",
+        "95 % interval",
+        "reward",
+        "KL (nats)",
+    ];
+    let rows: Vec<Vec<String>> = report
+        .leaderboard
+        .iter()
+        .map(|row| {
+            vec![
+                row.name.clone(),
+                row.origin.clone(),
+                format!("{:+.3}", row.fitness),
+                format!("{:+.3} to {:+.3}", row.low, row.high),
+                format!("{:+.2}", row.reward),
+                format!("{:.1}", row.kl),
+            ]
+        })
+        .collect();
+    let mut text = format!("\n{}", screen::table(&header, &rows));
+    for row in &report.rejected {
+        text.push_str(&format!(
+            "rejected {} by {}: {}\n",
+            row.name,
+            row.rule,
+            first_line(&row.message)
+        ));
+    }
+    text.push_str(&format!(
+        "\n{:.0} seconds; everything is in {}",
+        report.seconds, report.run
+    ));
+    text
+}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn runs_are_numbered_and_the_latest_is_resumed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let runs = folder.path().join("runs");
+        assert!(numbered(&runs, true).is_err());
+        assert_eq!(numbered(&runs, false).expect("free"), runs.join("1"));
+        for number in ["1", "9", "10", "notes"] {
+            std::fs::create_dir_all(runs.join(number)).expect("made");
+        }
+        assert_eq!(numbered(&runs, false).expect("free"), runs.join("11"));
+        assert_eq!(numbered(&runs, true).expect("there"), runs.join("10"));
+    }
+}

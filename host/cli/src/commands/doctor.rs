@@ -1,0 +1,159 @@
+//! `lossbox doctor`: what this machine has, what is missing, and what to do about it.
+//!
+//! It looks and does not change anything, but for the wasm target, which the sandbox adds as any command would.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::args::Doctor;
+use crate::screen::{self, Colour};
+use crate::{Outcome, plugin};
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    status: Status,
+    detail: String,
+    /// Empty where nothing is to be done.
+    remedy: String,
+}
+
+#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Good,
+    Optional,
+    Missing,
+}
+
+pub(crate) fn run(args: &Doctor, cache: &Path) -> Result<Outcome> {
+    let findings = [compiler(cache), processor(), threads(), gpu(), llm()];
+    if args.json {
+        screen::json(&findings)?;
+    } else {
+        findings.iter().for_each(print);
+    }
+    Ok(
+        match findings
+            .iter()
+            .any(|finding| finding.status == Status::Missing)
+        {
+            true => Outcome::Rejected,
+            false => Outcome::Done,
+        },
+    )
+}
+
+fn print(finding: &Finding) {
+    let mark = match finding.status {
+        Status::Good => screen::paint(Colour::Green, "good    "),
+        Status::Optional => screen::paint(Colour::Yellow, "optional"),
+        Status::Missing => screen::paint(Colour::Red, "missing "),
+    };
+    println!("{mark}  {:<10} {}", finding.what, finding.detail);
+    if !finding.remedy.is_empty() {
+        println!("          {:<10} hint: {}", "", finding.remedy);
+    }
+}
+
+fn compiler(cache: &Path) -> Finding {
+    match plugin::open_sandbox(cache) {
+        Ok(_) => Finding {
+            what: "compiler",
+            status: Status::Good,
+            detail: "rustc with wasm32-wasip2; the guest SDK is built".to_owned(),
+            remedy: String::new(),
+        },
+        Err(error) => Finding {
+            what: "compiler",
+            status: Status::Missing,
+            detail: format!("{error:#}"),
+            remedy: "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`"
+                .to_owned(),
+        },
+    }
+}
+
+fn processor() -> Finding {
+    let found = vector_instructions();
+    Finding {
+        what: "processor",
+        status: Status::Good,
+        detail: match found.is_empty() {
+            true => "no vector instructions beyond the baseline".to_owned(),
+            false => format!("{} (chosen at run time)", found.join(", ")),
+        },
+        remedy: String::new(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn vector_instructions() -> Vec<&'static str> {
+    let all = [
+        ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
+        ("FMA", std::arch::is_x86_feature_detected!("fma")),
+        ("AVX-512F", std::arch::is_x86_feature_detected!("avx512f")),
+        ("AVX-512BW", std::arch::is_x86_feature_detected!("avx512bw")),
+    ];
+    all.into_iter()
+        .filter(|(_, found)| *found)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn vector_instructions() -> Vec<&'static str> {
+    vec!["NEON"]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn vector_instructions() -> Vec<&'static str> {
+    Vec::new()
+}
+
+fn threads() -> Finding {
+    let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Finding {
+        what: "cores",
+        status: Status::Good,
+        detail: n_threads.to_string(),
+        remedy: String::new(),
+    }
+}
+
+/// Whether the driver has a device. lossbox trains on the CPU; the GPU backend is not built yet.
+fn gpu() -> Finding {
+    let present = Path::new("/dev/nvidia0").exists();
+    Finding {
+        what: "GPU",
+        status: Status::Optional,
+        detail: match present {
+            true => "an NVIDIA device is there, but this version trains on the CPU".to_owned(),
+            false => "none; training runs on the CPU".to_owned(),
+        },
+        remedy: String::new(),
+    }
+}
+
+fn llm() -> Finding {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let endpoint =
+        std::env::var("OPENAI_BASE_URL").unwrap_or_else(|_| "https://api.openai.com/v1".to_owned());
+    match is_set("OPENAI_API_KEY") {
+        true => Finding {
+            what: "LLM",
+            status: Status::Good,
+            detail: format!("a key is set for {endpoint}; it was not tried"),
+            remedy: String::new(),
+        },
+        false => Finding {
+            what: "LLM",
+            status: Status::Optional,
+            detail: "no key; `discover` uses the built-in evolutionary proposer".to_owned(),
+            remedy: "set OPENAI_API_KEY, and OPENAI_BASE_URL for another endpoint".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,124 @@
+//! Preference pairs as a JSON file: what `lossbox call` reads.
+//!
+//! Six lists of the same length, named as in the WIT contract. Not the training data: that is text or tokens.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use sandbox::Pairs;
+use serde::Deserialize;
+
+/// Log-probs are sums over the completion's tokens, in nats; token counts are those of the completion.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairsFile {
+    policy_chosen_logps: Vec<f64>,
+    policy_rejected_logps: Vec<f64>,
+    reference_chosen_logps: Vec<f64>,
+    reference_rejected_logps: Vec<f64>,
+    chosen_tokens: Vec<u32>,
+    rejected_tokens: Vec<u32>,
+}
+
+/// Reads pairs from `path`, or from standard input where `path` is `-`.
+///
+/// # Errors
+/// When the file cannot be read, is not of this form, has no pairs or has lists of different lengths.
+pub(crate) fn read(path: &Path) -> Result<Pairs> {
+    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file: PairsFile = serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} is not a pairs file (hint: an object with the lists policy_chosen_logps, \
+             policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, chosen_tokens and \
+             rejected_tokens)",
+            path.display()
+        )
+    })?;
+    checked(file).with_context(|| format!("in {}", path.display()))
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path)
+}
+
+fn checked(file: PairsFile) -> Result<Pairs> {
+    let n_pairs = file.policy_chosen_logps.len();
+    if n_pairs == 0 {
+        bail!("policy_chosen_logps is empty: expected at least one pair");
+    }
+    let lengths = [
+        ("policy_rejected_logps", file.policy_rejected_logps.len()),
+        ("reference_chosen_logps", file.reference_chosen_logps.len()),
+        (
+            "reference_rejected_logps",
+            file.reference_rejected_logps.len(),
+        ),
+        ("chosen_tokens", file.chosen_tokens.len()),
+        ("rejected_tokens", file.rejected_tokens.len()),
+    ];
+    for (name, length) in lengths {
+        if length != n_pairs {
+            bail!("{name}: expected {n_pairs} entries, as in policy_chosen_logps, got {length}");
+        }
+    }
+    for (name, tokens) in [
+        ("chosen_tokens", &file.chosen_tokens),
+        ("rejected_tokens", &file.rejected_tokens),
+    ] {
+        if let Some(row) = tokens.iter().position(|&n_tokens| n_tokens == 0) {
+            bail!("{name}[{row}] is 0: a completion has at least one token");
+        }
+    }
+    Ok(Pairs {
+        policy_chosen_logps: file.policy_chosen_logps,
+        policy_rejected_logps: file.policy_rejected_logps,
+        reference_chosen_logps: file.reference_chosen_logps,
+        reference_rejected_logps: file.reference_rejected_logps,
+        chosen_tokens: file.chosen_tokens,
+        rejected_tokens: file.rejected_tokens,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let error = serde_json::from_str(text)
+            .map_err(anyhow::Error::from)
+            .and_then(checked)
+            .expect_err("the file is wrong");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn lists_of_different_lengths_are_refused_with_both_numbers() {
+        check(
+            r#"{"policy_chosen_logps": [-1.0, -2.0], "policy_rejected_logps": [-1.0],
+                "reference_chosen_logps": [-1.0, -2.0], "reference_rejected_logps": [-1.0, -2.0],
+                "chosen_tokens": [1, 1], "rejected_tokens": [1, 1]}"#,
+            "policy_rejected_logps: expected 2 entries, as in policy_chosen_logps, got 1",
+        );
+    }
+
+    #[test]
+    fn empty_completions_are_refused_by_row() {
+        check(
+            r#"{"policy_chosen_logps": [-1.0], "policy_rejected_logps": [-1.0],
+                "reference_chosen_logps": [-1.0], "reference_rejected_logps": [-1.0],
+                "chosen_tokens": [1], "rejected_tokens": [0]}"#,
+            "rejected_tokens[0] is 0",
+        );
+    }
+
+    #[test]
+    fn missing_lists_are_named() {
+        check(r#"{"policy_chosen_logps": [-1.0]}"#, "missing field");
+    }
+}

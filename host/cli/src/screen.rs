@@ -1,0 +1,125 @@
+//! What a person sees: talk goes to stderr, data to stdout, and colour is never the only carrier of a meaning.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+
+use sandbox::Rejection;
+
+/// One line of talk.
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// One line of data for machines.
+///
+/// # Errors
+/// When stdout is closed or the value cannot be serialised.
+pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// A fault of ours, of the machine or of the command line, with everything that led to it.
+pub(crate) fn fault(error: &anyhow::Error) {
+    eprintln!("{} {error}", paint(Colour::Red, "error:"));
+    for cause in error.chain().skip(1) {
+        eprintln!("  because {cause}");
+    }
+}
+
+/// The plugin's own fault, in the words that a proposer gets too.
+pub(crate) fn rejection(rejection: &Rejection) {
+    eprintln!(
+        "{} at {} by {}{}",
+        paint(Colour::Red, "rejected"),
+        rejection.stage,
+        rejection.rule,
+        place(rejection)
+    );
+    eprintln!("  {}", indented(&rejection.message));
+    if !rejection.hint.is_empty() {
+        eprintln!("  hint: {}", rejection.hint);
+    }
+}
+
+fn place(rejection: &Rejection) -> String {
+    match rejection.span {
+        Some(span) => format!(" (line {}, column {})", span.line, span.column),
+        None => String::new(),
+    }
+}
+
+fn indented(message: &str) -> String {
+    message.replace('\n', "\n  ")
+}
+
+/// The colours used on screen.
+#[derive(Clone, Copy)]
+pub(crate) enum Colour {
+    Red,
+    Green,
+    Yellow,
+}
+
+/// `text` in a colour, where stderr is a terminal and `NO_COLOR` is not set.
+pub(crate) fn paint(colour: Colour, text: &str) -> String {
+    if !std::io::stderr().is_terminal()
+        || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    {
+        return text.to_owned();
+    }
+    let code = match colour {
+        Colour::Red => 31,
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// A table with a header; every column is as wide as its widest cell, numbers stand right.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells
+                .chain([header[column].chars().count()])
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
+    for row in std::iter::once(&header).chain(rows) {
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            })
+            .collect();
+        let _ = writeln!(text, "{}", line.join("  ").trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_a_table_line_up() {
+        let rows = vec![
+            vec!["dpo".to_owned(), "0.51".to_owned()],
+            vec!["discopop".to_owned(), "-0.1".to_owned()],
+        ];
+        assert_eq!(
+            table(&["loss", "fitness"], &rows),
+            "loss      fitness\ndpo          0.51\ndiscopop     -0.1\n"
+        );
+    }
+}

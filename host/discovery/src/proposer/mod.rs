@@ -1,0 +1,55 @@
+//! Who proposes losses: one trait, four proposers.
+//!
+//! A proposal is a function of its number, the run's seed and the history that the schedule lets it see; the LLM's
+//! answers are the exception, and they are archived before anything is done with them. Proposers run nothing and know
+//! no file but their own: what becomes of a proposal is decided elsewhere.
+
+mod draw;
+pub(crate) mod evolve;
+pub(crate) mod llm;
+pub(crate) mod random;
+pub(crate) mod replay;
+mod reply;
+
+use sandbox::Rejection;
+
+use crate::Fault;
+use crate::candidate::{Candidate, Outcome};
+
+/// Somebody who writes losses.
+pub(crate) trait Proposer: Send {
+    /// Makes proposal `n`, counted from 0; `None` if there is nothing left to propose.
+    fn propose(&mut self, n: usize, history: &History) -> Result<Option<Reply>, Fault>;
+}
+
+/// What a proposal may know, in the order of the run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// Candidates and what became of them.
+    pub(crate) judged: Vec<(Candidate, Outcome)>,
+    /// Candidates whose outcome is not to be seen yet.
+    pub(crate) pending: Vec<Candidate>,
+}
+
+impl History {
+    /// Every candidate, judged or not.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.judged
+            .iter()
+            .map(|(candidate, _)| candidate)
+            .chain(&self.pending)
+    }
+}
+
+/// What a proposer answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Reply {
+    /// A loss.
+    Proposal(Candidate),
+    /// Something that is not one. The candidate has a name and no source.
+    Malformed {
+        candidate: Candidate,
+        text: String,
+        rejection: Rejection,
+    },
+}

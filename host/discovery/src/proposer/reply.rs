@@ -1,0 +1,153 @@
+//! From the text that somebody replied to a proposal: a JSON object with `thought`, `name` and `code`.
+//!
+//! The LLM and recorded replies are read here. A reply that cannot be read is rejected in words that say what was
+//! expected, so that its author can do better.
+
+use sandbox::{Rejection, Stage};
+use serde::Deserialize;
+
+use super::Reply;
+use crate::candidate::{Candidate, CandidateId, plain_name};
+
+/// Longest reply that is looked at.
+const REPLY_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+struct Fields {
+    thought: String,
+    name: String,
+    code: String,
+}
+
+/// Reads the reply to question `n`.
+pub(super) fn read(origin: &str, n: usize, text: &str) -> Reply {
+    match fields(text) {
+        Ok(fields) => Reply::Proposal(candidate(origin, n, fields)),
+        Err(message) => malformed(origin, n, text, &message),
+    }
+}
+
+/// The three texts, or what is wrong.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    fields(text).map(|_| ())
+}
+
+fn fields(text: &str) -> Result<Fields, String> {
+    if text.len() > REPLY_BYTES_MAX {
+        return Err(format!(
+            "the reply has {} bytes, expected at most {REPLY_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    let fields: Fields =
+        serde_json::from_str(without_fence(text)).map_err(|error| error.to_string())?;
+    match fields.code.trim() {
+        "" => Err("`code` is empty".to_owned()),
+        _ => Ok(fields),
+    }
+}
+
+/// Models like to put JSON between three backticks, whatever they were told.
+fn without_fence(text: &str) -> &str {
+    let text = text.trim();
+    let fenced = text
+        .strip_prefix("```json")
+        .or_else(|| text.strip_prefix("```"));
+    fenced
+        .and_then(|text| text.strip_suffix("```"))
+        .unwrap_or(text)
+        .trim()
+}
+
+fn candidate(origin: &str, n: usize, fields: Fields) -> Candidate {
+    Candidate {
+        id: CandidateId::of(&fields.code),
+        name: plain_name(&fields.name).unwrap_or_else(|| nameless(origin, n)),
+        origin: origin.to_owned(),
+        thought: fields.thought.trim().to_owned(),
+        source: fields.code,
+        parents: Vec::new(),
+        genotype: None,
+    }
+}
+
+fn malformed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
+    let name = nameless(origin, n);
+    Reply::Malformed {
+        candidate: Candidate {
+            id: CandidateId::of(&format!("no source: {name}")),
+            name,
+            origin: origin.to_owned(),
+            thought: String::new(),
+            source: String::new(),
+            parents: Vec::new(),
+            genotype: None,
+        },
+        text: text.chars().take(REPLY_BYTES_MAX).collect(),
+        rejection: Rejection::new(
+            Stage::Source,
+            "source/reply",
+            format!("the reply is not the JSON object that was asked for: {message}"),
+            "reply with one JSON object that has the texts `thought`, `name` and `code`, and nothing else",
+        ),
+    }
+}
+
+fn nameless(origin: &str, n: usize) -> String {
+    format!("{origin}_reply_{n}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_becomes_a_candidate() {
+        let text = r#"{"thought": " Why not. ", "name": "My Loss!", "code": "fn loss() {}"}"#;
+        for text in [text.to_owned(), format!("```json\n{text}\n```")] {
+            let Reply::Proposal(candidate) = read("llm", 3, &text) else {
+                panic!("{text}")
+            };
+            assert_eq!(
+                (candidate.name.as_str(), candidate.thought.as_str()),
+                ("my_loss", "Why not.")
+            );
+            assert_eq!(candidate.id, CandidateId::of("fn loss() {}"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_rejected_with_what_is_missing() {
+        for (text, expected) in [
+            ("I would try a hinge.", "expected value"),
+            (r#"{"thought": "", "name": "a"}"#, "missing field `code`"),
+            (
+                r#"{"thought": "", "name": "a", "code": 7}"#,
+                "expected a string",
+            ),
+            (
+                r#"{"thought": "", "name": "a", "code": " "}"#,
+                "`code` is empty",
+            ),
+        ] {
+            let Reply::Malformed {
+                candidate,
+                rejection,
+                ..
+            } = read("llm", 3, text)
+            else {
+                panic!("{text}")
+            };
+            assert_eq!(
+                (rejection.stage, rejection.rule.as_str()),
+                (Stage::Source, "source/reply")
+            );
+            assert!(
+                rejection.message.contains(expected),
+                "{}",
+                rejection.message
+            );
+            assert_eq!(candidate.name, "llm_reply_3");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How long the gates take: every plugin of the repository, from source text to probed plugin, several times.
+//!
+//! `cargo run --release -p lossbox-sandbox --example gate_latency`
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sandbox::{Failure, Options, Pairs, Sandbox, Source, Stage, component, source};
+
+const ROUNDS: usize = 5;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    sandbox::child::run_if_child();
+    let cache = tempfile::tempdir()?;
+    let start = Instant::now();
+    let sandbox = Sandbox::open(Options::new(cache.path(), std::env::current_exe()?))?;
+    println!("open with a cold cache  {:6.0} ms", ms(start.elapsed()));
+
+    let mut rounds = Vec::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins"))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)?;
+        for _ in 0..ROUNDS {
+            let round = gates(&sandbox, &text)
+                .map_err(|failure| format!("{}: {failure:?}", path.display()))?;
+            rounds.push(round);
+        }
+    }
+    println!("{} rounds: median, largest in ms", rounds.len());
+    for (gate, name) in [
+        "source",
+        "compile",
+        "component",
+        "probe",
+        "start",
+        "all four gates",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut times: Vec<Duration> = rounds.iter().map(|round| round[gate]).collect();
+        times.sort();
+        println!(
+            "{name:<16} {:8.1} {:8.1}",
+            ms(times[times.len() / 2]),
+            ms(times[times.len() - 1])
+        );
+    }
+    calls(&sandbox)
+}
+
+/// What a call of DPO costs across the pipe.
+fn calls(sandbox: &Sandbox) -> Result<(), Box<dyn std::error::Error>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/dpo.rs");
+    let plugin = sandbox
+        .load(&path)
+        .map_err(|failure| format!("{failure:?}"))?;
+    println!("fuel per pair    {:8.1}", plugin.report().fuel_per_pair);
+    let mut guest = sandbox
+        .start(&plugin, Stage::Train)
+        .map_err(|failure| format!("{failure:?}"))?;
+    for n_pairs in [1_u32, 64, 1024] {
+        let logps = |from: f64| {
+            (0..n_pairs)
+                .map(|row| from - 0.01 * f64::from(row))
+                .collect::<Vec<f64>>()
+        };
+        let pairs = Pairs {
+            policy_chosen_logps: logps(-10.0),
+            policy_rejected_logps: logps(-12.0),
+            reference_chosen_logps: logps(-11.0),
+            reference_rejected_logps: logps(-9.0),
+            chosen_tokens: vec![20; n_pairs as usize],
+            rejected_tokens: vec![30; n_pairs as usize],
+        };
+        let mut times = Vec::new();
+        for _ in 0..500 {
+            let start = Instant::now();
+            guest
+                .evaluate(&pairs, &[0.1])
+                .map_err(|failure| format!("{failure:?}"))?;
+            times.push(start.elapsed());
+        }
+        times.sort();
+        println!(
+            "call, {n_pairs:>4} pairs {:8.3} ms (median)",
+            ms(times[times.len() / 2])
+        );
+    }
+    Ok(())
+}
+
+/// Source, compile, component, probe, the start of one more guest, and the four gates together.
+fn gates(sandbox: &Sandbox, text: &str) -> Result<[Duration; 6], Failure> {
+    let start = Instant::now();
+    let audited = source::audit(Source::one_file("plugin", text))?;
+    let after_source = start.elapsed();
+    let component = sandbox.compile(&audited)?;
+    let after_compile = start.elapsed();
+    let audited = component::audit(component)?;
+    let after_component = start.elapsed();
+    let plugin = sandbox.probe(audited)?;
+    let after_probe = start.elapsed();
+    drop(sandbox.start(&plugin, Stage::Train)?);
+    Ok([
+        after_source,
+        after_compile - after_source,
+        after_component - after_compile,
+        after_probe - after_component,
+        start.elapsed() - after_probe,
+        after_probe,
+    ])
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

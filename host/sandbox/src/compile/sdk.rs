@@ -1,0 +1,166 @@
+//! The guest SDK, embedded in the binary and built once for each compiler.
+//!
+//! libm and guest-sdk are our own choice of code, so they are built outside any confinement. The built libraries appear
+//! in the cache by a rename: two processes may race, and a killed one leaves nothing that looks finished.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use super::Toolchain;
+use crate::Fault;
+
+/// (name, text) of every file, as build.rs found them.
+static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
+
+/// Changes whenever the SDK is built differently from the same sources.
+const RECIPE: &str = "2: paths mapped away";
+
+/// The folder that holds the built SDK.
+#[derive(Debug, Clone)]
+pub(crate) struct Sdk {
+    libraries: PathBuf,
+}
+
+impl Sdk {
+    /// The SDK built by this compiler, from the cache or now.
+    pub(crate) fn ready(
+        cache: &Path,
+        toolchain: &Toolchain,
+        notify: &dyn Fn(&str),
+    ) -> Result<Self, Fault> {
+        let key = hash([RECIPE, toolchain.version(), &sdk_hash()]);
+        let shelf = cache.join("sdk");
+        let libraries = shelf.join(&key[..32]);
+        if !libraries.is_dir() {
+            notify("building the guest SDK");
+            fs::create_dir_all(&shelf).map_err(Fault::file("make", &shelf))?;
+            build(&shelf, &libraries, toolchain)?;
+        }
+        Ok(Sdk { libraries })
+    }
+
+    /// What rustc needs to find the SDK.
+    pub(crate) fn arguments(&self) -> [OsString; 4] {
+        let mut library = OsString::from("guest_sdk=");
+        library.push(self.libraries.join("libguest_sdk.rlib"));
+        let mut folder = OsString::from("dependency=");
+        folder.push(&self.libraries);
+        ["--extern".into(), library, "-L".into(), folder]
+    }
+}
+
+/// The SDK's manual, or its contract where there is none.
+pub(crate) fn sdk_manual() -> &'static str {
+    let text = |wanted: &str| {
+        FILES
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, text)| *text)
+    };
+    text("guest-sdk/MANUAL.md")
+        .or_else(|| text("guest-sdk/wit/loss.wit"))
+        .unwrap_or_default()
+}
+
+/// Identity of all embedded sources.
+pub(crate) fn sdk_hash() -> String {
+    hash(FILES.iter().flat_map(|(name, text)| [*name, *text]))
+}
+
+fn hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    }
+    hex(&hasher.finalize())
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn build(shelf: &Path, libraries: &Path, toolchain: &Toolchain) -> Result<(), Fault> {
+    let workshop = tempfile::Builder::new()
+        .prefix("building-")
+        .tempdir_in(shelf)
+        .map_err(Fault::file("make a temporary folder in", shelf))?;
+    let sources = workshop.path().join("sources");
+    unpack(&sources)?;
+    let built = workshop.path().join("built");
+    fs::create_dir(&built).map_err(Fault::file("make", &built))?;
+    rustc(toolchain, &sources, "libm", "2021", &built)?;
+    rustc(toolchain, &sources, "guest-sdk", "2024", &built)?;
+    match fs::rename(&built, libraries) {
+        Err(_) if libraries.is_dir() => Ok(()),
+        outcome => outcome.map_err(Fault::file("rename the built SDK to", libraries)),
+    }
+}
+
+fn unpack(folder: &Path) -> Result<(), Fault> {
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(Fault::file("make", parent))?;
+        }
+        fs::write(&path, text).map_err(Fault::file("write", path))?;
+    }
+    Ok(())
+}
+
+/// Builds one of the two crates. Paths are mapped away: a component must not depend on where the cache is.
+fn rustc(
+    toolchain: &Toolchain,
+    sources: &Path,
+    package: &str,
+    edition: &str,
+    built: &Path,
+) -> Result<(), Fault> {
+    let after = |text: &str, path: &Path| {
+        let mut argument = OsString::from(text);
+        argument.push(path);
+        argument
+    };
+    let mut compiler = Command::new(toolchain.rustc());
+    compiler
+        .args([
+            "--crate-type=rlib",
+            "--target=wasm32-wasip2",
+            "--cap-lints=allow",
+        ])
+        .args([
+            "-Copt-level=3",
+            "-Cpanic=abort",
+            "-Ccodegen-units=1",
+            "--cfg=optimizations_enabled",
+        ])
+        .arg(format!("--crate-name={}", package.replace('-', "_")))
+        .arg(format!("--edition={edition}"))
+        .arg({
+            let mut mapping = after("--remap-path-prefix=", sources);
+            mapping.push("=sdk");
+            mapping
+        })
+        .arg(after("--out-dir=", built))
+        .arg(after("-Ldependency=", built))
+        .arg(sources.join(package).join("src/lib.rs"));
+    let libm = built.join("liblibm.rlib");
+    if libm.is_file() {
+        compiler.arg("--extern").arg(after("libm=", &libm));
+    }
+    let output = compiler.output().map_err(Fault::NoCompiler)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Fault::SdkBuild(
+            String::from_utf8_lossy(&output.stderr)
+                .chars()
+                .take(2_000)
+                .collect(),
+        )),
+    }
+}

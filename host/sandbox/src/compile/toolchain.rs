@@ -1,0 +1,90 @@
+//! The Rust compiler of this machine, found once.
+//!
+//! Candidates are compiled by the toolchain's own rustc, never through rustup's proxy, whose choice depends on the
+//! folder it runs in.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Fault;
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// A compiler that can build for wasm32-wasip2.
+#[derive(Debug, Clone)]
+pub(crate) struct Toolchain {
+    sysroot: PathBuf,
+    version: String,
+}
+
+impl Toolchain {
+    /// Asks rustc where it lives, and adds the target through rustup if it is missing.
+    pub(crate) fn find(notify: &dyn Fn(&str)) -> Result<Self, Fault> {
+        let sysroot = PathBuf::from(ask(Path::new("rustc"), &["--print", "sysroot"])?.trim());
+        let version = ask(&sysroot.join("bin/rustc"), &["-vV"])?;
+        let toolchain = Toolchain { sysroot, version };
+        if !toolchain.has_target() {
+            notify(&format!("adding the {TARGET} target with rustup"));
+            toolchain.add_target()?;
+        }
+        Ok(toolchain)
+    }
+
+    pub(crate) fn sysroot(&self) -> &Path {
+        &self.sysroot
+    }
+
+    pub(crate) fn rustc(&self) -> PathBuf {
+        self.sysroot.join("bin/rustc")
+    }
+
+    pub(crate) fn cargo(&self) -> PathBuf {
+        self.sysroot.join("bin/cargo")
+    }
+
+    /// What `rustc -vV` prints: rlibs fit exactly one version.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn has_target(&self) -> bool {
+        self.sysroot
+            .join("lib/rustlib")
+            .join(TARGET)
+            .join("lib")
+            .is_dir()
+    }
+
+    fn add_target(&self) -> Result<(), Fault> {
+        let missing = |reason: String| Fault::NoTarget { reason };
+        let name = self.sysroot.file_name().unwrap_or_default();
+        let output = Command::new("rustup")
+            .args(["target", "add", TARGET, "--toolchain"])
+            .arg(name)
+            .output()
+            .map_err(|error| missing(format!("cannot run rustup: {error}")))?;
+        if output.status.success() && self.has_target() {
+            return Ok(());
+        }
+        Err(missing(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
+    }
+}
+
+fn ask(rustc: &Path, arguments: &[&str]) -> Result<String, Fault> {
+    let output = Command::new(rustc)
+        .args(arguments)
+        .output()
+        .map_err(Fault::NoCompiler)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(Fault::StrangeCompiler {
+        question: format!("{} {}", rustc.display(), arguments.join(" ")),
+        answer: String::from_utf8_lossy(&output.stderr)
+            .chars()
+            .take(500)
+            .collect(),
+    })
+}

@@ -1,0 +1,85 @@
+//! What is ours or the machine's fault: no compiler, a full disk. Every message names the remedy.
+//!
+//! A fault stops the work that needs it and never reaches a proposer.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the sandbox cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// There is no Rust compiler.
+    #[error("cannot run rustc: {0} (hint: install Rust from https://rustup.rs)")]
+    NoCompiler(io::Error),
+    /// There is no cargo beside the compiler, which a crate's manifest needs.
+    #[error("cannot run the toolchain's cargo: {0} (hint: run `rustup component add cargo`)")]
+    NoCargo(io::Error),
+    /// The compiler answered something else than expected.
+    #[error("rustc answered unexpectedly to {question}: {answer}")]
+    StrangeCompiler {
+        /// The command line.
+        question: String,
+        /// The beginning of what it printed.
+        answer: String,
+    },
+    /// The wasm32-wasip2 target is missing and could not be added.
+    #[error(
+        "the target wasm32-wasip2 is missing: {reason} (hint: run `rustup target add wasm32-wasip2`)"
+    )]
+    NoTarget {
+        /// What rustup said.
+        reason: String,
+    },
+    /// Our own SDK does not build.
+    #[error("the guest SDK does not build with this compiler: {0}")]
+    SdkBuild(String),
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried, as in "read".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The host called a plugin in a way that breaks the contract.
+    #[error("the call is not well formed: {0}")]
+    Call(String),
+    /// A child process could not be started or watched.
+    #[error("cannot run the sandbox's child process {}: {source}", program.display())]
+    Child {
+        /// The program that was to be the child.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The program that was started does not behave as a child of the sandbox.
+    #[error(
+        "{} did not answer as the sandbox's child (hint: its main must call sandbox::child::run_if_child first)",
+        .0.display()
+    )]
+    NotAChild(PathBuf),
+}
+
+impl Fault {
+    /// A file fault: for `map_err(Fault::file("read", path))`.
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Fault {
+        let path = path.into();
+        move |source| Fault::File {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn child(program: &Path, source: io::Error) -> Fault {
+        Fault::Child {
+            program: program.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The rules that hold whenever a plugin runs, in the probe and in training.
+//!
+//! They have no gate of their own: a rejection by one of them carries the stage in which the plugin ran.
+
+use crate::Stage;
+use crate::rules::Rule;
+
+/// Every page.
+pub(crate) const ALL: [Rule; 7] = [WORLD, FUEL, TIMEOUT, CRASH, TRAP, ERROR, LENGTHS];
+
+pub(super) const WORLD: Rule = page(
+    "run/world",
+    "components that cannot be instantiated as the world preference-loss",
+    "types and functions must be those of guest-sdk/wit/loss.wit",
+    "export the world preference-loss of guest-sdk/wit/loss.wit",
+    "",
+);
+
+pub(super) const FUEL: Rule = page(
+    "run/fuel",
+    "calls that take more fuel than their number of pairs allows",
+    "a loss is called at every step; fuel is the same on every machine",
+    "no loops but those over the batch; no work that grows with the token counts",
+    r#"use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "example",
+    summary: "counts for ever",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    let mut x = hp.beta * pair.logratio_margin();
+    while x < 1e9 || x >= 1e9 {
+        x = x * 1.5;
+    }
+    x
+}
+"#,
+);
+
+pub(super) const TIMEOUT: Rule = page(
+    "run/timeout",
+    "plugins that take too long to compile or to answer",
+    "the wall clock guards what fuel does not count",
+    "make the code smaller",
+    "",
+);
+
+pub(super) const CRASH: Rule = page(
+    "run/crash",
+    "plugins whose process dies or answers nonsense",
+    "nothing that it says can be believed",
+    "build the component with the SDK",
+    "",
+);
+
+pub(super) const TRAP: Rule = page(
+    "run/trap",
+    "calls that trap: a panic, an index out of bounds, a division of integers by zero, too much memory or stack",
+    "a training step cannot go on without its gradient",
+    "check lengths and divisors; a batch may have one pair",
+    r#"use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "example",
+    summary: "looks up a weight by length",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    let weights = [0.5, 1.0, 2.0];
+    let weight = weights[pair.chosen_tokens as usize / 10];
+    -(weight * hp.beta * pair.logratio_margin()).log_sigmoid()
+}
+"#,
+);
+
+pub(super) const ERROR: Rule = page(
+    "run/error",
+    "calls that the plugin answers with an error",
+    "pairs and hyperparameters were well formed",
+    "return an error only for calls that break the contract; from batch_loss!, one loss per pair",
+    r#"use guest_sdk::prelude::*;
+
+batch_loss! {
+    name: "example",
+    summary: "one loss for the whole batch",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn losses<'t>(batch: &Batch<'t>, hp: &Hyperparameters) -> Vec<Var<'t>> {
+    let losses: Vec<Var<'t>> = batch.iter().map(|pair| -(hp.beta * pair.logratio_margin()).log_sigmoid()).collect();
+    vec![mean(&losses)]
+}
+"#,
+);
+
+pub(super) const LENGTHS: Rule = page(
+    "run/lengths",
+    "lists with another number of entries than there are pairs",
+    "every pair needs its loss and its two gradients",
+    "return one loss per pair, in order",
+    "",
+);
+
+const fn page(
+    name: &'static str,
+    what: &'static str,
+    why: &'static str,
+    hint: &'static str,
+    rejected: &'static str,
+) -> Rule {
+    Rule {
+        name,
+        stage: Stage::Probe,
+        what,
+        why,
+        hint,
+        rejected,
+        accepted: if rejected.is_empty() {
+            ""
+        } else {
+            crate::source::rules::PLAIN_LOSS
+        },
+    }
+}

@@ -1,0 +1,33 @@
+//! Audits, compiles, probes and runs untrusted preference losses.
+//!
+//! ```text
+//! Source ─ audit ─▶ AuditedSource ─ compile ─▶ Component ─ audit ─▶ AuditedComponent ─ probe ─▶ ProbedPlugin
+//! ```
+//!
+//! Each type can only be made by the gate before it, so a skipped gate does not compile. A gate fails with a
+//! [`Rejection`], which is the candidate's fault and plain data, or with a [`Fault`], which is ours. Compiler and guest
+//! run in child processes of the host's own program: its `main` calls [`child::run_if_child`] first.
+//!
+//! This crate knows no model and no LLM. The limits are in [`limits`], the rules in [`rules`].
+
+pub mod child;
+mod compile;
+pub mod component;
+mod fault;
+mod guest;
+pub mod limits;
+mod probe;
+mod rejection;
+pub mod rules;
+mod sandbox;
+pub mod source;
+
+pub use compile::Component;
+pub use component::{AuditedComponent, ComponentReport};
+pub use fault::Fault;
+pub use guest::{Evaluation, Guest};
+pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};
+pub use probe::{ProbeReport, ProbedPlugin};
+pub use rejection::{Failure, Rejection, Span, Stage};
+pub use sandbox::{Notify, Options, Sandbox};
+pub use source::{AuditedSource, Source};

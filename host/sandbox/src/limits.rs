@@ -1,0 +1,66 @@
+//! Every limit of the sandbox in one table: unit last in the name, what happens at the limit in the comment.
+//!
+//! All are the same on every machine except the wall clocks, which only guard against what fuel does not count.
+
+use std::time::Duration;
+
+/// Source text in bytes; more is rejected by `source/size` before it is parsed.
+pub const SOURCE_BYTES_MAX: usize = 64 << 10;
+/// Depth of brackets; more is rejected by `source/nesting` before anything recurses.
+pub const SOURCE_NESTING_MAX: usize = 64;
+/// Operators in a row; more is rejected by `source/nesting`: `----x` nests as deep as `((((x))))`.
+pub const SOURCE_MARK_RUN_MAX: usize = 32;
+/// Tokens; more is rejected by `source/nesting`: `1+1+1+…` nests as deep as it is long.
+pub const SOURCE_TOKENS_MAX: usize = 16 << 10;
+/// Stack of the thread that parses: enough for the deepest file within the limits above; taken page by page.
+pub const SOURCE_STACK_BYTES: usize = 256 << 20;
+/// Files of a crate; more is rejected by `source/crate-layout`.
+pub const CRATE_FILES_MAX: usize = 64;
+
+/// Wall clock of one compilation; the process group is killed, `compile/timeout`.
+pub const COMPILE_WALL: Duration = Duration::from_secs(20);
+/// Address space of the compiler; beyond, its allocations fail, `compile/crash`. 512 MiB just suffices.
+pub const COMPILE_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
+/// Processor time of the compiler, all threads together; beyond, a signal ends it, `compile/crash`.
+pub const COMPILE_CPU_SECONDS: u64 = 30;
+/// Size of any file that the compiler writes; beyond, a signal ends it, `compile/crash`.
+pub const COMPILE_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Files that a child may have open.
+pub const CHILD_FILES_MAX: u64 = 256;
+/// Compiler output that is kept; the rest is read and dropped.
+pub const COMPILE_OUTPUT_BYTES_MAX: usize = 256 << 10;
+
+/// Component size; more is rejected by `component/size`.
+pub const COMPONENT_BYTES_MAX: usize = 1 << 20;
+/// Functions in a component; more is rejected by `component/code`.
+pub const COMPONENT_FUNCTIONS_MAX: u32 = 2_000;
+/// Bytes of one function's body; more is rejected by `component/code`.
+pub const COMPONENT_BODY_BYTES_MAX: usize = 64 << 10;
+/// Blocks, loops and ifs around one instruction; more is rejected by `component/code`.
+pub const CODE_NESTING_MAX: usize = 256;
+/// Linear memory that a component may declare in all, in bytes; more is rejected by `component/memory`.
+pub const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Elements of a table; more is rejected by `component/tables`, growing further traps.
+pub const TABLE_ELEMENTS_MAX: usize = 1_000;
+/// Tables of a component; more is rejected by `component/tables`.
+pub const TABLES_MAX: usize = 8;
+/// Stack of the guest in bytes; more traps.
+pub const STACK_BYTES_MAX: usize = 512 << 10;
+
+/// Address space of the process that holds a guest; beyond, allocations fail, `run/crash`.
+pub const GUEST_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
+
+/// Fuel of one call: this much, and `FUEL_PER_PAIR` for each pair; running out is `…/fuel`.
+pub const FUEL_PER_CALL: u64 = 2_000_000;
+/// See `FUEL_PER_CALL`. A DPO pair takes about 250.
+pub const FUEL_PER_PAIR: u64 = 100_000;
+/// Wall clock of one call as epochs see it, inside the child; `…/timeout`.
+pub const CALL_EPOCH: Duration = Duration::from_secs(10);
+/// Wall clock of one answer as the parent sees it; the child is killed, `…/timeout`.
+pub const CALL_WALL: Duration = Duration::from_secs(15);
+/// Wall clock of compiling the component to machine code in the child; the child is killed, `…/timeout`.
+pub const START_WALL: Duration = Duration::from_secs(15);
+/// Pairs in one call.
+pub const PAIRS_MAX: usize = 65_536;
+/// Bytes of a text that a guest hands over (its name, its summary, an error).
+pub const GUEST_TEXT_BYTES_MAX: usize = 4 << 10;

@@ -1,0 +1,123 @@
+//! `source/attributes`
+
+use syn::visit::{self, Visit};
+use syn::{AttrStyle, Attribute, Expr, Lit, Meta};
+
+use super::{Parsed, SourceRule, page};
+use crate::source::tokens::Token;
+use crate::source::{Form, Offence};
+
+const ALLOWED: [&str; 5] = ["allow", "derive", "doc", "inline", "must_use"];
+const ALLOWED_ON_CRATES: [&str; 4] = ["no_std", "forbid", "deny", "warn"];
+/// Lints of taste. Others stop the compiler from computing for ever.
+const ALLOWABLE: [&str; 6] = [
+    "dead_code",
+    "non_snake_case",
+    "unused",
+    "unused_imports",
+    "unused_mut",
+    "unused_variables",
+];
+const DERIVABLE: [&str; 6] = [
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "PartialEq",
+    "PartialOrd",
+];
+
+pub(super) const RULE: SourceRule<Parsed> = SourceRule {
+    page: page(
+        "source/attributes",
+        "every attribute but allow of common lints, derive of common traits, doc with plain text, inline and must_use",
+        "attributes choose files, export symbols, link libraries and run macros",
+        "leave the attribute out",
+        "#[no_mangle] fn loss() {}",
+    ),
+    find: |parsed| {
+        let mut finder = Finder {
+            form: parsed.form,
+            n_attributes: 0,
+            offence: None,
+        };
+        finder.visit_file(&parsed.file);
+        let n_attributes = finder.n_attributes;
+        finder
+            .offence
+            .or_else(|| hidden(&parsed.tokens, n_attributes))
+    },
+};
+
+struct Finder {
+    form: Form,
+    n_attributes: usize,
+    offence: Option<Offence>,
+}
+
+impl<'ast> Visit<'ast> for Finder {
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        self.n_attributes += 1;
+        if self.offence.is_none() {
+            self.offence = offence(attribute, self.form);
+        }
+        visit::visit_attribute(self, attribute);
+    }
+}
+
+fn offence(attribute: &Attribute, form: Form) -> Option<Offence> {
+    let name = attribute
+        .path()
+        .get_ident()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let inner = matches!(attribute.style, AttrStyle::Inner(_));
+    let message = match name.as_str() {
+        "doc" if is_plain_text(&attribute.meta) => return None,
+        "doc" => "#[doc] takes plain text only".to_owned(),
+        "derive" if !inner => return forbidden_argument(attribute, &DERIVABLE, "derived"),
+        "allow" if !inner => return forbidden_argument(attribute, &ALLOWABLE, "allowed"),
+        known if ALLOWED.contains(&known) && !inner => return None,
+        known if ALLOWED_ON_CRATES.contains(&known) && inner && form == Form::Crate => return None,
+        _ => format!(
+            "the attribute {name:?} is not allowed here: expected one of {}",
+            ALLOWED.join(", ")
+        ),
+    };
+    Some(Offence::at(attribute, message))
+}
+
+/// The tree has no attributes within a macro's arguments; the tokens do.
+fn hidden(tokens: &[Token], n_attributes: usize) -> Option<Offence> {
+    let hashes: Vec<&Token> = tokens.iter().filter(|token| token.is_mark('#')).collect();
+    let last = hashes.last().filter(|_| hashes.len() > n_attributes)?;
+    Some(Offence::on(
+        last,
+        "attributes and doc comments are not allowed in the arguments of a macro",
+    ))
+}
+
+fn is_plain_text(meta: &Meta) -> bool {
+    let Meta::NameValue(pair) = meta else {
+        return false;
+    };
+    matches!(&pair.value, Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)))
+}
+
+fn forbidden_argument(attribute: &Attribute, known: &[&str], verb: &str) -> Option<Offence> {
+    let mut forbidden = None;
+    let parsed = attribute.parse_nested_meta(|meta| {
+        let name = meta.path.get_ident().map(ToString::to_string);
+        if !name.is_some_and(|name| known.contains(&name.as_str())) {
+            forbidden = Some(());
+        }
+        Ok(())
+    });
+    match (parsed, forbidden) {
+        (Ok(()), None) => None,
+        _ => Some(Offence::at(
+            attribute,
+            format!("only {} can be {verb}", known.join(", ")),
+        )),
+    }
+}

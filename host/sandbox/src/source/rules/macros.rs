@@ -1,0 +1,41 @@
+//! `source/macros`
+
+use super::super::tokens::macro_calls;
+use super::{Parsed, SourceRule, page};
+use crate::source::{Form, Offence};
+
+const ALLOWED: [&str; 9] = [
+    "pair_loss",
+    "batch_loss",
+    "vec",
+    "matches",
+    "assert",
+    "assert_eq",
+    "debug_assert",
+    "debug_assert_eq",
+    "unreachable",
+];
+
+pub(super) const RULE: SourceRule<Parsed> = SourceRule {
+    page: page(
+        "source/macros",
+        "every macro but pair_loss!, batch_loss!, vec!, matches!, unreachable! and assertions",
+        "a macro can read files, run for ever or stand for another macro",
+        "call functions; a loss prints nothing",
+        r#"fn loss() { println!("hello"); }"#,
+    ),
+    find: |parsed| {
+        let (name, place) =
+            macro_calls(&parsed.tokens).find(|(name, _)| !is_allowed(name, parsed.form))?;
+        let allowed = ALLOWED.map(|name| format!("{name}!")).join(", ");
+        Some(Offence::on(
+            place,
+            format!("{name}! is not allowed: expected one of {allowed}"),
+        ))
+    },
+};
+
+/// A crate is its own wrapper, so it exports its loss itself.
+fn is_allowed(name: &str, form: Form) -> bool {
+    ALLOWED.contains(&name) || (form == Form::Crate && name == "export")
+}

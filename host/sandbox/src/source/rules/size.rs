@@ -1,0 +1,24 @@
+//! `source/size`
+
+use super::{SourceRule, page};
+use crate::Span;
+use crate::limits::SOURCE_BYTES_MAX;
+use crate::source::Offence;
+
+pub(super) const RULE: SourceRule<str> = SourceRule {
+    page: page(
+        "source/size",
+        "files of more than 64 KiB",
+        "what reads the file takes time and memory that grow with it",
+        "a loss is a formula: a few kilobytes are plenty",
+        "",
+    ),
+    find: |text| {
+        let message = format!(
+            "the file has {} bytes, expected at most {SOURCE_BYTES_MAX}",
+            text.len()
+        );
+        (text.len() > SOURCE_BYTES_MAX)
+            .then(|| Offence::in_text(Span { line: 1, column: 1 }, message))
+    },
+};

@@ -1,0 +1,110 @@
+//! The tokens of a file in one flat list, so that a rule sees into the arguments of macros and attributes.
+//!
+//! A macro's arguments are not parsed by `syn`; a rule that only walked the tree would be blind there.
+//! Raw identifiers lose their `r#`: `r#include_str` is `include_str`. Nothing here recurses: the list is
+//! made before anybody knows how deep the file is.
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+
+/// What a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An identifier or keyword, without `r#`.
+    Word(String),
+    /// An identifier that was written with `r#`: never a keyword.
+    RawWord(String),
+    /// One character of punctuation.
+    Mark(char),
+    /// An opening bracket; its contents follow.
+    Open(Delimiter),
+    /// A closing bracket.
+    Close,
+    /// A literal.
+    Other,
+}
+
+/// A token and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) span: Span,
+}
+
+impl Token {
+    /// The identifier, raw or not.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Word(name) | Kind::RawWord(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it is this keyword.
+    pub(crate) fn is_keyword(&self, keyword: &str) -> bool {
+        matches!(&self.kind, Kind::Word(word) if word == keyword)
+    }
+
+    pub(crate) fn is_mark(&self, mark: char) -> bool {
+        self.kind == Kind::Mark(mark)
+    }
+
+    pub(crate) fn opens(&self) -> bool {
+        matches!(self.kind, Kind::Open(_))
+    }
+}
+
+/// All tokens in order, with an opening and a closing token around every group.
+pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut open = vec![(stream.into_iter(), None)];
+    while let Some((trees, close)) = open.last_mut() {
+        let Some(tree) = trees.next() else {
+            tokens.extend(close.map(|span| Token {
+                kind: Kind::Close,
+                span,
+            }));
+            open.pop();
+            continue;
+        };
+        let span = tree.span();
+        let kind = match tree {
+            TokenTree::Ident(ident) => word(&ident.to_string()),
+            TokenTree::Punct(mark) => Kind::Mark(mark.as_char()),
+            TokenTree::Literal(_) => Kind::Other,
+            TokenTree::Group(group) => {
+                tokens.push(Token {
+                    kind: Kind::Open(group.delimiter()),
+                    span: group.span_open(),
+                });
+                open.push((group.stream().into_iter(), Some(group.span_close())));
+                continue;
+            }
+        };
+        tokens.push(Token { kind, span });
+    }
+    tokens
+}
+
+fn word(text: &str) -> Kind {
+    match text.strip_prefix("r#") {
+        Some(name) => Kind::RawWord(name.to_owned()),
+        None => Kind::Word(text.to_owned()),
+    }
+}
+
+/// The names of all macros that are called, wherever: `name ! (…)`, `name ! […]`, `name ! {…}`.
+pub(crate) fn macro_calls(tokens: &[Token]) -> impl Iterator<Item = (&str, &Token)> {
+    tokens.windows(3).filter_map(|window| {
+        let called = window[1].is_mark('!') && window[2].opens();
+        let name = window[0].name().filter(|_| called)?;
+        let negation = KEYWORDS_BEFORE_NOT
+            .iter()
+            .any(|keyword| window[0].is_keyword(keyword));
+        (!negation).then_some((name, &window[0]))
+    })
+}
+
+/// After these, `!` is a negation: `return !(a && b)`.
+const KEYWORDS_BEFORE_NOT: [&str; 9] = [
+    "return", "if", "while", "match", "in", "else", "break", "as", "move",
+];

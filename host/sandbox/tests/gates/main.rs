@@ -1,0 +1,12 @@
+//! The four gates from outside: what passes, what is rejected, by which rule and where.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
+
+mod components;
+mod crates;
+mod hostile;
+mod native;
+mod plugins;
+mod rules;
+mod sources;
+mod support;

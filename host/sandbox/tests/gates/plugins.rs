@@ -1,0 +1,151 @@
+//! The plugins of the repository: they pass, and they are the same function natively and in the sandbox.
+
+use std::path::{Path, PathBuf};
+
+use guest_sdk::Pairs;
+use sandbox::{Evaluation, Options, Sandbox, Source, Stage, component, source};
+
+use crate::native::natively;
+use crate::support::{pair_loss, sandbox, verdict};
+
+fn plugin_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Log-probs of every magnitude, from the same numbers every time.
+fn pairs(n_pairs: usize, scale: f64, seed: u64) -> Pairs {
+    let mut state = seed;
+    let mut uniform = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut logps = || {
+        (0..n_pairs)
+            .map(|_| -scale * uniform())
+            .collect::<Vec<f64>>()
+    };
+    Pairs {
+        policy_chosen_logps: logps(),
+        policy_rejected_logps: logps(),
+        reference_chosen_logps: logps(),
+        reference_rejected_logps: logps(),
+        chosen_tokens: (0..n_pairs).map(|row| 1 + (row as u32 * 7) % 50).collect(),
+        rejected_tokens: (0..n_pairs).map(|row| 1 + (row as u32 * 11) % 70).collect(),
+    }
+}
+
+/// Bits that must be the same; which NaN it is does not matter.
+fn bits(losses: &[f64], chosen: &[f64], rejected: &[f64]) -> Vec<u64> {
+    let bits = |value: &f64| {
+        if value.is_nan() {
+            f64::NAN.to_bits()
+        } else {
+            value.to_bits()
+        }
+    };
+    [losses, chosen, rejected]
+        .into_iter()
+        .flatten()
+        .map(bits)
+        .collect()
+}
+
+fn bits_in_the_sandbox(evaluation: &Evaluation) -> Vec<u64> {
+    bits(
+        &evaluation.losses,
+        &evaluation.policy_chosen,
+        &evaluation.policy_rejected,
+    )
+}
+
+#[test]
+fn every_plugin_passes_and_is_the_same_function_natively_and_in_the_sandbox() {
+    let files = plugin_files();
+    assert!(files.len() >= 13, "{files:?}");
+    for path in files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let plugin = verdict(sandbox().load(&path))
+            .unwrap_or_else(|rejection| panic!("{name}: {rejection:?}"));
+        assert_eq!(plugin.metadata().name, name);
+        assert!(plugin.component_report().imports.is_empty());
+        assert!(plugin.report().n_gradients > 0);
+        assert!(plugin.report().fuel_per_pair > 1.0);
+        let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
+        let defaults = plugin.metadata().defaults();
+        for (seed, scale) in [1e-3, 1.0, 30.0, 1e3, 1e6].into_iter().enumerate() {
+            let pairs = pairs(67, scale, seed as u64);
+            let evaluation = verdict(guest.evaluate(&pairs, &defaults)).unwrap();
+            let natively = natively(name, &pairs, &defaults);
+            assert_eq!(
+                bits_in_the_sandbox(&evaluation),
+                bits(
+                    &natively.losses,
+                    &natively.policy_chosen,
+                    &natively.policy_rejected
+                ),
+                "{name} at {scale}"
+            );
+        }
+    }
+}
+
+#[test]
+fn warnings_tell_what_is_known_of_the_losses() {
+    let warnings = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../plugins/{name}.rs"));
+        verdict(sandbox().load(&path))
+            .unwrap()
+            .warnings()
+            .join("\n")
+    };
+    // x = βρ between −0.118570 and +0.072006 with β = 0.05: ρ between −2.37 and +1.44, on a grid of quarters.
+    let discopop = warnings("discopop");
+    assert!(
+        discopop.contains("wrong way") && discopop.contains("between -2.25 and 1.25"),
+        "{discopop}"
+    );
+    // PADLL is twice as large from ρ = 0 on.
+    assert!(warnings("padll").contains("jump"), "{}", warnings("padll"));
+    // IPO wants the margin to be 1/(2β), so it pushes down whatever lies above.
+    assert!(warnings("ipo").contains("wrong way"));
+    assert_eq!(warnings("dpo"), "");
+}
+
+fn hash(sandbox: &Sandbox, text: &str) -> String {
+    let audited = source::audit(Source::one_file("candidate", text)).unwrap();
+    let component = verdict(sandbox.compile(&audited)).unwrap();
+    component::audit(component).unwrap().report().sha256.clone()
+}
+
+/// Two sandboxes open the same empty cache at once: both find a whole SDK in it, whoever was first.
+#[test]
+fn a_component_depends_on_its_source_and_not_on_where_it_is_built() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let open = || {
+        Sandbox::open(Options::new(
+            elsewhere.path(),
+            env!("CARGO_BIN_EXE_lossbox-sandbox-child"),
+        ))
+        .unwrap()
+    };
+    let (other, another) = std::thread::scope(|scope| {
+        let racing = scope.spawn(open);
+        (open(), racing.join().unwrap())
+    });
+    // A panic brings source paths into the component.
+    let text =
+        pair_loss("let w = [0.5; 64]; w[pair.chosen_tokens as usize] * pair.logratio_margin()");
+    let expected = hash(sandbox(), &text);
+    assert_eq!(hash(&other, &text), expected);
+    assert_eq!(hash(&another, &text), expected);
+    assert_ne!(hash(&other, &text.replace("0.5", "0.6")), expected);
+}

@@ -1,0 +1,16 @@
+// expect: source/paths
+// note: the macro imported under another name
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+use core::include_str as text;
+const L: &str = "";
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    L.len() as f64 * pair.policy_chosen
+}

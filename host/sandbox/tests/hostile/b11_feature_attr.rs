@@ -1,0 +1,14 @@
+#![feature(core_intrinsics)]
+// expect: source/attributes
+// note: asks for an unstable feature
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+}

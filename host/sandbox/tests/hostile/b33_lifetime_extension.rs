@@ -1,0 +1,22 @@
+// expect: source/items
+// note: safe code that makes a dangling reference (rust-lang/rust issue 25860)
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+static UNIT: &'static &'static () = &&();
+fn keep<'a, 'b, T: ?Sized>(_: &'a &'b (), v: &'b mut T) -> &'a mut T {
+    v
+}
+fn extend<'a, T: ?Sized>(x: &'a mut T) -> &'static mut T {
+    let f: fn(_, &mut T) -> &'static mut T = keep;
+    f(UNIT, x)
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+}

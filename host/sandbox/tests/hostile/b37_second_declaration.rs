@@ -1,0 +1,19 @@
+// expect: source/declares-a-loss
+// note: two losses in one file
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+}

@@ -1,0 +1,15 @@
+// expect: source/items
+// note: a tiny file with a gigabyte of zeros
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+static B: [u8; 1 << 30] = [0; 1 << 30];
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    f64::from(B[pair.chosen_tokens as usize]) * pair.policy_chosen
+}

@@ -1,0 +1,38 @@
+//! Whole files, read and written with messages that name them.
+//!
+//! A file is written beside its place and renamed, so that a reader finds the old content or the new one
+//! and never half of it. Not here: what the bytes mean.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(path).map_err(|source| Fault::file("read", path, source))
+}
+
+/// Replaces the file by `content`, all or nothing.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Fault> {
+    let partial = partial_sibling(path);
+    let written = write_durably(&partial, content).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|source| {
+        // What was written so far is of no use; the first failure is the one to report.
+        let _ = std::fs::remove_file(&partial);
+        Fault::file("write", path, source)
+    })
+}
+
+/// A name of its own for every process and thread, in the same folder.
+fn partial_sibling(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let thread = format!("{:?}", std::thread::current().id());
+    let number: String = thread.chars().filter(char::is_ascii_digit).collect();
+    path.with_file_name(format!(".{name}.{}-{number}.partial", std::process::id()))
+}
+
+fn write_durably(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}

@@ -1,0 +1,32 @@
+//! Trains a language model with a preference loss on CPU, and says what the loss is worth.
+//!
+//! ```text
+//! tokens ─▶ model forward ─▶ token log-probs ─▶ sum over the completion ─▶ pairs ──┐
+//!                                                                                 │ one call per batch
+//! weights ◀─ optimizer ◀─ model backward ◀─ scale by dloss/dlogps ◀─ gradients ◀──┘
+//! ```
+//!
+//! The loss is whatever implements [`loss::PreferenceLoss`]; this crate knows no plugin and no sandbox. A
+//! [`model`] knows no loss, a training [`step`] knows no task, and a [`task`] turns a loss into a
+//! [fitness](task::fitness). The arithmetic is in the `kernels` crate. Same seed and same instruction set: same
+//! bytes, whatever the number of threads.
+
+pub mod batch;
+pub mod fault;
+mod files;
+pub mod generate;
+pub mod loss;
+pub mod model;
+pub mod optimizer;
+pub mod pairs;
+pub mod random;
+pub mod stats;
+pub mod step;
+pub mod task;
+pub mod tokenizer;
+pub mod train;
+
+pub use fault::{Fault, TrainFailure};
+pub use loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
+pub use task::fitness::{Fitness, SeedResult, TrajectoryPoint};
+pub use task::sentiment::{Preparation, Progress, Sentiment, SentimentSettings};

@@ -1,0 +1,148 @@
+//! A JSON object that is read field by field, until none is left that could matter.
+//!
+//! A field that is read is removed, so that what remains at the end was not understood and can be refused by its
+//! name. A field that is null counts as missing. Not here: which fields there are (`config`).
+
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+
+/// The fields of a JSON object that have not been read yet.
+pub(super) struct Fields {
+    map: Map<String, Value>,
+    prefix: String,
+}
+
+impl Fields {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, Fault> {
+        let map = serde_json::from_slice(json).map_err(|error| {
+            Fault::config(
+                "the file",
+                error.to_string(),
+                "use the config.json that came with the model",
+            )
+        })?;
+        Ok(Self { map, prefix: String::new() })
+    }
+
+    /// The fields of an object that is itself the field `name`.
+    pub(super) fn inside(name: &str, map: Map<String, Value>) -> Self {
+        Self { map, prefix: format!("{name}.") }
+    }
+
+    /// The value, if the field is there and not null.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn typed<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        match read(&value) {
+            Some(read) => Ok(Some(read)),
+            None => Err(wrong_type(&format!("{}{name}", self.prefix), expected, &value)),
+        }
+    }
+
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Fault> {
+        self.typed(name, "a string", |value| value.as_str().map(str::to_owned))
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, Fault> {
+        self.typed(name, "a number", Value::as_f64)
+    }
+
+    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, Fault> {
+        self.typed(name, "true or false", Value::as_bool)
+    }
+
+    pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<usize>, Fault> {
+        let positive = |value: &Value| value.as_u64().filter(|n| (1..=1 << 32).contains(n));
+        Ok(self.typed(name, "a positive whole number", positive)?.map(|n| n as usize))
+    }
+
+    pub(super) fn count(&mut self, name: &str) -> Result<usize, Fault> {
+        self.optional_count(name)?.ok_or_else(|| {
+            Fault::config(name, "is missing", "use the config.json that came with the model")
+        })
+    }
+
+    /// One token or a list of tokens; none if the field is missing.
+    pub(super) fn tokens(&mut self, name: &str) -> Result<Vec<u32>, Fault> {
+        let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
+        let tokens = |value: &Value| match value {
+            Value::Array(items) => items.iter().map(token).collect(),
+            single => token(single).map(|token| vec![token]),
+        };
+        Ok(self.typed(name, "a token or a list of tokens", tokens)?.unwrap_or_default())
+    }
+
+    /// Refuses any value but `only`, which is what a missing field means.
+    pub(super) fn expect(&mut self, name: &str, only: &Value) -> Result<(), Fault> {
+        match self.take(name) {
+            Some(value) if !same(&value, only) => Err(Fault::config(
+                &format!("{}{name}", self.prefix),
+                format!("expected {only}, got {value}"),
+                "this variation of the family is not supported; choose a model without it",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn refuse_the_rest(&self) -> Result<(), Fault> {
+        let unknown = |(name, value): &(&String, &Value)| {
+            !value.is_null() && !NEUTRAL.contains(&name.as_str())
+        };
+        match self.map.iter().find(unknown) {
+            Some((name, _)) => Err(Fault::config(
+                &format!("{}{name}", self.prefix),
+                "is not known to lossbox",
+                "remove the field if it does not change what the model computes",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Equality in which 0 and 0.0 are the same number.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left.as_f64(), right.as_f64()) {
+        (Some(left), Some(right)) => left == right,
+        _ => left == right,
+    }
+}
+
+pub(super) fn contradiction(field: &str, message: String) -> Fault {
+    Fault::config(field, message, "use the config.json that came with the model")
+}
+
+pub(super) fn wrong_type(field: &str, expected: &str, got: &Value) -> Fault {
+    contradiction(field, format!("expected {expected}, got {got}"))
+}
+
+/// Fields that do not change what the decoder computes.
+const NEUTRAL: [&str; 17] = [
+    "_name_or_path",
+    "_attn_implementation_autoset",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "dtype",
+    "id2label",
+    "initializer_range",
+    "label2id",
+    "output_attentions",
+    "output_hidden_states",
+    "pad_token_id",
+    "problem_type",
+    "return_dict",
+    "tokenizer_class",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+];

@@ -1,0 +1,45 @@
+//! A language model: what it looks like, its weights, and what it computes.
+//!
+//! [`Decoder`] is the architecture without weights; weights, gradients and moments are flat buffers of its
+//! [`Layout`]. So a policy and its frozen reference share one decoder and differ in one buffer. Nothing
+//! here knows a loss or a task.
+
+mod activations;
+mod block;
+mod cache;
+mod checkpoint;
+mod config;
+mod decoder;
+mod directory;
+mod fields;
+mod layout;
+mod parts;
+
+use std::sync::Arc;
+
+pub use activations::{Activations, LayerActivations};
+pub use cache::Continuation;
+pub use config::DecoderConfig;
+pub use decoder::Decoder;
+pub use directory::{Content, ModelDirectory};
+pub use layout::{LayerSlots, Layout, Slot, Tensor};
+
+use crate::fault::Fault;
+
+/// A decoder with weights.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The architecture.
+    pub decoder: Arc<Decoder>,
+    /// The weights, in the decoder's layout.
+    pub weights: Vec<f32>,
+}
+
+impl Model {
+    /// Reads a model from its files.
+    pub fn load(directory: &ModelDirectory) -> Result<Self, Fault> {
+        let decoder = Decoder::new(DecoderConfig::parse(&directory.config)?);
+        let weights = checkpoint::read(&directory.weights, decoder.layout())?;
+        Ok(Self { decoder: Arc::new(decoder), weights })
+    }
+}

@@ -1,0 +1,72 @@
+//! Preference pairs as tokens, and their log-probs under a model.
+//!
+//! The reference's log-probs belong to a pair and not to a step: they are computed once and travel with it.
+//! Not here: where pairs come from (`task`) and how a policy learns from them (`step`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Packed;
+use crate::model::{Activations, Model};
+
+/// A prompt with a better and a worse completion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreferencePair {
+    /// At least one token.
+    pub prompt: Vec<u32>,
+    /// At least one token.
+    pub chosen: Vec<u32>,
+    /// At least one token.
+    pub rejected: Vec<u32>,
+}
+
+/// Summed log-probs of a pair's completions, in nats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PairLogps {
+    /// Of the chosen completion.
+    pub chosen: f64,
+    /// Of the rejected completion.
+    pub rejected: f64,
+}
+
+/// A pair that can be trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReferencedPair {
+    /// The tokens.
+    pub pair: PreferencePair,
+    /// The reference's log-probs.
+    pub reference: PairLogps,
+}
+
+/// Pairs whose log-probs are computed at a time.
+const BLOCK_PAIRS: usize = 32;
+
+/// Each pair's log-probs under the reference.
+pub fn reference_logps(reference: &Model, pairs: Vec<PreferencePair>) -> Vec<ReferencedPair> {
+    let (mut batch, mut activations) = (Packed::default(), Activations::default());
+    let mut logps = Vec::with_capacity(pairs.len());
+    for block in pairs.chunks(BLOCK_PAIRS) {
+        batch.clear();
+        block.iter().for_each(|pair| pack(&mut batch, pair));
+        reference.decoder.forward(&reference.weights, &batch, &mut activations);
+        logps.extend(summed_logps(&batch, &activations.token_logps));
+    }
+    let with_reference = |(pair, reference)| ReferencedPair { pair, reference };
+    pairs.into_iter().zip(logps).map(with_reference).collect()
+}
+
+/// Appends a pair to a batch.
+pub(crate) fn pack(batch: &mut Packed, pair: &PreferencePair) {
+    batch.push(&pair.prompt, &[&pair.chosen, &pair.rejected]);
+}
+
+/// The log-probs of a batch of pairs: each completion's tokens summed in order, in `f64`.
+pub(crate) fn summed_logps<'a>(
+    batch: &'a Packed,
+    token_logps: &'a [f32],
+) -> impl Iterator<Item = PairLogps> + 'a {
+    let sum = |tokens: &std::ops::Range<usize>| {
+        token_logps[tokens.clone()].iter().map(|&logp| f64::from(logp)).sum()
+    };
+    let pairs = batch.completions.chunks_exact(2);
+    pairs.map(move |pair| PairLogps { chosen: sum(&pair[0]), rejected: sum(&pair[1]) })
+}

@@ -1,0 +1,123 @@
+//! Fine-tuning a model on preference pairs: which pairs come next, and when to stop.
+//!
+//! Pairs are visited in a random order that depends on the seed alone, every pair once before any comes again.
+//! After each step the caller sees the metrics and the policy and may end the run. Not here: one step's
+//! arithmetic (`step`), evaluation (`task`).
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, TrainFailure};
+use crate::loss::PreferenceLoss;
+use crate::model::Model;
+use crate::optimizer::OptimizerSettings;
+use crate::pairs::ReferencedPair;
+use crate::random::{Purpose, Uniforms};
+use crate::step::{StepMetrics, Trainer};
+
+/// How long, how much at a time, and with which optimizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// Most steps.
+    pub n_steps: usize,
+    /// Pairs of one step.
+    pub pairs_per_step: usize,
+    /// The update.
+    pub optimizer: OptimizerSettings,
+}
+
+impl TrainSettings {
+    /// Refuses what no run could be done with.
+    pub fn check(&self) -> Result<(), Fault> {
+        if self.n_steps == 0 || self.pairs_per_step == 0 {
+            return Err(Fault::settings(
+                format!(
+                    "expected at least one step of at least one pair, got {} of {}",
+                    self.n_steps, self.pairs_per_step
+                ),
+                "set both to 1 or more",
+            ));
+        }
+        self.optimizer.check()
+    }
+}
+
+/// Trains from `model` and returns the policy. `after_step` may end the run early by [`ControlFlow::Break`].
+pub fn train(
+    model: &Model,
+    pairs: &[ReferencedPair],
+    settings: &TrainSettings,
+    seed: u64,
+    loss: &mut dyn PreferenceLoss,
+    mut after_step: impl FnMut(&StepMetrics, &[f32]) -> Result<ControlFlow<()>, TrainFailure>,
+) -> Result<Model, TrainFailure> {
+    settings.check()?;
+    if pairs.is_empty() {
+        return Err(
+            Fault::settings("there are no pairs to train on", "give at least one pair").into()
+        );
+    }
+    let mut trainer = Trainer::new(model, settings.optimizer.clone(), settings.n_steps);
+    let mut order = PairOrder::new(seed, pairs.len());
+    let mut batch = Vec::with_capacity(settings.pairs_per_step);
+    for _ in 0..settings.n_steps {
+        batch.clear();
+        batch.extend(order.by_ref().take(settings.pairs_per_step).map(|index| &pairs[index]));
+        let metrics = trainer.step(&batch, loss)?;
+        if after_step(&metrics, trainer.weights())?.is_break() {
+            break;
+        }
+    }
+    Ok(trainer.into_model())
+}
+
+/// Indices of pairs without end: one random permutation after the other.
+struct PairOrder {
+    seed: u64,
+    n_pairs: usize,
+    epoch: u64,
+    rest_of_epoch: std::vec::IntoIter<usize>,
+}
+
+impl PairOrder {
+    fn new(seed: u64, n_pairs: usize) -> Self {
+        Self { seed, n_pairs, epoch: 0, rest_of_epoch: Vec::new().into_iter() }
+    }
+}
+
+impl Iterator for PairOrder {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.rest_of_epoch.next().or_else(|| {
+            let mut uniforms = Uniforms::new(self.seed, Purpose::PairOrder, self.epoch, 0);
+            self.epoch += 1;
+            self.rest_of_epoch = uniforms.permutation(self.n_pairs).into_iter();
+            self.rest_of_epoch.next()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_comes_once_before_any_comes_again() {
+        let indices: Vec<usize> = PairOrder::new(1, 10).take(20).collect();
+        for epoch in indices.chunks(10) {
+            let mut sorted = epoch.to_vec();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..10));
+        }
+        assert_ne!(indices[..10], indices[10..]);
+    }
+
+    #[test]
+    fn the_order_depends_on_the_seed() {
+        let order = |seed| PairOrder::new(seed, 50).take(50).collect::<Vec<_>>();
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+    }
+}

@@ -1,0 +1,9 @@
+//! The trainer from outside: parity with PyTorch, the sentiment task's base model, and the task from end to end.
+//!
+//! One binary for all, because each would link the same libraries. Where the golden numbers come from is in
+//! `tests/golden/README.md`.
+
+mod llama_parity;
+mod sentiment_base;
+mod sentiment_task;
+mod support;

@@ -1,0 +1,33 @@
+//! The arithmetic of a transformer.
+//!
+//! Each operation is a folder under `ops` with its maths and shapes, its implementation per device and
+//! its tests. An operation is a pair of plain functions, forward and backward, over flat row-major `f32`
+//! slices; outputs come first, then inputs, then the shape. Work is cut into blocks whose size does not
+//! depend on the number of threads and every sum has a fixed order, so the same inputs give the same bytes
+//! on one thread and on many. Blocks run on rayon's ambient pool: call from inside `ThreadPool::install` to
+//! choose it.
+//!
+//! This crate knows no transformer, no parameter names and no loss; it allocates scratch only, opens no
+//! file and prints nothing. Shapes that do not fit each other are programming errors and panic with both
+//! numbers.
+
+mod blocks;
+mod matrix;
+mod ops;
+#[cfg(test)]
+mod testing;
+mod vector;
+
+pub use ops::{
+    adamw, attention, clip, decode, embedding, kl, logprob, matmul, residual, rmsnorm, rope,
+    sample, swiglu,
+};
+
+/// What an operation does with the former content of its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// The output is replaced.
+    Overwrite,
+    /// The result is added to the output.
+    Accumulate,
+}

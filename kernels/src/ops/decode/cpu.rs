@@ -1,0 +1,102 @@
+//! One sequence and key head after the other, in parallel over sequences. The query heads of a group are neighbours
+//! in memory, so that their scores and outputs are one small product each.
+
+use super::Cache;
+use crate::Write::Overwrite;
+use crate::attention::Shape;
+use crate::matrix::{Matrix, MatrixMut, multiply};
+use crate::vector::{exponentials, maximum, vectorised};
+use rayon::prelude::*;
+
+pub(super) fn append(
+    cache: &mut [f32],
+    rows: &[f32],
+    positions: &[u32],
+    capacity: usize,
+    width: usize,
+) {
+    let sequences = cache
+        .chunks_exact_mut(capacity * width)
+        .zip(rows.chunks_exact(width));
+    for ((cache, row), &position) in sequences.zip(positions) {
+        cache[position as usize * width..][..width].copy_from_slice(row);
+    }
+}
+
+pub(super) fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &Shape) {
+    let stride = cache.capacity * shape.kv_heads * shape.head_dim;
+    let width = shape.heads * shape.head_dim;
+    let sequences = y
+        .par_chunks_mut(width)
+        .zip(q.par_chunks(width))
+        .zip(lengths)
+        .enumerate();
+    sequences.for_each_init(Vec::new, |scores, (s, ((y, q), &length))| {
+        let (k, v) = (
+            &cache.k[s * stride..][..stride],
+            &cache.v[s * stride..][..stride],
+        );
+        if length == 0 {
+            y.fill(0.0);
+        } else {
+            attend(y, q, k, v, length as usize, shape, scores);
+        }
+    });
+}
+
+/// One sequence: y and q \[heads, head_dim\], k and v \[capacity, kv_heads, head_dim\].
+fn attend(
+    y: &mut [f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    length: usize,
+    shape: &Shape,
+    scores: &mut Vec<f32>,
+) {
+    let (group, head_dim, kv_width) = (
+        shape.heads / shape.kv_heads,
+        shape.head_dim,
+        shape.kv_heads * shape.head_dim,
+    );
+    scores.resize(group * length, 0.0);
+    let groups = y
+        .chunks_exact_mut(group * head_dim)
+        .zip(q.chunks_exact(group * head_dim));
+    for (kv_head, (y, q)) in groups.enumerate() {
+        let k = Matrix::strided(&k[kv_head * head_dim..], length, head_dim, kv_width);
+        let v = Matrix::strided(&v[kv_head * head_dim..], length, head_dim, kv_width);
+        let q = Matrix::new(q, group, head_dim);
+        multiply(
+            MatrixMut::new(scores, group, length),
+            q,
+            k.transposed(),
+            shape.scale,
+            Overwrite,
+        );
+        vectorised(
+            #[inline(always)]
+            || {
+                for scores in scores.chunks_exact_mut(length) {
+                    softmax(scores);
+                }
+            },
+        );
+        multiply(
+            MatrixMut::new(y, group, head_dim),
+            Matrix::new(scores, group, length),
+            v,
+            1.0,
+            Overwrite,
+        );
+    }
+}
+
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let largest = maximum(scores);
+    let inverse = 1.0 / exponentials(scores, largest);
+    for p in scores {
+        *p *= inverse;
+    }
+}

@@ -1,0 +1,183 @@
+//! The command line as a user meets it: exit codes, JSON, messages that name the remedy.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// `lossbox …` in an empty folder, with a cache that the tests share.
+struct Lossbox {
+    folder: TempDir,
+}
+
+impl Lossbox {
+    fn new() -> Self {
+        Lossbox {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_lossbox-under-test"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env(
+                "LOSSBOX_CACHE",
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
+            )
+            .env_remove("OPENAI_API_KEY")
+            .output()
+            .unwrap()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+}
+
+fn json_of(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+fn one_pair() -> String {
+    json!({
+        "policy_chosen_logps": [-10.0], "policy_rejected_logps": [-12.0],
+        "reference_chosen_logps": [-11.0], "reference_rejected_logps": [-11.0],
+        "chosen_tokens": [5], "rejected_tokens": [6],
+    })
+    .to_string()
+}
+
+#[test]
+fn call_agrees_with_the_closed_form_of_dpo() {
+    let lossbox = Lossbox::new();
+    lossbox.write("pairs.json", &one_pair());
+    let output = lossbox.run(&[
+        "call",
+        "dpo",
+        "--pairs",
+        "pairs.json",
+        "--set",
+        "beta=0.5",
+        "--json",
+    ]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answer = json_of(&output);
+    // ρ = (−10 + 11) − (−12 + 11) = 2, x = 1: loss ln(1 + e⁻¹), gradient ∓β σ(−1).
+    let close = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-14;
+    assert!(
+        close(&answer["losses"][0], (-1.0_f64).exp().ln_1p()),
+        "{answer}"
+    );
+    let gradient = 0.5 / (1.0 + 1.0_f64.exp());
+    assert!(close(&answer["policy_chosen"][0], -gradient), "{answer}");
+    assert!(close(&answer["policy_rejected"][0], gradient), "{answer}");
+    assert!(answer["fuel"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn audit_accepts_a_built_in_loss_from_any_folder() {
+    let output = Lossbox::new().run(&["audit", "discopop", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let verdict = json_of(&output);
+    assert_eq!(verdict["verdict"], "accepted");
+    assert_eq!(verdict["scope"], "pair");
+    let warnings = verdict["warnings"].to_string();
+    assert!(
+        warnings.contains("wrong way"),
+        "DiscoPOP pushes the wrong way at 0: {warnings}"
+    );
+}
+
+#[test]
+fn audit_rejects_a_file_reader_with_its_place_and_exit_code_1() {
+    let lossbox = Lossbox::new();
+    lossbox.write(
+        "thief.rs",
+        "const STOLEN: &str = include_str!(\"/etc/hostname\");\n",
+    );
+    let output = lossbox.run(&["audit", "thief.rs", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let verdict = json_of(&output);
+    assert_eq!(verdict["verdict"], "rejected");
+    assert_eq!(verdict["stage"], "source");
+    assert_eq!(verdict["rule"], "source/no-include");
+    assert!(!verdict["hint"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn a_new_plugin_passes_its_own_audit() {
+    let lossbox = Lossbox::new();
+    assert_eq!(lossbox.run(&["new", "my_loss"]).status.code(), Some(0));
+    let again = lossbox.run(&["new", "my_loss"]);
+    assert_eq!(
+        again.status.code(),
+        Some(2),
+        "an existing plugin is not overwritten"
+    );
+    let output = lossbox.run(&["audit", "my_loss", "--json"]);
+    assert_eq!(
+        json_of(&output)["verdict"],
+        "accepted",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
+    let lossbox = Lossbox::new();
+    lossbox.write("pairs.json", &one_pair());
+    lossbox.write("short.json", "{\"policy_chosen_logps\": [1.0]}");
+    for (arguments, expected) in [
+        (vec!["audit", "no_such_loss"], "the built-in losses are dpo"),
+        (vec!["audit", "./missing.rs"], "no such plugin"),
+        (
+            vec!["call", "dpo", "--pairs", "missing.json"],
+            "cannot read missing.json",
+        ),
+        (
+            vec!["call", "dpo", "--pairs", "short.json"],
+            "is not a pairs file",
+        ),
+        (
+            vec!["call", "dpo", "--pairs", "pairs.json", "--set", "gamma=1"],
+            "no hyperparameter called gamma",
+        ),
+        (
+            vec!["call", "dpo", "--pairs", "pairs.json", "--set", "beta=1e9"],
+            "out of range",
+        ),
+        (vec!["new", "../escape"], "cannot be a plugin's name"),
+        (vec!["rules", "no/such-rule"], "`lossbox rules` lists them"),
+    ] {
+        let output = lossbox.run(&arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn rules_are_listed_and_each_has_a_page() {
+    let lossbox = Lossbox::new();
+    let list = lossbox.run(&["rules"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(list.contains("source/no-include") && list.contains("probe/gradient"));
+    let page = lossbox.run(&["rules", "source/no-include"]);
+    assert!(String::from_utf8_lossy(&page.stdout).contains("Why:"));
+}

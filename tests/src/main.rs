@@ -1,0 +1,5 @@
+//! `lossbox` itself, built where the integration tests can find it.
+
+fn main() -> std::process::ExitCode {
+    lossbox::main()
+}

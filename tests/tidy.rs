@@ -1,0 +1,250 @@
+//! The repository held against its own promises: the arrows of ARCHITECTURE.md, how files open, what must be absent.
+//!
+//! Every check reads text; nothing here runs lossbox.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the repository has failed"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// `from -> to to`, as listed in the `arrows` blocks of ARCHITECTURE.md.
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn architecture() -> String {
+    fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(vec!["--offline".to_owned()])
+        .exec()
+        .unwrap()
+}
+
+/// The lines of every fenced block of this kind, as `from -> to to`.
+fn arrows(kind: &str) -> Arrows {
+    let text = architecture();
+    let mut arrows = Arrows::new();
+    let opening = format!("```{kind}");
+    let mut inside = false;
+    for line in text.lines() {
+        match line {
+            _ if line == opening => inside = true,
+            "```" => inside = false,
+            _ if inside => {
+                let (from, to) = line.split_once("->").unwrap_or((line, ""));
+                let to = to.split_whitespace().map(str::to_owned).collect();
+                arrows.insert(from.trim().to_owned(), to);
+            }
+            _ => {}
+        }
+    }
+    assert!(!arrows.is_empty(), "ARCHITECTURE.md has no ```{kind} block");
+    arrows
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
+            if hidden || path == root().join("target") || path.ends_with("hostile") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn without_comments(text: &str) -> String {
+    let code = |line: &str| line.split("//").next().unwrap_or("").to_owned();
+    text.lines().map(code).collect::<Vec<String>>().join("\n")
+}
+
+#[test]
+fn crates_depend_on_each_other_only_as_architecture_says() {
+    let allowed = arrows("crate-arrows");
+    let metadata = metadata();
+    let ours: BTreeSet<&str> = metadata
+        .workspace_packages()
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    for package in metadata.workspace_packages() {
+        let allowed = allowed
+            .get(package.name.as_str())
+            .unwrap_or_else(|| panic!("{} is not in ARCHITECTURE.md's crate-arrows", package.name));
+        for dependency in &package.dependencies {
+            let checked = dependency.kind != DependencyKind::Development
+                && ours.contains(dependency.name.as_str());
+            assert!(
+                !checked || allowed.contains(&dependency.name),
+                "{} -> {} is not among ARCHITECTURE.md's crate-arrows",
+                package.name,
+                dependency.name
+            );
+        }
+    }
+}
+
+#[test]
+fn modules_use_each_other_only_as_architecture_says() {
+    for (from, allowed) in arrows("module-arrows") {
+        let (folder, module) = from.split_once("::").unwrap();
+        let source = root().join(folder).join("src");
+        let file = source.join(format!("{module}.rs"));
+        let mut files = match source.join(module) {
+            folder if folder.is_dir() => rust_files(&folder),
+            _ => Vec::new(),
+        };
+        if file.is_file() {
+            files.push(file);
+        }
+        assert!(
+            !files.is_empty(),
+            "ARCHITECTURE.md lists {from}, which does not exist"
+        );
+        for file in files {
+            for used in modules_used(&file) {
+                assert!(
+                    used == module || allowed.contains(&used) || !is_module(&source, &used),
+                    "{} uses crate::{used}, which ARCHITECTURE.md's module-arrows do not allow for {from}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// The first segment of every `crate::…` path of a file.
+fn modules_used(file: &Path) -> BTreeSet<String> {
+    let code = without_comments(&fs::read_to_string(file).unwrap());
+    let first_segment = |rest: &str| -> String {
+        rest.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    code.split("crate::").skip(1).map(first_segment).collect()
+}
+
+fn is_module(source: &Path, name: &str) -> bool {
+    source.join(name).is_dir() || source.join(format!("{name}.rs")).is_file()
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    for file in rust_files(&root()) {
+        let text = fs::read_to_string(&file).unwrap();
+        let generated = text.starts_with("// Generated by");
+        assert!(
+            text.starts_with("//!") || generated,
+            "{} does not open with //!",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn files_hold_one_idea() {
+    for file in rust_files(&root()) {
+        let text = fs::read_to_string(&file).unwrap();
+        let n_lines = text.lines().count();
+        let generated = file.ends_with("guest-sdk/src/bindings.rs");
+        assert!(
+            n_lines <= 700 || generated,
+            "{} has {n_lines} lines, expected at most 700",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let printers = ["println!", "eprintln!", "print!(", "dbg!"];
+    for folder in [
+        "guest-sdk/src",
+        "kernels/src",
+        "host/sandbox/src",
+        "host/trainer/src",
+        "host/discovery/src",
+    ] {
+        for file in rust_files(&root().join(folder)) {
+            let code = without_comments(&fs::read_to_string(&file).unwrap());
+            let printer = printers.iter().find(|printer| code.contains(**printer));
+            assert!(
+                printer.is_none(),
+                "{} prints with {}",
+                file.display(),
+                printer.unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_sandbox_starts_processes() {
+    for folder in [
+        "guest-sdk/src",
+        "kernels/src",
+        "host/trainer/src",
+        "host/discovery/src",
+        "host/cli/src",
+    ] {
+        for file in rust_files(&root().join(folder)) {
+            let code = without_comments(&fs::read_to_string(&file).unwrap());
+            assert!(
+                !code.contains("Command::new"),
+                "{} starts a process",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let text = architecture();
+    for package in metadata().workspace_packages() {
+        for dependency in &package.dependencies {
+            let explained = text.contains(&format!("`{}`", dependency.name));
+            assert!(
+                explained,
+                "ARCHITECTURE.md does not say why {} is there",
+                dependency.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_program_has_a_place_in_every_table() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for command in ["cargo run --release -- discover", "cargo test --workspace"] {
+        assert!(
+            readme.contains(command),
+            "README.md does not show `{command}`"
+        );
+    }
+}
