@@ -10,6 +10,17 @@ pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
+/// Data for a person.
+///
+/// # Errors
+/// When stdout is closed.
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
 /// One line of data for machines.
 ///
 /// # Errors

@@ -19,9 +19,12 @@ pub(crate) fn run(args: Discover, cache: &Path) -> Result<Outcome> {
     let mut progress = Progress::new();
     let report = discovery::run(&config, &mut progress)?;
     progress.end();
-    screen::note(&leaderboard(&report));
+    let text = leaderboard(&report);
     if args.json {
+        screen::note(&text);
         screen::json(&report)?;
+    } else {
+        screen::data(&text)?;
     }
     Ok(Outcome::Done)
 }

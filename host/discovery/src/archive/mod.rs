@@ -82,7 +82,16 @@ impl Archive {
     }
 
     /// Writes a step of the candidate in this slot. When it returns, the step is on disk.
+    ///
+    /// A resumed candidate passes its gates again, since components are not archived. That is nothing new and is not
+    /// written again: every record is progress, so that a run that is killed again and again comes to its end.
     pub(crate) fn write(&mut self, slot: usize, record: &Record) -> Result<(), Fault> {
+        if let Record::Passed { stage } = record
+            && read::has_passed(&self.connection, slot, *stage)
+                .map_err(Fault::archive(&self.path))?
+        {
+            return Ok(());
+        }
         #[cfg(test)]
         self.count_down()?;
         let written = write::record(&mut self.connection, self.session, slot, record);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, Row};
+use sandbox::Stage;
 use serde::de::DeserializeOwned;
 
 use super::Trained;
@@ -117,6 +118,16 @@ impl CandidateTexts {
                 .transpose()?,
         })
     }
+}
+
+/// Whether an earlier step says that the candidate in this slot passed this gate.
+pub(super) fn has_passed(
+    connection: &Connection,
+    slot: usize,
+    stage: Stage,
+) -> rusqlite::Result<bool> {
+    let query = "SELECT EXISTS (SELECT 1 FROM passed WHERE slot = ?1 AND stage = ?2)";
+    connection.query_row(query, (slot, stage.to_string()), |row| row.get(0))
 }
 
 type TrainingTexts = (usize, usize, Option<String>, Option<String>);

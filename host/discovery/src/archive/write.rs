@@ -52,7 +52,7 @@ pub(super) fn record(
             }
         }
         Record::Passed { stage } => {
-            let passed = "INSERT OR IGNORE INTO passed (slot, stage) VALUES (?1, ?2)";
+            let passed = "INSERT INTO passed (slot, stage) VALUES (?1, ?2)";
             transaction.execute(passed, params![slot, stage.to_string()])?;
         }
         Record::Training {

@@ -230,6 +230,8 @@ fn a_run_that_is_killed_again_and_again_comes_to_its_end() {
             Ok(end) => break end,
             Err(_) => sessions += 1,
         }
+        // At most 28 candidates of 8 records each, and no record is written twice.
+        assert!(sessions <= 28 * 8 / 7 + 1, "{sessions} sessions");
     };
     assert_eq!(end, report);
     assert!(sessions > 15, "{sessions}");
