@@ -22,6 +22,17 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Text for people on stdout; it ends with the line.
+///
+/// # Errors
+/// When stdout is closed.
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
 /// A fault of ours, of the machine or of the command line, with everything that led to it.
 pub(crate) fn fault(error: &anyhow::Error) {
     eprintln!("{} {error}", paint(Colour::Red, "error:"));

@@ -9,7 +9,7 @@ use trainer::SentimentSettings;
 
 use crate::args::Discover;
 use crate::progress::Progress;
-use crate::{Outcome, screen};
+use crate::{Outcome, plugin, screen};
 
 /// Where runs go that the user does not name.
 const RUNS: &str = "runs";
@@ -93,7 +93,7 @@ fn leaderboard(report: &Report) -> String {
         .iter()
         .map(|row| {
             vec![
-                row.name.clone(),
+                format!("{}@{}", row.name, plugin::shown(&row.id)),
                 row.origin.clone(),
                 format!("{:+.3}", row.fitness),
                 format!("{:+.3} to {:+.3}", row.low, row.high),
@@ -105,8 +105,9 @@ fn leaderboard(report: &Report) -> String {
     let mut text = format!("\n{}", screen::table(&header, &rows));
     for row in &report.rejected {
         text.push_str(&format!(
-            "rejected {} by {}: {}\n",
+            "rejected {}@{} by {}: {}\n",
             row.name,
+            plugin::shown(&row.id),
             row.rule,
             first_line(&row.message)
         ));
