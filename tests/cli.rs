@@ -28,6 +28,10 @@ impl Lossbox {
                 "LOSSBOX_CACHE",
                 Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
             )
+            .env(
+                "XDG_STATE_HOME",
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join("state"),
+            )
             .env_remove("OPENAI_API_KEY")
             .output()
             .unwrap()

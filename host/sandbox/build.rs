@@ -2,6 +2,8 @@
 //!
 //! libm lies wherever cargo keeps it: a crate that depends on it alone is made in the output folder, and cargo is
 //! asked, offline, where its dependency is. It is there, because guest-sdk needs it natively too.
+//!
+//! The gates themselves get an identity here: a cached verdict is worth something as long as nothing that made it changed.
 
 use std::env;
 use std::fmt::Write as _;
@@ -9,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::MetadataCommand;
+use sha2::{Digest as _, Sha256};
 
 fn main() {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -55,6 +58,34 @@ fn main() {
     }
     table.push_str("]\n");
     fs::write(out.join("sdk_files.rs"), table).expect("the output folder can be written");
+    println!("cargo:rustc-env=LOSSBOX_GATES={}", gates(&manifest));
+}
+
+/// Hash of everything in the workspace that a verdict depends on, but for the SDK: the gates' own source, what they wrap
+/// a loss in, and the versions of what they are built with.
+fn gates(manifest: &Path) -> String {
+    let mut files = Vec::new();
+    collect(&manifest.join("src"), "src", &mut files);
+    for name in ["templates/plugin/lib.rs", "Cargo.lock"] {
+        let path = manifest.join("../..").join(name);
+        println!("cargo:rerun-if-changed={}", path.display());
+        files.push((name.to_owned(), path));
+    }
+    println!("cargo:rerun-if-changed=src");
+    files.sort();
+    let mut hasher = Sha256::new();
+    for (name, path) in files {
+        let bytes = fs::read(path).expect("the sources can be read");
+        for part in [name.as_bytes(), &bytes] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    let mut digits = String::new();
+    for byte in hasher.finalize() {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 /// Where cargo keeps the version of libm that guest-sdk asks for.

@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Folder for what can be made again: the compiled SDK, sampled preference pairs
+    /// Folder for what can be made again: the compiled SDK, verdicts, sampled preference pairs
     #[arg(long, global = true, env = "LOSSBOX_CACHE", value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Evaluate a plugin on preference pairs read from a JSON file
     Call(Call),
+    /// List the plugins that are there, each with its verdict, hash and hyperparameters
+    Plugins(Plugins),
     /// Train the task's base model with one loss and measure the policy
     Train(Train),
     /// Print the rules that a plugin must keep
@@ -117,9 +119,22 @@ pub(crate) struct Call {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Plugins {
+    /// Plugins folder
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub(crate) plugins: PathBuf,
+    /// Go on, audit again what changes, and print a line for each change until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print the list, and then each change, as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Train {
-    /// Plugin and hyperparameters, as in dpo or dpo:beta=0.1,…
-    #[arg(long, value_name = "PLUGIN[:NAME=VALUE,…]")]
+    /// Plugin and hyperparameters, as in dpo, dpo@HASH or dpo:beta=0.1,…
+    #[arg(long, value_name = "PLUGIN[@HASH][:NAME=VALUE,…]")]
     pub(crate) loss: String,
     /// Plugins folder in which names are looked up before the built-in losses
     #[arg(long, value_name = "DIR", default_value = "plugins")]
@@ -154,7 +169,8 @@ pub(crate) struct Doctor {
 /// A plugin as the user names it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Plugin {
-    /// Name in the plugins folder or of a built-in loss, or a path: .rs, a crate's folder or .wasm
+    /// Name in the plugins folder or of a built-in loss, or a path: .rs, a crate's folder or .wasm; NAME@HASH takes this
+    /// content only
     #[arg(value_name = "PLUGIN")]
     pub(crate) plugin: String,
     /// Plugins folder in which names are looked up before the built-in losses

@@ -1,6 +1,7 @@
-//! Where lossbox keeps what can be made again: the compiled SDK and the sampled preference pairs.
+//! Where lossbox keeps what can be made again: the compiled SDK, verdicts, and the sampled preference pairs.
 //!
-//! Nothing here is precious: the folder may be deleted at any time.
+//! Nothing here is precious: the folder may be deleted at any time. The key that seals the verdicts lies elsewhere, so
+//! that it does not travel when the folder does.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,16 @@ fn default_folder() -> Result<PathBuf> {
     match absolute("HOME").or_else(|| absolute("LOCALAPPDATA")) {
         Some(home) => Ok(home.join(".cache").join("lossbox")),
         None => bail!("no home folder is known (hint: name a cache folder with --cache DIR)"),
+    }
+}
+
+/// `$XDG_STATE_HOME/lossbox/verdicts.key`, else `~/.local/state/lossbox/verdicts.key`; without a home, in the cache.
+pub(crate) fn key_file(cache: &Path) -> PathBuf {
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local").join("state")));
+    match state {
+        Some(state) => state.join("lossbox").join("verdicts.key"),
+        None => cache.join("verdicts.key"),
     }
 }
 

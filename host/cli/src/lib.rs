@@ -6,6 +6,7 @@
 mod args;
 mod cache;
 mod commands;
+mod folder;
 mod pairs_file;
 mod plugin;
 mod progress;
@@ -46,6 +47,7 @@ fn dispatch(args: Args) -> anyhow::Result<Outcome> {
         Command::Build(args) => commands::build::run(&args, &cache),
         Command::Audit(args) => commands::audit::run(&args, &cache),
         Command::Call(args) => commands::call::run(&args, &cache),
+        Command::Plugins(args) => commands::plugins::run(&args, &cache),
         Command::Train(args) => commands::train::run(&args, &cache),
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &cache),

@@ -1,26 +1,100 @@
 //! From what the user calls a plugin to a plugin that has passed every gate.
 //!
 //! A plugin is named by a path (`.rs`, a crate's folder, `.wasm`) or by a name, which is looked up in the plugins
-//! folder first and among the built-in losses then. A name never reaches outside the plugins folder.
+//! folder first and among the built-in losses then. A name never reaches outside the plugins folder. `name@hash` asks
+//! for one content and takes no other: what is hashed is what is run.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sandbox::{Failure, Options, ProbedPlugin, Rejection, Sandbox, Source};
+use discovery::CandidateId;
+use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Submission};
 
 use crate::args::Plugin;
-use crate::screen;
+use crate::folder::{self, Entry, Form};
+use crate::{cache, screen};
 
-/// Where a plugin's text or component comes from.
-pub(crate) enum Found {
-    Path(PathBuf),
-    BuiltIn(Source),
+/// Hexadecimal digits of a hash that are printed beside a name.
+const SHOWN_DIGITS: usize = 12;
+/// Digits that are enough to name a content. They guard against mistakes: against a stranger who chooses the content, give
+/// all 64.
+const DIGITS_MIN: usize = 8;
+const DIGITS_MAX: usize = 64;
+
+/// A plugin that was found, with its content in memory.
+pub(crate) struct Named {
+    entry: Entry,
+    pub(crate) submission: Submission,
+    /// The digits that its hash must begin with.
+    digits: Option<String>,
+}
+
+impl Named {
+    /// What it is called on the command line.
+    pub(crate) fn name(&self) -> &str {
+        &self.entry.name
+    }
+
+    /// Name and source, for a plugin that has no component.
+    pub(crate) fn identity(&self) -> String {
+        match self.submission.sha256() {
+            Some(hash) => format!("{}@{}", self.name(), shown(hash)),
+            None => self.name().to_owned(),
+        }
+    }
+
+    /// The candidate's identity, as runs and leaderboards print it, if it is a one-file loss.
+    pub(crate) fn id(&self) -> Option<CandidateId> {
+        self.submission.text().map(CandidateId::of)
+    }
+
+    /// Refuses what the user did not ask for. The digits may be of the component, of the source as it is, or of the
+    /// candidate's identity.
+    fn check_digits(&self, loaded: &Result<ProbedPlugin, Rejection>) -> Result<()> {
+        let Some(digits) = &self.digits else {
+            return Ok(());
+        };
+        let id = self.id();
+        let hashes = [
+            ("component", loaded.as_ref().ok().map(ProbedPlugin::hash)),
+            ("source", self.submission.sha256()),
+            ("candidate", id.as_ref().map(CandidateId::as_str)),
+        ];
+        let there = hashes
+            .iter()
+            .filter_map(|(what, hash)| Some((*what, (*hash)?)));
+        if there.clone().any(|(_, hash)| hash.starts_with(digits)) {
+            return Ok(());
+        }
+        let hashes: Vec<String> = there
+            .map(|(what, hash)| format!("{what} {}", shown(hash)))
+            .collect();
+        bail!(
+            "{} is not {}@{digits}: its hashes are {} (hint: `lossbox plugins` lists what is there)",
+            self.entry.place(),
+            self.name(),
+            none_or(&hashes)
+        )
+    }
+}
+
+/// The first digits of a hash, enough to name a content.
+pub(crate) fn shown(hash: &str) -> &str {
+    &hash[..SHOWN_DIGITS.min(hash.len())]
+}
+
+/// Name and content of a plugin that passed, as every command prints it.
+pub(crate) fn identity(plugin: &ProbedPlugin) -> String {
+    format!("{}@{}", plugin.metadata().name, shown(plugin.hash()))
 }
 
 /// Opens the sandbox of this machine: finds the compiler, adds the wasm target if it is missing, builds the SDK.
 pub(crate) fn open_sandbox(cache: &Path) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut options = Options::new(cache, program);
+    options.cache = CachePolicy::Keep {
+        key_file: cache::key_file(cache),
+    };
     options.notify = Some(Box::new(screen::note));
     Ok(Sandbox::open(options)?)
 }
@@ -30,13 +104,20 @@ pub(crate) fn load(
     plugin: &Plugin,
     cache: &Path,
 ) -> Result<(Sandbox, Result<ProbedPlugin, Rejection>)> {
-    let found = find(&plugin.plugin, &plugin.plugins)?;
+    let (sandbox, _, loaded) = load_named(plugin, cache)?;
+    Ok((sandbox, loaded))
+}
+
+/// As `load`, with what was found under the name.
+pub(crate) fn load_named(
+    plugin: &Plugin,
+    cache: &Path,
+) -> Result<(Sandbox, Named, Result<ProbedPlugin, Rejection>)> {
+    let named = find(&plugin.plugin, &plugin.plugins)?;
     let sandbox = open_sandbox(cache)?;
-    let loaded = match &found {
-        Found::Path(path) => sandbox.load(path),
-        Found::BuiltIn(source) => sandbox.validate(source),
-    };
-    Ok((sandbox, rejection_apart(loaded)?))
+    let loaded = rejection_apart(sandbox.admit(&named.submission))?;
+    named.check_digits(&loaded)?;
+    Ok((sandbox, named, loaded))
 }
 
 /// Splits the candidate's fault, which is data, from ours, which ends the command.
@@ -48,36 +129,69 @@ pub(crate) fn rejection_apart<T>(outcome: Result<T, Failure>) -> Result<Result<T
     }
 }
 
-/// Looks a plugin up by path or name.
+/// Looks a plugin up by path or name, and reads it.
 ///
 /// # Errors
-/// When there is no such file, and no built-in loss of this name.
-pub(crate) fn find(plugin: &str, folder: &Path) -> Result<Found> {
-    if is_path(plugin) {
-        let path = PathBuf::from(plugin);
-        if !path.exists() {
-            bail!(
-                "no such plugin: {plugin} (hint: a path ends in .rs or .wasm or is a crate's folder)"
-            );
-        }
-        return Ok(Found::Path(path));
+/// When there is no such file and no built-in loss of this name, it cannot be read, or what follows `@` is no hash.
+pub(crate) fn find(plugin: &str, folder: &Path) -> Result<Named> {
+    let (name, digits) = digits_apart(plugin)?;
+    let entry = match is_path(name) {
+        true => at_path(name)?,
+        false => in_folder(name, folder)?,
+    };
+    let submission = entry.read()?;
+    Ok(Named {
+        entry,
+        submission,
+        digits,
+    })
+}
+
+/// `name@digits` in two; a path that is there may contain anything.
+fn digits_apart(plugin: &str) -> Result<(&str, Option<String>)> {
+    let Some((name, digits)) = plugin.rsplit_once('@') else {
+        return Ok((plugin, None));
+    };
+    if is_path(plugin) && Path::new(plugin).exists() {
+        return Ok((plugin, None));
     }
-    let in_folder = [
-        folder.join(format!("{plugin}.rs")),
-        folder.join(plugin),
-        folder.join(format!("{plugin}.wasm")),
-        folder.join("generated").join(format!("{plugin}.rs")),
-    ];
-    if let Some(path) = in_folder.into_iter().find(|path| path.exists()) {
-        return Ok(Found::Path(path));
+    let is_hash = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash || !(DIGITS_MIN..=DIGITS_MAX).contains(&digits.len()) {
+        bail!(
+            "{digits:?} is not the beginning of a hash: expected {DIGITS_MIN} to {DIGITS_MAX} hexadecimal digits \
+             (hint: `lossbox plugins` prints them)"
+        );
     }
-    match discovery::baselines::named(plugin) {
-        Some(baseline) => Ok(Found::BuiltIn(Source::one_file(
-            baseline.name,
-            baseline.source,
-        ))),
+    Ok((name, Some(digits.to_ascii_lowercase())))
+}
+
+fn at_path(plugin: &str) -> Result<Entry> {
+    let path = PathBuf::from(plugin);
+    if !path.exists() {
+        bail!(
+            "no such plugin: {plugin} (hint: a path ends in .rs or .wasm or is a crate's folder)"
+        );
+    }
+    let form = match path.extension().and_then(|extension| extension.to_str()) {
+        _ if path.is_dir() => Form::Crate,
+        Some("wasm") => Form::Component,
+        _ => Form::File,
+    };
+    let name = path.file_stem().unwrap_or_default();
+    Ok(Entry {
+        name: name.to_string_lossy().into_owned(),
+        form,
+        path: Some(path),
+    })
+}
+
+fn in_folder(name: &str, folder: &Path) -> Result<Entry> {
+    let entries = folder::entries(folder)
+        .with_context(|| format!("cannot list the plugins folder {}", folder.display()))?;
+    match entries.into_iter().find(|entry| entry.name == name) {
+        Some(entry) => Ok(entry),
         None => bail!(
-            "no plugin called {plugin} in {} (hint: the built-in losses are {})",
+            "no plugin called {name} in {} (hint: the built-in losses are {})",
             folder.display(),
             built_in_names()
         ),
@@ -139,9 +253,30 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
     Ok(values)
 }
 
-fn none_or(names: &[&str]) -> String {
-    match names {
+fn none_or<T: AsRef<str>>(names: &[T]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names.as_slice() {
         [] => "none".to_owned(),
-        _ => names.join(", "),
+        names => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digits_apart;
+
+    #[test]
+    fn a_hash_follows_the_last_at_sign() {
+        let apart = |text| digits_apart(text).expect("well formed");
+        assert_eq!(apart("dpo"), ("dpo", None));
+        assert_eq!(apart("dpo@0123ABCD"), ("dpo", Some("0123abcd".to_owned())));
+        assert_eq!(
+            apart("./a@b.rs@0123abcd"),
+            ("./a@b.rs", Some("0123abcd".to_owned()))
+        );
+        for text in ["dpo@", "dpo@0123abc", "dpo@latest00", "dpo@0123 bcd"] {
+            assert!(digits_apart(text).is_err(), "{text}");
+        }
+        assert!(digits_apart(&format!("dpo@{}", "0".repeat(65))).is_err());
     }
 }

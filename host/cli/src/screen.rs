@@ -10,17 +10,6 @@ pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// Data for a person.
-///
-/// # Errors
-/// When stdout is closed.
-pub(crate) fn data(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()?;
-    Ok(())
-}
-
 /// One line of data for machines.
 ///
 /// # Errors
@@ -29,6 +18,17 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Text for people on stdout; it ends with the line.
+///
+/// # Errors
+/// When stdout is closed.
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
 }

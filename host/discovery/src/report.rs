@@ -51,6 +51,8 @@ pub struct LeaderboardRow {
 pub struct RejectedRow {
     /// Its name.
     pub name: String,
+    /// Its identity.
+    pub id: String,
     /// The gate.
     pub stage: Stage,
     /// The rule.
@@ -103,6 +105,7 @@ pub(crate) fn rejected(settled: &[(&Candidate, &Outcome)]) -> Vec<RejectedRow> {
         Outcome::Scored(_) => None,
         Outcome::Rejected(rejection) => Some(RejectedRow {
             name: candidate.name.clone(),
+            id: candidate.id.to_string(),
             stage: rejection.stage,
             rule: rejection.rule.clone(),
             message: rejection.message.clone(),
@@ -175,7 +178,7 @@ mod tests {
             serde_json::to_string(&report).expect("JSON"),
             "{\"run\":\"runs/1\",\"leaderboard\":[{\"name\":\"good\",\"id\":\"01\",\"origin\":\"evolve\",\
              \"fitness\":0.5,\"low\":0.4,\"high\":0.6,\"reward\":1.0,\"kl\":6.5}],\"rejected\":[{\"name\":\"bad\",\
-             \"stage\":\"probe\",\"rule\":\"probe/gradient\",\"message\":\"off by 2\"}],\"seconds\":1.5}"
+             \"id\":\"02\",\"stage\":\"probe\",\"rule\":\"probe/gradient\",\"message\":\"off by 2\"}],\"seconds\":1.5}"
         );
     }
 }

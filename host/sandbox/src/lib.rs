@@ -10,6 +10,7 @@
 //!
 //! This crate knows no model and no LLM. The limits are in [`limits`], the rules in [`rules`].
 
+mod cache;
 pub mod child;
 mod compile;
 pub mod component;
@@ -21,7 +22,9 @@ mod rejection;
 pub mod rules;
 mod sandbox;
 pub mod source;
+mod submission;
 
+pub use cache::CachePolicy;
 pub use compile::Component;
 pub use component::{AuditedComponent, ComponentReport};
 pub use fault::Fault;
@@ -31,3 +34,4 @@ pub use probe::{ProbeReport, ProbedPlugin};
 pub use rejection::{Failure, Rejection, Span, Stage};
 pub use sandbox::{Notify, Options, Sandbox};
 pub use source::{AuditedSource, Source};
+pub use submission::Submission;

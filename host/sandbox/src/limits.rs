@@ -60,6 +60,12 @@ pub const CALL_EPOCH: Duration = Duration::from_secs(10);
 pub const CALL_WALL: Duration = Duration::from_secs(15);
 /// Wall clock of compiling the component to machine code in the child; the child is killed, `…/timeout`.
 pub const START_WALL: Duration = Duration::from_secs(15);
+/// Disk space of the cached verdicts of one user; beyond, the least recently used are deleted. Processes that write at
+/// once may pass it by a sixteenth each.
+pub const CACHE_BYTES_MAX: u64 = 256 << 20;
+/// One cached verdict; a larger one, as a component that the next gate rejects by its size, is not cached.
+pub const CACHE_ENTRY_BYTES_MAX: usize = COMPONENT_BYTES_MAX + (64 << 10);
+
 /// Pairs in one call.
 pub const PAIRS_MAX: usize = 65_536;
 /// Bytes of a text that a guest hands over (its name, its summary, an error).

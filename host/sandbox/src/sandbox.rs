@@ -1,15 +1,15 @@
 //! A machine made ready: the compiler found, the target there, the SDK built, the child program known.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
-use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::probe::{ProbedPlugin, probe};
-use crate::source::{AuditedCrate, CrateSource};
+use crate::source::AuditedCrate;
+use crate::submission::Content;
 use crate::{
-    AuditedComponent, AuditedSource, Failure, Fault, Guest, Source, Stage, component, source,
+    AuditedComponent, AuditedSource, Failure, Fault, Guest, Source, Stage, Submission, component,
+    source,
 };
 
 /// Hears what the sandbox is doing, as a sentence.
@@ -17,19 +17,27 @@ pub type Notify = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What the host decides.
 pub struct Options {
-    /// Folder for the built SDK; may be shared by processes and deleted at any time.
+    /// Folder for the built SDK and for cached verdicts; may be shared by processes and deleted at any time.
     pub cache_dir: PathBuf,
     /// Program whose `main` calls [`crate::child::run_if_child`]: usually the host itself.
     pub child_program: PathBuf,
-    /// Hears about slow things: the target being added, the SDK being built.
+    /// Whether [`Sandbox::validate`], [`Sandbox::load`] and [`Sandbox::admit`] remember what the compiler and the probe
+    /// said. The single gates never do.
+    pub cache: CachePolicy,
+    /// Hears about slow things (the target being added, the SDK being built) and about a cache that is damaged.
     pub notify: Option<Notify>,
 }
 
 impl Options {
-    /// The options of a host that re-executes `child_program` and hears nothing.
+    /// The options of a host that re-executes `child_program` and hears nothing. Verdicts are cached, under a key that
+    /// lies in the cache folder: choose another place if others can write the folder or if it travels.
     pub fn new(cache_dir: impl Into<PathBuf>, child_program: impl Into<PathBuf>) -> Self {
+        let cache_dir = cache_dir.into();
         Options {
-            cache_dir: cache_dir.into(),
+            cache: CachePolicy::Keep {
+                key_file: cache_dir.join("verdicts.key"),
+            },
+            cache_dir,
             child_program: child_program.into(),
             notify: None,
         }
@@ -42,6 +50,7 @@ pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
     pub(crate) child_program: PathBuf,
+    cache: Cache,
 }
 
 impl Sandbox {
@@ -57,10 +66,19 @@ impl Sandbox {
         };
         let toolchain = Toolchain::find(&notify)?;
         let sdk = Sdk::ready(&options.cache_dir, &toolchain, &notify)?;
+        // Whatever an option changes about a verdict of the compiler or of the probe belongs into this list.
+        let conditions = Conditions::new(&toolchain, &[]);
+        let cache = Cache::new(
+            &options.cache_dir,
+            options.cache,
+            conditions,
+            options.notify,
+        );
         Ok(Sandbox {
             toolchain,
             sdk,
             child_program: options.child_program,
+            cache,
         })
     }
 
@@ -101,41 +119,44 @@ impl Sandbox {
     /// # Errors
     /// As the gates do.
     pub fn validate(&self, source: &Source) -> Result<ProbedPlugin, Failure> {
-        let audited = source::audit(source.clone())?;
-        let component = self.compile(&audited)?;
-        let audited = component::audit(component)?;
-        self.probe(audited)
+        self.admit(&Submission::from(source))
     }
 
-    /// All gates that apply: four for `.rs` and for a crate's folder, the last two for `.wasm`.
+    /// Reads a file or a crate's folder and takes it through all gates that apply.
     ///
     /// # Errors
-    /// As the gates do, or when the file cannot be read.
+    /// As the gates do, or when it cannot be read.
     pub fn load(&self, path: &Path) -> Result<ProbedPlugin, Failure> {
-        if path.is_dir() {
-            let audited = source::audit_crate(CrateSource::read(path)?)?;
-            let component = self.compile_crate(&audited)?;
-            return self.probe(component::audit(component)?);
-        }
-        let is_component = path
-            .extension()
-            .is_some_and(|extension| extension == "wasm");
-        let bytes_max = if is_component {
-            COMPONENT_BYTES_MAX
-        } else {
-            SOURCE_BYTES_MAX
+        self.admit(&Submission::read(path)?)
+    }
+
+    /// All gates that apply: four for source, the last two for a component. The compiler and the probe are asked once
+    /// for the same content, unless the options say otherwise; the other two gates always run.
+    ///
+    /// # Errors
+    /// As the gates do.
+    pub fn admit(&self, submission: &Submission) -> Result<ProbedPlugin, Failure> {
+        let component = match &submission.content {
+            Content::OneFile { name, bytes } => {
+                let text = std::str::from_utf8(bytes).map_err(|_| source::not_text())?;
+                let audited = source::audit(Source::one_file(name, text))?;
+                self.cache
+                    .compiled("one file", [text.as_bytes()], || self.compile(&audited))?
+            }
+            Content::Crate(files) => {
+                let audited = source::audit_crate(files.clone())?;
+                let content = audited.files().iter().flat_map(|(path, text)| {
+                    [path.as_os_str().as_encoded_bytes(), text.as_bytes()]
+                });
+                self.cache
+                    .compiled("crate", content, || self.compile_crate(&audited))?
+            }
+            Content::Component(bytes) => Component::from_file(bytes.clone()),
+            Content::Refused(rejection) => return Err(rejection.clone().into()),
         };
-        let bytes = read(path, bytes_max)?;
-        if is_component {
-            return self.probe(component::audit(Component::from_file(bytes))?);
-        }
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let text = String::from_utf8(bytes).map_err(|_| source::not_text())?;
-        self.validate(&Source::one_file(&name, &text))
+        let audited = component::audit(component)?;
+        self.cache
+            .probed(audited, |component| self.probe(component))
     }
 
     /// The manual that an author reads and a prompt quotes.
@@ -147,13 +168,4 @@ impl Sandbox {
     pub fn sdk_hash() -> String {
         crate::compile::sdk_hash()
     }
-}
-
-/// A file up to one byte beyond its limit, which is enough for a gate to reject it.
-fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(bytes_max as u64 + 1).read_to_end(&mut bytes))
-        .map_err(Fault::file("read", path))?;
-    Ok(bytes)
 }

@@ -7,15 +7,16 @@ use sandbox::{ProbedPlugin, Rejection};
 use serde_json::{Value, json};
 
 use crate::args::Audit;
+use crate::plugin::Named;
 use crate::screen::{self, Colour};
 use crate::{Outcome, plugin};
 
 pub(crate) fn run(args: &Audit, cache: &Path) -> Result<Outcome> {
-    let (_, loaded) = plugin::load(&args.plugin, cache)?;
+    let (_, named, loaded) = plugin::load_named(&args.plugin, cache)?;
     if args.json {
-        screen::json(&verdict(&loaded))?;
+        screen::json(&verdict(&named, &loaded))?;
     } else {
-        print(&loaded);
+        print(&named, &loaded);
     }
     Ok(match loaded {
         Ok(_) => Outcome::Done,
@@ -23,7 +24,8 @@ pub(crate) fn run(args: &Audit, cache: &Path) -> Result<Outcome> {
     })
 }
 
-fn verdict(loaded: &Result<ProbedPlugin, Rejection>) -> Value {
+fn verdict(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) -> Value {
+    let (id, source_hash) = (named.id(), named.submission.sha256());
     match loaded {
         Ok(plugin) => json!({
             "verdict": "accepted",
@@ -35,6 +37,8 @@ fn verdict(loaded: &Result<ProbedPlugin, Rejection>) -> Value {
             "hash": plugin.hash(),
             "scope": scope(plugin),
             "name": plugin.metadata().name,
+            "id": id,
+            "source_hash": source_hash,
             "component": plugin.component_report(),
             "probe": plugin.report(),
         }),
@@ -48,6 +52,9 @@ fn verdict(loaded: &Result<ProbedPlugin, Rejection>) -> Value {
             "warnings": [],
             "hash": null,
             "scope": null,
+            "name": named.name(),
+            "id": id,
+            "source_hash": source_hash,
         }),
     }
 }
@@ -59,19 +66,22 @@ fn scope(plugin: &ProbedPlugin) -> &'static str {
     }
 }
 
-fn print(loaded: &Result<ProbedPlugin, Rejection>) {
+fn print(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) {
     match loaded {
-        Ok(plugin) => print_accepted(plugin),
-        Err(rejection) => screen::rejection(rejection),
+        Ok(plugin) => print_accepted(named, plugin),
+        Err(rejection) => {
+            screen::note(&named.identity());
+            screen::rejection(rejection);
+        }
     }
 }
 
-fn print_accepted(plugin: &ProbedPlugin) {
+fn print_accepted(named: &Named, plugin: &ProbedPlugin) {
     let metadata = plugin.metadata();
     println!(
         "{} {}",
         screen::paint(Colour::Green, "accepted"),
-        metadata.name
+        plugin::identity(plugin)
     );
     println!("  {}", metadata.summary);
     if let Some(citation) = &metadata.citation {
@@ -92,6 +102,9 @@ fn print_accepted(plugin: &ProbedPlugin) {
         plugin.bytes().len(),
         plugin.hash()
     );
+    if let Some(hash) = named.submission.sha256() {
+        println!("  source        sha256 {hash}");
+    }
     println!(
         "  fuel          {:.0} per pair",
         plugin.report().fuel_per_pair

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &Build, cache: &Path) -> Result<Outcome> {
     };
     write_atomically(&path, built.bytes())?;
     screen::note(&format!(
-        "wrote {} ({} bytes, sha256 {})",
+        "wrote {} as {} ({} bytes, sha256 {})",
+        plugin::identity(&built),
         path.display(),
         built.bytes().len(),
         built.hash()

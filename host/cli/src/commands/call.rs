@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use sandbox::{Evaluation, Pairs, Stage};
+use sandbox::{Evaluation, Pairs, ProbedPlugin, Stage};
 use serde_json::{Value, json};
 
 use crate::args::Call;
@@ -12,19 +12,19 @@ use crate::{Outcome, pairs_file, plugin, screen};
 pub(crate) fn run(args: &Call, cache: &Path) -> Result<Outcome> {
     let pairs = pairs_file::read(&args.pairs)?;
     let (sandbox, loaded) = plugin::load(&args.plugin, cache)?;
-    let outcome = match loaded {
+    let outcome = match &loaded {
         Ok(probed) => {
-            let hyperparameters = plugin::hyperparameters(&probed, &args.set)?;
+            let hyperparameters = plugin::hyperparameters(probed, &args.set)?;
             let evaluated = sandbox
-                .start(&probed, Stage::Probe)
+                .start(probed, Stage::Probe)
                 .and_then(|mut guest| guest.evaluate(&pairs, &hyperparameters));
-            plugin::rejection_apart(evaluated)?
+            plugin::rejection_apart(evaluated)?.map(|evaluation| (probed, evaluation))
         }
-        Err(rejection) => Err(rejection),
+        Err(rejection) => Err(rejection.clone()),
     };
     match outcome {
-        Ok(evaluation) => {
-            show(args, &pairs, &evaluation)?;
+        Ok((probed, evaluation)) => {
+            show(args, probed, &pairs, &evaluation)?;
             Ok(Outcome::Done)
         }
         Err(rejection) => {
@@ -34,9 +34,11 @@ pub(crate) fn run(args: &Call, cache: &Path) -> Result<Outcome> {
     }
 }
 
-fn show(args: &Call, pairs: &Pairs, evaluation: &Evaluation) -> Result<()> {
+fn show(args: &Call, probed: &ProbedPlugin, pairs: &Pairs, evaluation: &Evaluation) -> Result<()> {
     if args.json {
         return screen::json(&json!({
+            "name": probed.metadata().name,
+            "hash": probed.hash(),
             "losses": numbers(&evaluation.losses),
             "policy_chosen": numbers(&evaluation.policy_chosen),
             "policy_rejected": numbers(&evaluation.policy_rejected),
@@ -58,7 +60,11 @@ fn show(args: &Call, pairs: &Pairs, evaluation: &Evaluation) -> Result<()> {
         .collect();
     let header = ["pair", "margin", "loss", "d/d chosen", "d/d rejected"];
     print!("{}", screen::table(&header, &rows));
-    screen::note(&format!("fuel {}", evaluation.fuel));
+    screen::note(&format!(
+        "{}, fuel {}",
+        plugin::identity(probed),
+        evaluation.fuel
+    ));
     Ok(())
 }
 

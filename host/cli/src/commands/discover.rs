@@ -9,7 +9,7 @@ use trainer::SentimentSettings;
 
 use crate::args::Discover;
 use crate::progress::Progress;
-use crate::{Outcome, screen};
+use crate::{Outcome, plugin, screen};
 
 /// Where runs go that the user does not name.
 const RUNS: &str = "runs";
@@ -21,7 +21,7 @@ pub(crate) fn run(args: Discover, cache: &Path) -> Result<Outcome> {
     progress.end();
     let text = leaderboard(&report);
     if args.json {
-        screen::note(&text);
+        screen::note(text.trim_end());
         screen::json(&report)?;
     } else {
         screen::data(&text)?;
@@ -96,7 +96,7 @@ fn leaderboard(report: &Report) -> String {
         .iter()
         .map(|row| {
             vec![
-                row.name.clone(),
+                format!("{}@{}", row.name, plugin::shown(&row.id)),
                 row.origin.clone(),
                 format!("{:+.3}", row.fitness),
                 format!("{:+.3} to {:+.3}", row.low, row.high),
@@ -108,14 +108,15 @@ fn leaderboard(report: &Report) -> String {
     let mut text = format!("\n{}", screen::table(&header, &rows));
     for row in &report.rejected {
         text.push_str(&format!(
-            "rejected {} by {}: {}\n",
+            "rejected {}@{} by {}: {}\n",
             row.name,
+            plugin::shown(&row.id),
             row.rule,
             first_line(&row.message)
         ));
     }
     text.push_str(&format!(
-        "\n{:.0} seconds; everything is in {}",
+        "\n{:.0} seconds; everything is in {}\n",
         report.seconds, report.run
     ));
     text

@@ -6,5 +6,6 @@ pub(crate) mod call;
 pub(crate) mod discover;
 pub(crate) mod doctor;
 pub(crate) mod new;
+pub(crate) mod plugins;
 pub(crate) mod rules;
 pub(crate) mod train;

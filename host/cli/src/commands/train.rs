@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use sandbox::{Rejection, Stage};
+use sandbox::{ProbedPlugin, Rejection, Stage};
 use serde_json::json;
 use trainer::{Progress, SeedResult, Sentiment, SentimentSettings, TrainFailure};
 
@@ -44,8 +44,11 @@ pub(crate) fn run(args: &Train, cache: &Path) -> Result<Outcome> {
     };
     bar.finish_and_clear();
     match trained {
-        Ok(Some(result)) => report(args, name, &result)?,
-        Ok(None) => screen::note("saved the trained model"),
+        Ok(Some(result)) => report(args, name, &probed, &result)?,
+        Ok(None) => screen::note(&format!(
+            "saved the model trained with {}",
+            plugin::identity(&probed)
+        )),
         Err(TrainFailure::Fault(fault)) => return Err(fault.into()),
         Err(TrainFailure::Rejected(verdict)) => {
             let rejection =
@@ -105,9 +108,9 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     }
 }
 
-fn report(args: &Train, name: &str, result: &SeedResult) -> Result<()> {
+fn report(args: &Train, name: &str, probed: &ProbedPlugin, result: &SeedResult) -> Result<()> {
     if args.json {
-        return screen::json(&json!({ "loss": name, "result": result }));
+        return screen::json(&json!({ "loss": name, "hash": probed.hash(), "result": result }));
     }
     let rows: Vec<Vec<String>> = result
         .points
@@ -121,6 +124,7 @@ fn report(args: &Train, name: &str, result: &SeedResult) -> Result<()> {
         })
         .collect();
     print!("{}", screen::table(&["step", "KL (nats)", "reward"], &rows));
+    println!("{}", plugin::identity(probed));
     println!(
         "fitness {:+.3} [{:+.3}, {:+.3}] over {} prompts, base reward {:+.3}",
         result.fitness, result.low, result.high, result.n_prompts, result.base_reward

@@ -4,7 +4,7 @@
 //! pipe, and whatever comes back is an allegation until lengths are checked. A child that is slow, dies or talks
 //! nonsense costs one candidate and is killed with the handle.
 
-mod protocol;
+pub(crate) mod protocol;
 pub(crate) mod rules;
 pub(crate) mod runner;
 

@@ -15,12 +15,12 @@ mod scope;
 mod warnings;
 
 use guest_sdk::{Metadata, Pairs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::rules::Rule;
 use crate::{AuditedComponent, ComponentReport, Evaluation, Failure, Guest, Sandbox, Stage};
 
-/// A plugin that passed every gate. Only the probe makes one.
+/// A plugin that passed every gate. Only the probe makes one, now or as the cache remembers it.
 #[derive(Debug, Clone)]
 pub struct ProbedPlugin {
     component: AuditedComponent,
@@ -29,7 +29,7 @@ pub struct ProbedPlugin {
 }
 
 /// What the probe tried and found.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProbeReport {
     /// Calls of `evaluate`.
     pub n_calls: usize,
@@ -46,6 +46,19 @@ pub struct ProbeReport {
 }
 
 impl ProbedPlugin {
+    /// For the cache alone: what the probe found earlier of a component that has just passed its audit again.
+    pub(crate) fn remembered(
+        component: AuditedComponent,
+        metadata: Metadata,
+        report: ProbeReport,
+    ) -> Self {
+        ProbedPlugin {
+            component,
+            metadata,
+            report,
+        }
+    }
+
     /// Name, summary, citation, scope, hyperparameters.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

@@ -84,6 +84,11 @@ impl CrateSource {
         Ok(source)
     }
 
+    /// (path within the crate, text) of every file.
+    pub(crate) fn files(&self) -> &[(PathBuf, String)] {
+        &self.files
+    }
+
     fn add_folder(&mut self, root: &Path, folder: &Path) -> Result<(), Failure> {
         let path = root.join(folder);
         let metadata = path

@@ -35,6 +35,16 @@ impl Source {
             text: text.to_owned(),
         }
     }
+
+    /// What its author calls it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// Source that kept every rule of the source gate. Only [`audit`] makes one.
