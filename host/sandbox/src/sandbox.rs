@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::guest::Variant;
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::{AuditedCrate, CrateSource};
@@ -93,7 +94,12 @@ impl Sandbox {
     /// # Errors
     /// When the child cannot be started.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
-        Guest::start(&self.child_program, plugin.bytes(), stage)
+        Guest::start(
+            &self.child_program,
+            plugin.bytes(),
+            stage,
+            Variant::Training,
+        )
     }
 
     /// All four gates for a one-file loss.
