@@ -30,7 +30,7 @@ pub use component::{AuditedComponent, ComponentReport};
 pub use fault::Fault;
 pub use guest::{Evaluation, Guest};
 pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};
-pub use probe::{ProbeReport, ProbedPlugin};
+pub use probe::{BendKind, BendReport, Overflow, ProbeReport, ProbedPlugin};
 pub use rejection::{Failure, Rejection, Span, Stage};
 pub use sandbox::{Notify, Options, Sandbox};
 pub use source::{AuditedSource, Source};

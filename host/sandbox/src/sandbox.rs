@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::guest::Variant;
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
 use crate::submission::Content;
@@ -111,7 +112,12 @@ impl Sandbox {
     /// # Errors
     /// When the child cannot be started.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
-        Guest::start(&self.child_program, plugin.bytes(), stage)
+        Guest::start(
+            &self.child_program,
+            plugin.bytes(),
+            stage,
+            Variant::Training,
+        )
     }
 
     /// All four gates for a one-file loss.

@@ -34,6 +34,24 @@ pub struct Evaluation {
     pub fuel: u64,
 }
 
+/// Which engine the child compiles with. A loss must give the same bits on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// Optimised, with whatever NaN the processor makes: as in training.
+    Training = 0,
+    /// Not optimised, every NaN the same: four to ten times slower, for the probe to compare with.
+    Canonical = 1,
+}
+
+impl Variant {
+    /// The first frame that a child gets: one byte.
+    fn decode(frame: &[u8]) -> Option<Self> {
+        [Variant::Training, Variant::Canonical]
+            .into_iter()
+            .find(|&variant| frame == [variant as u8])
+    }
+}
+
 /// A child process that holds one plugin. Dropping it ends the child.
 #[derive(Debug)]
 pub struct Guest {
@@ -43,9 +61,15 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts the child, compiles the component in it and asks the plugin to describe itself.
-    pub(crate) fn start(program: &Path, component: &[u8], stage: Stage) -> Result<Self, Failure> {
+    /// Starts the child, compiles the component in it for this engine and asks the plugin to describe itself.
+    pub(crate) fn start(
+        program: &Path,
+        component: &[u8],
+        stage: Stage,
+        variant: Variant,
+    ) -> Result<Self, Failure> {
         let mut process = Process::start(program)?;
+        process.send(&[variant as u8]);
         process.send(component);
         let ready = process
             .receive(START_WALL)

@@ -7,6 +7,7 @@ mod crates;
 mod hostile;
 mod native;
 mod plugins;
+mod probes;
 mod rules;
 mod sources;
 mod support;
