@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::child::Program;
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::confine::{self, LayerStatus, MissingLayers};
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::{AuditedCrate, CrateSource};
@@ -21,16 +23,19 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// Program whose `main` calls [`crate::child::run_if_child`]: usually the host itself.
     pub child_program: PathBuf,
+    /// What to do where the platform cannot confine a child; [`MissingLayers::Refuse`] unless the user accepts the risk.
+    pub missing_layers: MissingLayers,
     /// Hears about slow things: the target being added, the SDK being built.
     pub notify: Option<Notify>,
 }
 
 impl Options {
-    /// The options of a host that re-executes `child_program` and hears nothing.
+    /// The options of a host that re-executes `child_program`, refuses to run unconfined and hears nothing.
     pub fn new(cache_dir: impl Into<PathBuf>, child_program: impl Into<PathBuf>) -> Self {
         Options {
             cache_dir: cache_dir.into(),
             child_program: child_program.into(),
+            missing_layers: MissingLayers::Refuse,
             notify: None,
         }
     }
@@ -41,26 +46,35 @@ impl Options {
 pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
-    pub(crate) child_program: PathBuf,
+    pub(crate) child: Program,
 }
 
 impl Sandbox {
     /// Finds the compiler, adds the wasm32-wasip2 target if it is missing, and builds the SDK unless it is cached.
     ///
     /// # Errors
-    /// When there is no compiler, the target cannot be added or the cache cannot be written.
+    /// When there is no compiler, the target cannot be added, the cache cannot be written, the platform lacks a layer of
+    /// [`confine`] that the options do not accept to be missing, or a confined compiler does not start.
     pub fn open(options: Options) -> Result<Self, Fault> {
+        if options.missing_layers == MissingLayers::Refuse {
+            refuse_if_missing(confine::layers())?;
+        }
+        let child = Program {
+            path: options.child_program,
+            missing: options.missing_layers,
+        };
         let notify = |text: &str| {
             if let Some(notify) = &options.notify {
                 notify(text);
             }
         };
         let toolchain = Toolchain::find(&notify)?;
+        toolchain.start_confined(&child)?;
         let sdk = Sdk::ready(&options.cache_dir, &toolchain, &notify)?;
         Ok(Sandbox {
             toolchain,
             sdk,
-            child_program: options.child_program,
+            child,
         })
     }
 
@@ -93,7 +107,7 @@ impl Sandbox {
     /// # Errors
     /// When the child cannot be started.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
-        Guest::start(&self.child_program, plugin.bytes(), stage)
+        Guest::start(&self.child, plugin.bytes(), stage)
     }
 
     /// All four gates for a one-file loss.
@@ -147,6 +161,16 @@ impl Sandbox {
     pub fn sdk_hash() -> String {
         crate::compile::sdk_hash()
     }
+}
+
+/// Untrusted code does not run where it cannot be confined.
+fn refuse_if_missing(layers: Vec<LayerStatus>) -> Result<(), Fault> {
+    for LayerStatus { layer, missing } in layers {
+        if let Some(reason) = missing {
+            return Err(Fault::MissingLayer { layer, reason });
+        }
+    }
+    Ok(())
 }
 
 /// A file up to one byte beyond its limit, which is enough for a gate to reject it.

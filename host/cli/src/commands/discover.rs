@@ -9,7 +9,7 @@ use trainer::SentimentSettings;
 
 use crate::args::Discover;
 use crate::progress::Progress;
-use crate::{Outcome, screen};
+use crate::{Outcome, plugin, screen};
 
 /// Where runs go that the user does not name.
 const RUNS: &str = "runs";
@@ -41,6 +41,7 @@ fn config(args: Discover, cache: &Path) -> Result<Config> {
         plugins_dir: args.plugins,
         cache_dir: cache.to_owned(),
         child_program: std::env::current_exe().context("cannot find this program's own file")?,
+        missing_layers: plugin::missing_layers(),
         workers: args.workers,
         search: SearchSettings {
             proposer: args

@@ -90,7 +90,7 @@ pub(crate) fn probe(
     sandbox: &Sandbox,
     component: AuditedComponent,
 ) -> Result<ProbedPlugin, Failure> {
-    let start = || Guest::start(&sandbox.child_program, component.bytes(), Stage::Probe);
+    let start = || Guest::start(&sandbox.child, component.bytes(), Stage::Probe);
     let guest = start()?;
     let metadata = guest.metadata().clone();
     metadata::check(&metadata)?;
