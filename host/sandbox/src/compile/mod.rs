@@ -13,8 +13,8 @@ mod process;
 pub(crate) mod rules;
 mod rustc;
 mod sdk;
-#[cfg(test)]
-mod tests;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod tests;
 mod toolchain;
 
 use std::fs;

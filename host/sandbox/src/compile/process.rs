@@ -33,13 +33,13 @@ pub(super) struct Run<'a> {
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// `None` if it was killed at the wall.
-    pub(super) status: Option<ExitStatus>,
+    pub(crate) status: Option<ExitStatus>,
     /// The beginning of what it wrote to stdout.
-    pub(super) stdout: String,
+    pub(crate) stdout: String,
     /// The beginning of what it wrote to stderr.
-    pub(super) stderr: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs a tool as a confined child.

@@ -51,8 +51,8 @@ mod files;
 mod layers;
 mod resources;
 
-#[cfg(test)]
-mod tests;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 
