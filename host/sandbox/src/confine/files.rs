@@ -21,6 +21,9 @@ const REQUIRED: ABI = ABI::V2;
 /// The newest version whose rights are taken where the kernel has them.
 const NEWEST: ABI = ABI::V9;
 
+/// What an error of the ruleset itself means; its own words list rights.
+const ABSENT: &str = "the kernel has no Landlock of version 2 or later, or it is switched off";
+
 /// Where a dynamically linked compiler finds its libraries and their loader; what is not there is left out.
 const SYSTEM: [&str; 5] = [
     "/lib",
@@ -32,7 +35,7 @@ const SYSTEM: [&str; 5] = [
 
 /// Restricts the calling thread to `files`, or to none; also sets `no_new_privs`. The error says why not.
 pub(super) fn restrict(files: Option<&Files>) -> Result<(), String> {
-    let mut ruleset = handled().map_err(|error| error.to_string())?;
+    let mut ruleset = handled().map_err(|_| ABSENT.to_owned())?;
     if let Some(files) = files {
         for path in SYSTEM.iter().map(Path::new).filter(|path| path.exists()) {
             ruleset = allow(ruleset, path, readable(path))?;
