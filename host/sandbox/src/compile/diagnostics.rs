@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::RUSTC;
+use super::rules::RUSTC;
 use crate::{Rejection, Span};
 
 /// Errors that go into one rejection.

@@ -9,16 +9,16 @@ pub(crate) mod rules;
 pub(crate) mod runner;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use guest_sdk::{Metadata, Pairs};
 
+use crate::child::Program;
 use crate::limits::{CALL_WALL, GUEST_TEXT_BYTES_MAX, PAIRS_MAX, START_WALL};
-use crate::{Failure, Fault, Rejection, Stage, child};
+use crate::{Failure, Fault, Rejection, Stage};
 use protocol::{Answer, GREETING, Problem};
 
 /// Losses and gradients of one call, with what it cost.
@@ -63,7 +63,7 @@ pub struct Guest {
 impl Guest {
     /// Starts the child, compiles the component in it for this engine and asks the plugin to describe itself.
     pub(crate) fn start(
-        program: &Path,
+        program: &Program,
         component: &[u8],
         stage: Stage,
         variant: Variant,
@@ -188,15 +188,14 @@ struct Process {
 }
 
 impl Process {
-    fn start(program: &Path) -> Result<Self, Fault> {
-        let mut child = Command::new(program)
-            .arg(child::GUEST)
-            .env_clear()
+    fn start(program: &Program) -> Result<Self, Fault> {
+        let mut child = program
+            .guest()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| Fault::child(program, error))?;
+            .map_err(|error| Fault::child(&program.path, error))?;
         let stdin = child.stdin.take();
         let answers = listen(child.stdout.take());
         let mut process = Process {
@@ -206,7 +205,7 @@ impl Process {
         };
         match process.receive(START_WALL) {
             Ok(greeting) if greeting == GREETING => Ok(process),
-            _ => Err(Fault::NotAChild(PathBuf::from(program))),
+            _ => Err(Fault::NotAChild(program.path.clone())),
         }
     }
 

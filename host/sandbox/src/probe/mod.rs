@@ -129,14 +129,7 @@ pub(crate) fn probe(
     sandbox: &Sandbox,
     component: AuditedComponent,
 ) -> Result<ProbedPlugin, Failure> {
-    let start = |variant| {
-        Guest::start(
-            &sandbox.child_program,
-            component.bytes(),
-            Stage::Probe,
-            variant,
-        )
-    };
+    let start = |variant| Guest::start(&sandbox.child, component.bytes(), Stage::Probe, variant);
     let mut guest = start(Variant::Training)?;
     let metadata = guest.metadata().clone();
     metadata::check(&metadata)?;

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{Form, audit_text, rules};
+use super::{Form, audit_text, parent_workspace, rules};
 use crate::limits::{CRATE_FILES_MAX, SOURCE_BYTES_MAX};
 use crate::rules::Rule;
 use crate::{Failure, Fault, Rejection, Stage};
@@ -70,6 +70,13 @@ impl CrateSource {
             if folder.join(name).symlink_metadata().is_ok() {
                 return Err(LAYOUT.rejection(format!("the crate has {name}")).into());
             }
+        }
+        if let Some(root) = parent_workspace::of(folder) {
+            let message = format!(
+                "the crate lies in the workspace {}, which does not exclude it",
+                root.display()
+            );
+            return Err(LAYOUT.rejection(message).into());
         }
         let mut source = CrateSource {
             name: folder

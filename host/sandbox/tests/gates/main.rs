@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
 
 mod components;
+mod confinement;
 mod crates;
 mod hostile;
 mod native;
