@@ -146,7 +146,7 @@ pub trait Scalar:
     #[inline]
     fn tanh(self) -> Self {
         let x = self.value(KEY);
-        self.chain(libm::tanh(x), 4.0 * logistic_slope(2.0 * x), KEY)
+        self.chain(libm::tanh(x), 4.0 * Logistic::at(2.0 * x).slope(), KEY)
     }
 
     /// The error function, between −1 and 1: Φ(x) = ½ + ½ erf(x/√2).
@@ -159,22 +159,22 @@ pub trait Scalar:
     /// σ(x) = 1/(1 + e⁻ˣ), without overflow.
     #[inline]
     fn sigmoid(self) -> Self {
-        let x = self.value(KEY);
-        self.chain(logistic(x), logistic_slope(x), KEY)
+        let at_x = Logistic::at(self.value(KEY));
+        self.chain(at_x.sigmoid(), at_x.slope(), KEY)
     }
 
     /// ln σ(x), without overflow: near x for very negative x, near 0 for large x.
     #[inline]
     fn log_sigmoid(self) -> Self {
-        let x = self.value(KEY);
-        self.chain(-log_one_plus_exp(-x), logistic(-x), KEY)
+        let at_minus_x = Logistic::at(-self.value(KEY));
+        self.chain(-at_minus_x.softplus(), at_minus_x.sigmoid(), KEY)
     }
 
     /// ln(1 + eˣ), without overflow: near 0 for very negative x, near x for large x.
     #[inline]
     fn softplus(self) -> Self {
-        let x = self.value(KEY);
-        self.chain(log_one_plus_exp(x), logistic(x), KEY)
+        let at_x = Logistic::at(self.value(KEY));
+        self.chain(at_x.softplus(), at_x.sigmoid(), KEY)
     }
 
     /// x above 0, else 0. The gradient at 0 is 0.
@@ -237,29 +237,40 @@ fn pick<S: Scalar>(x: S, y: S, x_wins: bool, y_wins: bool) -> S {
     }
 }
 
-/// σ(x). e^(−|x|) never overflows.
-#[inline]
-pub(crate) fn logistic(x: f64) -> f64 {
-    let e = libm::exp(-libm::fabs(x));
-    if x >= 0.0 {
-        1.0 / (1.0 + e)
-    } else {
-        e / (1.0 + e)
+/// σ(x), its slope and its integral, from the one exponential that they have in common: most of their cost.
+#[derive(Clone, Copy)]
+struct Logistic {
+    x: f64,
+    /// e^(−|x|), which never overflows.
+    e: f64,
+}
+
+impl Logistic {
+    #[inline]
+    fn at(x: f64) -> Logistic {
+        let e = libm::exp(-libm::fabs(x));
+        Logistic { x, e }
     }
-}
 
-/// σ′(x) = σ(x)·σ(−x), which keeps its digits where 1 − σ(x) would lose them.
-#[inline]
-fn logistic_slope(x: f64) -> f64 {
-    let e = libm::exp(-libm::fabs(x));
-    e / ((1.0 + e) * (1.0 + e))
-}
+    /// σ(x).
+    #[inline]
+    fn sigmoid(self) -> f64 {
+        let numerator = if self.x >= 0.0 { 1.0 } else { self.e };
+        numerator / (1.0 + self.e)
+    }
 
-/// ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|)).
-#[inline]
-fn log_one_plus_exp(x: f64) -> f64 {
-    let positive = if x > 0.0 { x } else { 0.0 };
-    positive + libm::log1p(libm::exp(-libm::fabs(x)))
+    /// σ′(x) = σ(x)·σ(−x), which keeps its digits where 1 − σ(x) would lose them.
+    #[inline]
+    fn slope(self) -> f64 {
+        self.e / ((1.0 + self.e) * (1.0 + self.e))
+    }
+
+    /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|)).
+    #[inline]
+    fn softplus(self) -> f64 {
+        let positive = if self.x > 0.0 { self.x } else { 0.0 };
+        positive + libm::log1p(self.e)
+    }
 }
 
 /// The slope of |x|: 0 at 0, NaN at NaN.

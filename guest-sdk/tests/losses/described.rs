@@ -2,7 +2,7 @@
 
 use guest_sdk::Scope;
 
-use crate::plugins::{ALL, Plugin};
+use crate::plugins::{ALL, named};
 
 /// File, scope, and hyperparameters with their defaults.
 type Description = (&'static str, Scope, &'static [(&'static str, f64)]);
@@ -31,7 +31,7 @@ const DESCRIPTIONS: &[Description] = &[
 #[test]
 fn a_plugin_is_named_after_its_file() {
     for plugin in ALL {
-        assert_eq!((plugin.describe)().name, plugin.file);
+        assert_eq!((plugin.describe)().name, plugin.name);
     }
 }
 
@@ -39,7 +39,7 @@ fn a_plugin_is_named_after_its_file() {
 fn scopes_and_defaults_are_those_of_the_papers() {
     assert_eq!(ALL.len(), DESCRIPTIONS.len());
     for &(name, scope, defaults) in DESCRIPTIONS {
-        let found = (Plugin::named(name).describe)();
+        let found = (named(name).describe)();
         let hyperparameters: Vec<(&str, f64)> = found
             .hyperparameters
             .iter()

@@ -8,7 +8,7 @@
 use guest_sdk::Pairs;
 
 use crate::pairs::spread_pairs;
-use crate::plugins::{ALL, Plugin};
+use crate::plugins::{ALL, Plugin, With, named};
 
 const STEP: f64 = 1.0 / 1024.0;
 const TOLERANCE: f64 = 1e-11;
@@ -33,16 +33,12 @@ fn gradients_flow_through_the_statistics_of_the_batch() {
     // At these settings σ of the variance is not saturated, and no statistic is 0.
     for name in ["aqfl", "aql", "dbaql"] {
         check(
-            Plugin::named(name),
+            named(name),
             &spread_pairs(7, 4.0),
             &[("beta", 0.5), ("tau", 1.0)],
         );
     }
-    check(
-        Plugin::named("kto_pair"),
-        &spread_pairs(7, 4.0),
-        &[("beta", 0.5)],
-    );
+    check(named("kto_pair"), &spread_pairs(7, 4.0), &[("beta", 0.5)]);
 }
 
 #[track_caller]
@@ -58,7 +54,7 @@ fn check(plugin: &Plugin, pairs: &Pairs, settings: &[(&str, f64)]) {
             assert!(
                 (gradient[row] - expected).abs() <= TOLERANCE * scale,
                 "{} {settings:?}, row {row} of {}: expected {expected:e}, got {:e}",
-                plugin.file,
+                plugin.name,
                 pairs.len(),
                 gradient[row],
             );

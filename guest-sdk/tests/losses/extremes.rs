@@ -1,7 +1,7 @@
 //! At their defaults, all plugins are finite for log-ratios up to ±1000, alone and together.
 
 use crate::pairs::pairs_of_logratios;
-use crate::plugins::{ALL, Plugin};
+use crate::plugins::{ALL, Plugin, With, named};
 
 const LOGRATIOS: [f64; 11] = [
     -1000.0, -999.0, -300.0, -20.0, -1e-9, 0.0, 1e-9, 20.0, 300.0, 999.0, 1000.0,
@@ -22,7 +22,7 @@ fn assert_finite(plugin: &Plugin, logratios: &[(f64, f64)]) {
         bad,
         None,
         "{} of {:?}: {:?}",
-        plugin.file,
+        plugin.name,
         logratios,
         bad.map(|at| numbers[at])
     );
@@ -43,8 +43,7 @@ fn losses_and_gradients_are_finite_for_log_ratios_up_to_a_thousand() {
 #[test]
 fn discopop_is_logistic_where_its_exponential_alone_would_overflow() {
     // σ(x/τ) e⁻ˣ as a product is 0·∞ at x = −1000
-    let found =
-        Plugin::named("discopop").with(&pairs_of_logratios(&[(-1000.0, 0.0)]), &[("beta", 1.0)]);
+    let found = named("discopop").with(&pairs_of_logratios(&[(-1000.0, 0.0)]), &[("beta", 1.0)]);
     assert_eq!((found.losses[0], found.policy_chosen[0]), (1000.0, -1.0));
 }
 
@@ -53,7 +52,7 @@ fn dbaql_keeps_its_exponential_where_one_minus_c_alone_would_vanish() {
     // x = ±x₀, so the variance of x/τ is 2 (x₀/τ)² = 50: c is 1 to the last bit, and yet
     // (1 − c) e^(0.9 x₀) = e^(90 − 50) is the loss of the first row, the second being near 0.
     let pairs = pairs_of_logratios(&[(-100.0, 0.0), (100.0, 0.0)]);
-    let found = Plugin::named("dbaql").with(&pairs, &[("beta", 1.0), ("tau", 20.0)]);
+    let found = named("dbaql").with(&pairs, &[("beta", 1.0), ("tau", 20.0)]);
     let expected = 40.0_f64.exp() + 100.0 / 0.9;
     assert!(
         (found.losses[0] / expected - 1.0).abs() < 1e-12,
@@ -69,7 +68,7 @@ fn a_batch_without_pairs_has_no_losses() {
         assert!(
             found.losses.is_empty() && found.policy_chosen.is_empty(),
             "{}",
-            plugin.file
+            plugin.name
         );
     }
 }
@@ -80,6 +79,6 @@ fn every_plugin_wants_its_number_of_hyperparameters() {
         let n = (plugin.describe)().hyperparameters.len();
         let refusal = (plugin.evaluate)(&pairs_of_logratios(&[(0.0, 0.0)]), &vec![0.1; n + 1]);
         let expected = format!("expected {n} hyperparameters, got {}", n + 1);
-        assert_eq!(refusal.err(), Some(expected), "{}", plugin.file);
+        assert_eq!(refusal.err(), Some(expected), "{}", plugin.name);
     }
 }

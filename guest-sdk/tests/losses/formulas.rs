@@ -6,14 +6,14 @@
 use guest_sdk::Pairs;
 
 use crate::pairs::{assert_close, spread_pairs};
-use crate::plugins::Plugin;
+use crate::plugins::{With, named};
 
 /// Holds a plugin against a formula of (pairs, beta, tau).
 #[track_caller]
 fn check(name: &str, formula: fn(&Pairs, f64, f64) -> Vec<f64>) {
     for (beta, tau) in [(0.05, 0.05), (0.3, 0.5), (1.0, 2.0)] {
         for (n_pairs, width) in [(1, 4.0), (2, 4.0), (64, 1.0), (64, 16.0)] {
-            let plugin = Plugin::named(name);
+            let plugin = named(name);
             let has_tau = (plugin.describe)()
                 .hyperparameters
                 .iter()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::pairs::{assert_close, golden, golden_pairs, numbers};
-use crate::plugins::Plugin;
+use crate::plugins::{With, named};
 
 const TOLERANCE: f64 = 1e-12;
 
@@ -29,7 +29,7 @@ fn check(plugin: &str, entry_name: &str, renamed: &[(&str, &str)], n_entries: us
                 )
             })
             .collect();
-        let found = Plugin::named(plugin).with(&golden_pairs(), &settings);
+        let found = named(plugin).with(&golden_pairs(), &settings);
         let gradient = &entry["grad"];
         let what = |part: &str| format!("{plugin} {settings:?}, {part}");
         assert_close(

@@ -2,14 +2,14 @@
 //! held by the sign of a derivative on both sides of it.
 
 use crate::pairs::pairs_of_logratios;
-use crate::plugins::Plugin;
+use crate::plugins::{With, named};
 
 const TAU: f64 = 0.05;
 
 /// f(x) and f′(x).
 fn discopop(x: f64, tau: f64) -> (f64, f64) {
     let settings = [("beta", 1.0), ("tau", tau)];
-    let found = Plugin::named("discopop").with(&pairs_of_logratios(&[(x, 0.0)]), &settings);
+    let found = named("discopop").with(&pairs_of_logratios(&[(x, 0.0)]), &settings);
     (found.losses[0], found.policy_chosen[0])
 }
 

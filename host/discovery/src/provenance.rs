@@ -8,7 +8,7 @@ use trainer::Fitness;
 
 use crate::candidate::{Candidate, CandidateId, Outcome};
 use crate::report::Winner;
-use crate::{Fault, baselines::Baseline, files};
+use crate::{Fault, baselines, files};
 
 /// What a winner's head tells of its run.
 pub(crate) struct Origin<'a> {
@@ -29,7 +29,7 @@ pub(crate) fn write_winner(
         .collect();
     let (baselines, proposals): (Vec<_>, Vec<_>) = scored
         .into_iter()
-        .partition(|(candidate, _)| candidate.origin == Baseline::ORIGIN);
+        .partition(|(candidate, _)| candidate.origin == baselines::ORIGIN);
     let Some((winner, fitness)) = best(&proposals) else {
         return Ok(None);
     };

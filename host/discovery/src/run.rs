@@ -68,7 +68,8 @@ pub fn run(config: &Config, observer: &mut dyn Observer) -> Result<Report, Fault
             observer,
             baselines: baselines
                 .iter()
-                .map(|baseline| baseline.candidate())
+                .copied()
+                .map(baselines::candidate)
                 .collect(),
             wanted: config.search.candidates,
             seeds: &seeds,

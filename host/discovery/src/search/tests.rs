@@ -144,7 +144,7 @@ impl Trial {
             observer: &mut observer,
             baselines: baselines::ALL[..self.baselines]
                 .iter()
-                .map(|baseline| baseline.candidate())
+                .map(baselines::candidate)
                 .collect(),
             wanted: self.candidates,
             seeds: &SEEDS,
@@ -244,7 +244,7 @@ impl Proposer for Parrot {
     fn propose(&mut self, _: usize, _: &History) -> Result<Option<Reply>, Fault> {
         Ok(Some(Reply::Proposal(Candidate {
             origin: "parrot".to_owned(),
-            ..baselines::ALL[0].candidate()
+            ..baselines::candidate(&baselines::ALL[0])
         })))
     }
 }
@@ -276,7 +276,7 @@ fn with_proposer(
         observer: &mut observer,
         baselines: baselines::ALL[..trial.baselines]
             .iter()
-            .map(|baseline| baseline.candidate())
+            .map(baselines::candidate)
             .collect(),
         wanted: trial.candidates,
         seeds: &SEEDS,
@@ -355,7 +355,7 @@ fn a_panic_in_a_worker_is_a_fault_and_not_a_hang() {
         observer: &mut observer,
         baselines: baselines::ALL[..3]
             .iter()
-            .map(|baseline| baseline.candidate())
+            .map(baselines::candidate)
             .collect(),
         wanted: 1,
         seeds: &SEEDS,

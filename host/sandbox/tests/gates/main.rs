@@ -6,7 +6,6 @@ mod components;
 mod confinement;
 mod crates;
 mod hostile;
-mod native;
 mod plugins;
 mod probes;
 mod rules;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use guest_sdk::Pairs;
 use sandbox::{Evaluation, Options, Sandbox, Source, Stage, component, source};
 
-use crate::native::natively;
 use crate::support::{pair_loss, sandbox, verdict};
 
 fn plugin_files() -> Vec<PathBuf> {
@@ -84,7 +83,8 @@ fn every_plugin_passes_and_is_the_same_function_natively_and_in_the_sandbox() {
         for (seed, scale) in [1e-3, 1.0, 30.0, 1e3, 1e6].into_iter().enumerate() {
             let pairs = pairs(67, scale, seed as u64);
             let evaluation = verdict(guest.evaluate(&pairs, &defaults)).unwrap();
-            let natively = natively(name, &pairs, &defaults);
+            let published = catalogue::named(name).unwrap();
+            let natively = (published.evaluate)(&pairs, &defaults).unwrap();
             assert_eq!(
                 bits_in_the_sandbox(&evaluation),
                 bits(

@@ -14,7 +14,7 @@ fn search(seed: u64, n_proposals: usize) -> Vec<Candidate> {
     for (index, baseline) in baselines::ALL.iter().enumerate() {
         history
             .judged
-            .push((baseline.candidate(), scored(index as f64 / 13.0)));
+            .push((baselines::candidate(baseline), scored(index as f64 / 13.0)));
     }
     for n in 0..n_proposals {
         let reply = Evolve::new(seed).propose(n, &history).expect("no fault");

@@ -179,7 +179,7 @@ mod tests {
             "the loss is NaN at −1000",
             "use softplus",
         );
-        let candidate = |name| baselines::named(name).expect("known").candidate();
+        let candidate = |name| baselines::candidate(baselines::named(name).expect("known"));
         let history = History {
             judged: vec![
                 (candidate("dpo"), Outcome::Scored(scored)),
