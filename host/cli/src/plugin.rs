@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sandbox::{Failure, Options, ProbedPlugin, Rejection, Sandbox, Source};
+use sandbox::{Failure, Imports, Options, ProbedPlugin, Rejection, Sandbox, Source};
 
 use crate::args::Plugin;
 use crate::screen;
@@ -19,8 +19,13 @@ pub(crate) enum Found {
 
 /// Opens the sandbox of this machine: finds the compiler, adds the wasm target if it is missing, builds the SDK.
 pub(crate) fn open_sandbox(cache: &Path) -> Result<Sandbox> {
+    open_sandbox_with(cache, Imports::Wasi)
+}
+
+fn open_sandbox_with(cache: &Path, imports: Imports) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut options = Options::new(cache, program);
+    options.imports = imports;
     options.notify = Some(Box::new(screen::note));
     Ok(Sandbox::open(options)?)
 }
@@ -31,7 +36,11 @@ pub(crate) fn load(
     cache: &Path,
 ) -> Result<(Sandbox, Result<ProbedPlugin, Rejection>)> {
     let found = find(&plugin.plugin, &plugin.plugins)?;
-    let sandbox = open_sandbox(cache)?;
+    let imports = match plugin.strict {
+        true => Imports::None,
+        false => Imports::Wasi,
+    };
+    let sandbox = open_sandbox_with(cache, imports)?;
     let loaded = match &found {
         Found::Path(path) => sandbox.load(path),
         Found::BuiltIn(source) => sandbox.validate(source),

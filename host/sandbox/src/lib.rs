@@ -23,7 +23,7 @@ mod sandbox;
 pub mod source;
 
 pub use compile::Component;
-pub use component::{AuditedComponent, ComponentReport};
+pub use component::{AuditedComponent, ComponentReport, Imports};
 pub use fault::Fault;
 pub use guest::{Evaluation, Guest};
 pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::component::Imports;
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::{AuditedCrate, CrateSource};
@@ -21,16 +22,19 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// Program whose `main` calls [`crate::child::run_if_child`]: usually the host itself.
     pub child_program: PathBuf,
+    /// What a component that was built elsewhere may import; what is compiled here imports nothing.
+    pub imports: Imports,
     /// Hears about slow things: the target being added, the SDK being built.
     pub notify: Option<Notify>,
 }
 
 impl Options {
-    /// The options of a host that re-executes `child_program` and hears nothing.
+    /// The options of a host that re-executes `child_program`, lets built components import WASI and hears nothing.
     pub fn new(cache_dir: impl Into<PathBuf>, child_program: impl Into<PathBuf>) -> Self {
         Options {
             cache_dir: cache_dir.into(),
             child_program: child_program.into(),
+            imports: Imports::Wasi,
             notify: None,
         }
     }
@@ -42,6 +46,7 @@ pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
     pub(crate) child_program: PathBuf,
+    imports: Imports,
 }
 
 impl Sandbox {
@@ -61,6 +66,7 @@ impl Sandbox {
             toolchain,
             sdk,
             child_program: options.child_program,
+            imports: options.imports,
         })
     }
 
@@ -127,7 +133,8 @@ impl Sandbox {
         };
         let bytes = read(path, bytes_max)?;
         if is_component {
-            return self.probe(component::audit(Component::from_file(bytes))?);
+            let component = Component::from_file(bytes);
+            return self.probe(component::audit_with(component, self.imports)?);
         }
         let name = path
             .file_stem()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use sandbox::{ProbedPlugin, Rejection};
+use sandbox::{ComponentReport, ProbedPlugin, Rejection};
 use serde_json::{Value, json};
 
 use crate::args::Audit;
@@ -35,6 +35,12 @@ fn verdict(loaded: &Result<ProbedPlugin, Rejection>) -> Value {
             "hash": plugin.hash(),
             "scope": scope(plugin),
             "name": plugin.metadata().name,
+            "bytes": plugin.component_report().bytes,
+            "exports": plugin.component_report().exports,
+            "imports": plugin.component_report().imports,
+            "needs_wasi": plugin.component_report().needs_wasi,
+            "limits": plugin.component_report().limits,
+            "fuel_per_pair": plugin.report().fuel_per_pair,
             "component": plugin.component_report(),
             "probe": plugin.report(),
         }),
@@ -87,11 +93,7 @@ fn print_accepted(plugin: &ProbedPlugin) {
             hyperparameter.maximum
         );
     }
-    println!(
-        "  component     {} bytes, sha256 {}",
-        plugin.bytes().len(),
-        plugin.hash()
-    );
+    print_component(plugin.component_report());
     println!(
         "  fuel          {:.0} per pair",
         plugin.report().fuel_per_pair
@@ -104,5 +106,31 @@ fn print_accepted(plugin: &ProbedPlugin) {
     );
     for warning in plugin.warnings() {
         println!("  {} {warning}", screen::paint(Colour::Yellow, "warning:"));
+    }
+}
+
+fn print_component(report: &ComponentReport) {
+    println!(
+        "  component     {} bytes, sha256 {}",
+        report.bytes, report.sha256
+    );
+    println!("  exports       {}", report.exports.join(", "));
+    println!("  imports       {}", listed(&report.imports));
+    if report.needs_wasi {
+        println!("  needs WASI    served from an empty context; --strict refuses it");
+    }
+    println!("  other parts   {}", listed(&report.custom_sections));
+    for measure in report.limits.iter().filter(|measure| measure.count > 0) {
+        println!(
+            "  limits        {} {} of {}",
+            measure.name, measure.count, measure.limit
+        );
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        _ => names.join(", "),
     }
 }

@@ -5,6 +5,7 @@
 mod components;
 mod crates;
 mod hostile;
+mod hostile_components;
 mod native;
 mod plugins;
 mod rules;
