@@ -1,14 +1,4 @@
 ;; expect: component/tables
-;; note: nine tables
+;; note: a table of 1001 elements
 ;; slot items
-(table 1 1 funcref)
-;; slot export
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(core module (table 1 1 funcref))
-(export "lossbox:preference/loss@0.1.0" (instance $interface))
+(table 1001 1001 funcref)
