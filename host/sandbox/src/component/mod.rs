@@ -238,11 +238,43 @@ mod tests {
             "(block".repeat(300),
             ")".repeat(300)
         );
-        for text in [many, large, deep] {
+        let loops = format!(
+            "(component (core module (func {})))",
+            "(loop)".repeat(2_001)
+        );
+        for text in [many, large, deep, loops] {
             check_rejected(
                 wat::parse_str(&text).expect("well formed"),
                 "component/code",
             );
+        }
+    }
+
+    #[test]
+    fn wasi_is_imported_only_where_it_is_served() {
+        let with = |import: &str| {
+            let text = include_str!("rules/accepted.wat");
+            wat::parse_str(text.replacen("(component", &format!("(component {import}"), 1))
+                .expect(import)
+        };
+        let clock = r#"(import "wasi:clocks/monotonic-clock@0.2.6" (instance (export "now" (func (result u64)))))"#;
+        let bytes = || Component::from_file(with(clock));
+        let rejection = audit(bytes()).expect_err("no imports");
+        assert_eq!(rejection.rule, "component/no-imports");
+        let audited = audit_with(bytes(), Imports::Wasi).expect("a clock");
+        assert!(audited.report().needs_wasi);
+        assert_eq!(
+            audited.report().imports,
+            ["wasi:clocks/monotonic-clock@0.2.6"]
+        );
+        for import in [
+            r#"(import "wasi:sockets/tcp@0.2.6" (instance))"#,
+            r#"(import "wasi:clocks/monotonic-clock@0.3.0" (instance))"#,
+            r#"(import "now" (func (result u64)))"#,
+        ] {
+            let rejection =
+                audit_with(Component::from_file(with(import)), Imports::Wasi).expect_err(import);
+            assert_eq!(rejection.rule, "component/no-imports");
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Code {
     pub(super) largest_body_bytes: u64,
     /// Blocks, loops and ifs around the most deeply nested instruction.
     pub(super) nesting: u64,
+    /// Loops, calls through tables and bulk operations: each becomes many blocks of machine code.
+    pub(super) costly: u64,
     /// Of one function, beside its parameters.
     pub(super) locals: u64,
     pub(super) params: u64,
@@ -313,12 +315,27 @@ impl Code {
         self.functions += 1;
         self.bytes += bytes;
         self.largest_body_bytes = self.largest_body_bytes.max(bytes);
-        self.nesting = self.nesting.max(nesting(body)?);
+        self.add_operators(body)?;
         let mut locals = 0_u64;
         for group in body.get_locals_reader()? {
             locals += u64::from(group?.0);
         }
         self.locals = self.locals.max(locals);
+        Ok(())
+    }
+
+    fn add_operators(&mut self, body: &FunctionBody<'_>) -> Result<(), BinaryReaderError> {
+        let mut depth = 0_u64;
+        for operator in body.get_operators_reader()? {
+            let operator = operator?;
+            match operator {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => depth += 1,
+                Operator::End => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.costly += u64::from(is_costly(&operator));
+            self.nesting = self.nesting.max(depth);
+        }
         Ok(())
     }
 }
@@ -332,17 +349,19 @@ impl From<MemoryType> for Memory {
     }
 }
 
-fn nesting(body: &FunctionBody<'_>) -> Result<u64, BinaryReaderError> {
-    let (mut depth, mut deepest) = (0_u64, 0);
-    for operator in body.get_operators_reader()? {
-        match operator? {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => depth += 1,
-            Operator::End => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    Ok(deepest)
+/// What is compiled with checks of its own: fuel and deadline, the table's bounds and types, the memory's bounds.
+fn is_costly(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Loop { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::MemoryGrow { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableCopy { .. }
+    )
 }
 
 /// Whether an alias gives a module or a component a second name, under which it could be instantiated again.

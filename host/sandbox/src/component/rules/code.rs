@@ -5,7 +5,7 @@ use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{
     CODE_NESTING_MAX, COMPONENT_BODY_BYTES_MAX, COMPONENT_CODE_BYTES_MAX, COMPONENT_FUNCTIONS_MAX,
-    LOCALS_MAX, PARAMETERS_MAX, RESULTS_MAX,
+    COSTLY_OPERATORS_MAX, LOCALS_MAX, PARAMETERS_MAX, RESULTS_MAX,
 };
 
 pub(super) const RULE: ComponentRule = ComponentRule {
@@ -40,6 +40,11 @@ fn measures(survey: &Survey) -> Vec<Measure> {
             "blocks around one instruction",
             code.nesting,
             CODE_NESTING_MAX,
+        ),
+        Measure::new(
+            "loops, indirect calls and bulk operations",
+            code.costly,
+            COSTLY_OPERATORS_MAX,
         ),
         Measure::new("locals in one function", code.locals, LOCALS_MAX),
         Measure::new("parameters of one function", code.params, PARAMETERS_MAX),
