@@ -179,6 +179,9 @@ pub(crate) struct Plugin {
     /// Plugins folder in which names are looked up before the built-in losses
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
+    /// Refuse components that import anything, the WASI interfaces of std too
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// One training a core, but two at most: more candidates in flight change nothing else.

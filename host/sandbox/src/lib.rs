@@ -28,7 +28,7 @@ mod submission;
 
 pub use cache::CachePolicy;
 pub use compile::Component;
-pub use component::{AuditedComponent, ComponentReport};
+pub use component::{AuditedComponent, ComponentReport, Imports};
 pub use confine::MissingLayers;
 pub use fault::Fault;
 pub use guest::{Evaluation, Guest};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use sandbox::{ProbeReport, ProbedPlugin, Rejection};
+use sandbox::{ComponentReport, ProbeReport, ProbedPlugin, Rejection};
 use serde_json::{Value, json};
 
 use crate::args::Audit;
@@ -39,6 +39,12 @@ fn verdict(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) -> Value {
             "name": plugin.metadata().name,
             "id": id,
             "source_hash": source_hash,
+            "bytes": plugin.component_report().bytes,
+            "exports": plugin.component_report().exports,
+            "imports": plugin.component_report().imports,
+            "needs_wasi": plugin.component_report().needs_wasi,
+            "limits": plugin.component_report().limits,
+            "fuel_per_pair": plugin.report().fuel_per_pair,
             "component": plugin.component_report(),
             "probe": plugin.report(),
         }),
@@ -97,11 +103,7 @@ fn print_accepted(named: &Named, plugin: &ProbedPlugin) {
             hyperparameter.maximum
         );
     }
-    println!(
-        "  component     {} bytes, sha256 {}",
-        plugin.bytes().len(),
-        plugin.hash()
-    );
+    print_component(plugin.component_report());
     if let Some(hash) = named.submission.sha256() {
         println!("  source        sha256 {hash}");
     }
@@ -129,4 +131,30 @@ fn print_probe(report: &ProbeReport) {
         "  gradients     {} checked: {} at kinks, {} at jumps, {} lost in rounding",
         report.n_gradients, report.n_kinks, report.n_jumps, report.n_unseen
     );
+}
+
+fn print_component(report: &ComponentReport) {
+    println!(
+        "  component     {} bytes, sha256 {}",
+        report.bytes, report.sha256
+    );
+    println!("  exports       {}", report.exports.join(", "));
+    println!("  imports       {}", listed(&report.imports));
+    if report.needs_wasi {
+        println!("  needs WASI    served from an empty context; --strict refuses it");
+    }
+    println!("  other parts   {}", listed(&report.custom_sections));
+    for measure in report.limits.iter().filter(|measure| measure.count > 0) {
+        println!(
+            "  limits        {} {} of {}",
+            measure.name, measure.count, measure.limit
+        );
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        _ => names.join(", "),
+    }
 }

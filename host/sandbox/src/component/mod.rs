@@ -1,9 +1,13 @@
 //! Gate 3: the component audit. Reads the bytes with `wasmparser` before wasmtime sees them.
 //!
-//! Exactly the world's export, no imports, no start function, bounded memory, tables and sizes, only the
-//! proposals that the world needs. What this gate does not cover: a component that is slow to compile all
-//! the same, which costs its own child.
+//! Exactly the world's export with its types, no imports (or those of WASI that std needs), no start function,
+//! bounded memory, tables and sizes, only the proposals that the world needs. The limits are in
+//! [`crate::limits`]. What this gate does not cover: what the code does when it runs, and a component that is slow
+//! to compile all the same, which costs its own child.
 
+mod imports;
+mod interface;
+mod measure;
 pub(crate) mod rules;
 mod survey;
 
@@ -13,6 +17,8 @@ use wasmparser::WasmFeatures;
 
 use crate::Rejection;
 use crate::compile::{Component, hex};
+pub use imports::{Imports, WASI};
+pub use measure::Measure;
 use survey::Survey;
 
 /// The one export of a plugin.
@@ -59,29 +65,42 @@ pub struct ComponentReport {
     pub sha256: String,
     /// Names that it exports.
     pub exports: Vec<String>,
-    /// Names that it imports: none.
+    /// Names that it imports: none, or interfaces of WASI.
     pub imports: Vec<String>,
+    /// Whether it runs only where WASI is served, from a context with nothing in it.
+    pub needs_wasi: bool,
     /// Linear memory that it starts with, in bytes.
     pub memory_bytes: u64,
     /// Linear memory that it may grow to, in bytes.
     pub memory_bytes_max: u64,
     /// Functions with a body.
-    pub functions: u32,
+    pub functions: u64,
     /// The largest body in bytes.
-    pub largest_body_bytes: usize,
-    /// Names of custom sections.
+    pub largest_body_bytes: u64,
+    /// Names of custom sections, escaped so that they can be printed.
     pub custom_sections: Vec<String>,
+    /// What was counted, each against its limit.
+    pub limits: Vec<Measure>,
 }
 
-/// Holds a component against every rule of this gate.
+/// Holds a component that may not import anything against every rule of this gate.
 ///
 /// # Errors
 /// The first rule that it breaks.
 pub fn audit(component: Component) -> Result<AuditedComponent, Rejection> {
+    audit_with(component, Imports::None)
+}
+
+/// Holds a component against every rule of this gate, with these imports allowed.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn audit_with(component: Component, imports: Imports) -> Result<AuditedComponent, Rejection> {
     let bytes = component.into_bytes();
     rules::size::check(&bytes)?;
-    rules::valid::check(&bytes)?;
-    let survey = Survey::of(&bytes).map_err(|error| rules::valid::invalid(&error))?;
+    let types = rules::valid::check(&bytes)?;
+    let mut survey = Survey::of(&bytes, imports).map_err(|error| rules::valid::invalid(&error))?;
+    survey.difference = interface::difference(types.as_ref(), EXPORT);
     for rule in rules::ON_SURVEY {
         if let Some(message) = (rule.find)(&survey) {
             return Err(rule.page.rejection(message));
@@ -92,24 +111,31 @@ pub fn audit(component: Component) -> Result<AuditedComponent, Rejection> {
 }
 
 fn report(bytes: &[u8], survey: Survey) -> ComponentReport {
+    let limits = rules::ON_SURVEY
+        .iter()
+        .flat_map(|rule| (rule.measures)(&survey))
+        .collect();
+    let bytes_max = survey.memories.iter().filter_map(|memory| memory.bytes_max);
     ComponentReport {
         bytes: bytes.len(),
         sha256: hex(&Sha256::digest(bytes)),
+        needs_wasi: !survey.imports.is_empty(),
+        memory_bytes: survey.memories.iter().map(|memory| memory.bytes).sum(),
+        memory_bytes_max: bytes_max.sum(),
+        functions: survey.code.functions,
+        largest_body_bytes: survey.code.largest_body_bytes,
         exports: survey
             .exports
             .into_iter()
             .map(|export| export.name)
             .collect(),
-        imports: survey.imports,
-        memory_bytes: survey.memories.iter().map(|memory| memory.bytes).sum(),
-        memory_bytes_max: survey
-            .memories
-            .iter()
-            .filter_map(|memory| memory.bytes_max)
-            .sum(),
-        functions: survey.functions,
-        largest_body_bytes: survey.largest_body_bytes,
+        imports: survey
+            .imports
+            .into_iter()
+            .map(|import| import.name)
+            .collect(),
         custom_sections: survey.custom_sections,
+        limits,
     }
 }
 
@@ -118,9 +144,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_rejected(bytes: Vec<u8>, rule: &str) {
+    fn check_rejected(bytes: Vec<u8>, rule: &str) -> Rejection {
         let rejection = audit(Component::from_file(bytes)).expect_err(rule);
         assert_eq!(rejection.rule, rule, "{rejection:?}");
+        rejection
     }
 
     #[test]
@@ -128,6 +155,10 @@ mod tests {
         for page in rules::pages().filter(|page| !page.rejected.is_empty()) {
             let bytes = wat::parse_str(page.rejected).expect(page.name);
             check_rejected(bytes, page.name);
+            let accepted = wat::parse_str(page.accepted).expect(page.name);
+            if let Err(rejection) = audit(Component::from_file(accepted)) {
+                panic!("{}: {rejection:?}", page.name);
+            }
         }
     }
 
@@ -140,18 +171,58 @@ mod tests {
 
     #[test]
     fn proposals_that_a_loss_does_not_need_are_rejected() {
-        for module in [
-            "(memory 1 1 shared)",
-            "(memory i64 1 1)",
-            "(memory 1 1) (memory 1 1)",
-            "(tag)",
-            "(func $f return_call $f)",
-            "(func (param v128) (drop (i32x4.relaxed_trunc_f32x4_s (local.get 0))))",
-            "(type (struct))",
-            "(memory 1 1 (pagesize 1))",
+        for (module, proposal) in [
+            ("(memory 1 1 shared)", "threads"),
+            ("(memory i64 1 1)", "memory64"),
+            ("(table i64 1 funcref)", "memory64"),
+            ("(memory 1 1) (memory 1 1)", "multi-memory"),
+            ("(tag)", "exception-handling"),
+            ("(func $f return_call $f)", "tail-call"),
+            (
+                "(func (param v128) (drop (i32x4.relaxed_trunc_f32x4_s (local.get 0))))",
+                "relaxed-simd",
+            ),
+            ("(type (struct))", "gc"),
+            ("(func (param externref))", "reference-types"),
+            (
+                "(table 1 funcref) (func (drop (table.grow 0 (ref.null func) (i32.const 1))))",
+                "reference-types",
+            ),
+            ("(memory 1 1 (pagesize 1))", "custom-page-sizes"),
+            (
+                "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+                "extended-const",
+            ),
+            (
+                "(func (param i64) (drop (drop (i64.mul_wide_u (local.get 0) (local.get 0)))))",
+                "wide-arithmetic",
+            ),
         ] {
             let text = format!("(component (core module {module}))");
-            check_rejected(wat::parse_str(&text).expect(module), "component/valid");
+            let rejection =
+                check_rejected(wat::parse_str(&text).expect(module), "component/proposals");
+            assert!(
+                rejection.message.contains(proposal),
+                "{module}: {}",
+                rejection.message
+            );
+        }
+        for (item, proposal) in [
+            ("(type (func async))", "async"),
+            ("(type (stream u8))", "async"),
+            ("(type (future u8))", "async"),
+            ("(type error-context)", "error-context"),
+            ("(type (list u8 4))", "fixed-length lists"),
+            ("(type (map string u8))", "maps"),
+        ] {
+            let text = format!("(component {item})");
+            let rejection =
+                check_rejected(wat::parse_str(&text).expect(item), "component/proposals");
+            assert!(
+                rejection.message.contains(proposal),
+                "{item}: {}",
+                rejection.message
+            );
         }
     }
 
@@ -167,11 +238,43 @@ mod tests {
             "(block".repeat(300),
             ")".repeat(300)
         );
-        for text in [many, large, deep] {
+        let loops = format!(
+            "(component (core module (func {})))",
+            "(loop)".repeat(2_001)
+        );
+        for text in [many, large, deep, loops] {
             check_rejected(
                 wat::parse_str(&text).expect("well formed"),
                 "component/code",
             );
+        }
+    }
+
+    #[test]
+    fn wasi_is_imported_only_where_it_is_served() {
+        let with = |import: &str| {
+            let text = include_str!("rules/accepted.wat");
+            wat::parse_str(text.replacen("(component", &format!("(component {import}"), 1))
+                .expect(import)
+        };
+        let clock = r#"(import "wasi:clocks/monotonic-clock@0.2.6" (instance (export "now" (func (result u64)))))"#;
+        let bytes = || Component::from_file(with(clock));
+        let rejection = audit(bytes()).expect_err("no imports");
+        assert_eq!(rejection.rule, "component/no-imports");
+        let audited = audit_with(bytes(), Imports::Wasi).expect("a clock");
+        assert!(audited.report().needs_wasi);
+        assert_eq!(
+            audited.report().imports,
+            ["wasi:clocks/monotonic-clock@0.2.6"]
+        );
+        for import in [
+            r#"(import "wasi:sockets/tcp@0.2.6" (instance))"#,
+            r#"(import "wasi:clocks/monotonic-clock@0.3.0" (instance))"#,
+            r#"(import "now" (func (result u64)))"#,
+        ] {
+            let rejection =
+                audit_with(Component::from_file(with(import)), Imports::Wasi).expect_err(import);
+            assert_eq!(rejection.rule, "component/no-imports");
         }
     }
 }

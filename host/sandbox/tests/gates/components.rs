@@ -279,9 +279,8 @@ fn bytes_that_are_no_component_of_ours_are_rejected() {
     }
 }
 
-/// The right name with other types behind it gets past the component gate, and no further.
 #[test]
-fn an_interface_of_other_types_cannot_be_instantiated() {
+fn an_interface_of_other_types_is_not_the_world() {
     let text = r#"(component
         (core module $m (func (export "evaluate") (result i32) (i32.const 7)))
         (core instance $i (instantiate $m))
@@ -295,7 +294,7 @@ fn an_interface_of_other_types_cannot_be_instantiated() {
         verdict(sandbox().load(&path))
             .expect_err("other types")
             .rule,
-        "run/world"
+        "component/world"
     );
 }
 

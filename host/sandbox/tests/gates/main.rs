@@ -6,6 +6,7 @@ mod components;
 mod confinement;
 mod crates;
 mod hostile;
+mod hostile_components;
 mod plugins;
 mod probes;
 mod rules;

@@ -1,40 +1,53 @@
 //! `component/code`
 
 use super::{ComponentRule, page};
+use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
-use crate::limits::{CODE_NESTING_MAX, COMPONENT_BODY_BYTES_MAX, COMPONENT_FUNCTIONS_MAX};
+use crate::limits::{
+    CODE_NESTING_MAX, COMPONENT_BODY_BYTES_MAX, COMPONENT_CODE_BYTES_MAX, COMPONENT_FUNCTIONS_MAX,
+    COSTLY_OPERATORS_MAX, LOCALS_MAX, PARAMETERS_MAX, RESULTS_MAX,
+};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
     page: page(
         "component/code",
-        "more than 2,000 functions, bodies of more than 64 KiB, or blocks nested more than 256 deep",
-        "compiling takes time that grows with the square of these",
-        "a loss of a few lines has about a hundred small functions",
-        "",
+        "more code than the limits table allows: functions, bytes in all and in one body, nesting, locals, parameters",
+        "compiling takes time that grows faster than the code, and with the square of its nesting",
+        "a loss of a few lines has about a hundred small functions; keep large ones apart with #[inline(never)]",
+        concat!(
+            "(component (core module (func (param",
+            " f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64",
+            " f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64",
+            " f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64",
+            "))))"
+        ),
     ),
-    find,
+    measures,
+    find: |survey| first_beyond(&measures(survey)),
 };
 
-fn find(survey: &Survey) -> Option<String> {
-    let counts = [
-        (
-            "functions",
-            survey.functions as usize,
-            COMPONENT_FUNCTIONS_MAX as usize,
-        ),
-        (
+fn measures(survey: &Survey) -> Vec<Measure> {
+    let code = &survey.code;
+    vec![
+        Measure::new("functions", code.functions, COMPONENT_FUNCTIONS_MAX),
+        Measure::new("bytes of code", code.bytes, COMPONENT_CODE_BYTES_MAX),
+        Measure::new(
             "bytes in one function",
-            survey.largest_body_bytes,
+            code.largest_body_bytes,
             COMPONENT_BODY_BYTES_MAX,
         ),
-        (
+        Measure::new(
             "blocks around one instruction",
-            survey.nesting,
+            code.nesting,
             CODE_NESTING_MAX,
         ),
-    ];
-    counts
-        .into_iter()
-        .find(|(_, count, limit)| count > limit)
-        .map(|(what, count, limit)| format!("has {count} {what}, expected at most {limit}"))
+        Measure::new(
+            "loops, indirect calls and bulk operations",
+            code.costly,
+            COSTLY_OPERATORS_MAX,
+        ),
+        Measure::new("locals in one function", code.locals, LOCALS_MAX),
+        Measure::new("parameters of one function", code.params, PARAMETERS_MAX),
+        Measure::new("results of one function", code.results, RESULTS_MAX),
+    ]
 }

@@ -1,28 +1,40 @@
 //! `component/memory`
 
 use super::{ComponentRule, page};
+use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
-use crate::limits::MEMORY_BYTES_MAX;
+use crate::limits::{MEMORIES_MAX, MEMORY_BYTES_MAX};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
     page: page(
         "component/memory",
-        "memories without a maximum, or that may grow beyond 64 MiB together",
+        "memories without a maximum, or more than 64 MiB or two memories in all",
         "memory is paid by everybody on the machine",
         "link with --max-memory=67108864",
         "(component (core module (memory 1)))",
     ),
-    find,
+    measures,
+    find: |survey| {
+        if survey
+            .memories
+            .iter()
+            .any(|memory| memory.bytes_max.is_none())
+        {
+            return Some("a memory has no maximum".to_owned());
+        }
+        first_beyond(&measures(survey))
+    },
 };
 
-fn find(survey: &Survey) -> Option<String> {
-    let mut total = 0_u64;
-    for memory in &survey.memories {
-        let Some(bytes_max) = memory.bytes_max else {
-            return Some("a memory has no maximum".to_owned());
-        };
-        total = total.saturating_add(bytes_max);
-    }
-    (total > MEMORY_BYTES_MAX as u64)
-        .then(|| format!("memory may grow to {total} bytes, expected at most {MEMORY_BYTES_MAX}"))
+fn measures(survey: &Survey) -> Vec<Measure> {
+    let bytes_max = survey.memories.iter().filter_map(|memory| memory.bytes_max);
+    let total = bytes_max.fold(0_u64, u64::saturating_add);
+    vec![
+        Measure::new(
+            "memories",
+            survey.memories.len() as u64,
+            MEMORIES_MAX as u64,
+        ),
+        Measure::new("bytes of memory at most", total, MEMORY_BYTES_MAX as u64),
+    ]
 }

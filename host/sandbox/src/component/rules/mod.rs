@@ -1,21 +1,30 @@
 //! The rules of the component gate, one file each: a page, an example as WebAssembly text, and what finds an offence.
 
+mod canonical;
 mod code;
+mod declarations;
 mod memory;
 mod no_imports;
 mod no_start;
+pub(super) mod proposals;
 pub(super) mod size;
+mod structure;
 mod tables;
 pub(super) mod valid;
 mod world;
 
+use super::measure::Measure;
 use super::survey::Survey;
 use crate::Stage;
 use crate::rules::Rule;
 
-/// A page and what finds the first offence against it, as a message.
+/// What every rule of this gate lets through.
+const ACCEPTED: &str = include_str!("accepted.wat");
+
+/// A page, what it counts, and what finds the first offence against it, as a message.
 pub(super) struct ComponentRule {
     pub(super) page: Rule,
+    pub(super) measures: fn(&Survey) -> Vec<Measure>,
     pub(super) find: fn(&Survey) -> Option<String>,
 }
 
@@ -23,16 +32,26 @@ pub(super) struct ComponentRule {
 pub(super) const ON_SURVEY: &[ComponentRule] = &[
     no_imports::RULE,
     no_start::RULE,
+    structure::RULE,
     memory::RULE,
     tables::RULE,
     code::RULE,
+    declarations::RULE,
+    canonical::RULE,
     world::RULE,
 ];
 
 /// Every page of this gate.
 pub(crate) fn pages() -> impl Iterator<Item = Rule> {
     let on_survey = ON_SURVEY.iter().map(|rule| rule.page);
-    [size::PAGE, valid::PAGE].into_iter().chain(on_survey)
+    [size::PAGE, proposals::PAGE, valid::PAGE]
+        .into_iter()
+        .chain(on_survey)
+}
+
+/// For rules that forbid a thing whatever its size.
+fn none(_: &Survey) -> Vec<Measure> {
+    Vec::new()
 }
 
 const fn page(
@@ -49,6 +68,6 @@ const fn page(
         why,
         hint,
         rejected,
-        accepted: "",
+        accepted: if rejected.is_empty() { "" } else { ACCEPTED },
     }
 }

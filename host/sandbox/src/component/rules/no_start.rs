@@ -1,14 +1,15 @@
 //! `component/no-start`
 
-use super::{ComponentRule, page};
+use super::{ComponentRule, none, page};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
     page: page(
         "component/no-start",
-        "start functions",
+        "start functions, of modules and of components",
         "they run before a call is accounted for",
         "compute in evaluate",
         "(component (core module (func $f (loop $again (br $again))) (start $f)))",
     ),
-    find: |survey| (survey.start_functions > 0).then(|| "has a start function".to_owned()),
+    measures: none,
+    find: |survey| (survey.core.start_functions > 0).then(|| "has a start function".to_owned()),
 };

@@ -1,26 +1,37 @@
 //! `component/tables`
 
 use super::{ComponentRule, page};
-use crate::limits::{TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::component::measure::{Measure, first_beyond};
+use crate::component::survey::Survey;
+use crate::limits::{ELEMENT_SEGMENTS_MAX, ELEMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
     page: page(
         "component/tables",
-        "more than 8 tables, or tables of more than 1,000 elements",
+        "more than 8 tables, or tables of more than 1,000 elements, or more than 2,000 elements in segments",
         "tables are memory by another name",
         "a loss has a handful of functions, and a table of those that are called indirectly",
         "(component (core module (table 100000 funcref)))",
     ),
-    find: |survey| {
-        let n_tables = survey.tables.len();
-        if n_tables > TABLES_MAX {
-            return Some(format!(
-                "has {n_tables} tables, expected at most {TABLES_MAX}"
-            ));
-        }
-        let elements = survey.tables.iter().map(|table| table.elements).max()?;
-        (elements > TABLE_ELEMENTS_MAX as u64).then(|| {
-            format!("a table has {elements} elements, expected at most {TABLE_ELEMENTS_MAX}")
-        })
-    },
+    measures,
+    find: |survey| first_beyond(&measures(survey)),
 };
+
+fn measures(survey: &Survey) -> Vec<Measure> {
+    let largest = survey.tables.iter().map(|table| table.elements).max();
+    let core = &survey.core;
+    vec![
+        Measure::new("tables", survey.tables.len() as u64, TABLES_MAX as u64),
+        Measure::new(
+            "elements in one table",
+            largest.unwrap_or(0),
+            TABLE_ELEMENTS_MAX as u64,
+        ),
+        Measure::new(
+            "element segments",
+            core.element_segments,
+            ELEMENT_SEGMENTS_MAX,
+        ),
+        Measure::new("elements in segments", core.elements, ELEMENTS_MAX),
+    ]
+}

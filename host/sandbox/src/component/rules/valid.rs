@@ -1,28 +1,36 @@
 //! `component/valid`
 
+use wasmparser::types::Types;
 use wasmparser::{BinaryReaderError, Parser, Validator};
 
-use super::page;
+use super::{page, proposals};
 use crate::Rejection;
 use crate::component::FEATURES;
 use crate::rules::Rule;
 
 pub(crate) const PAGE: Rule = page(
     "component/valid",
-    "bytes that are not a valid component, or need WebAssembly proposals that a loss does not",
-    "threads, exceptions, memory64 or relaxed SIMD widen the wall and may make results differ between machines",
-    "build for wasm32-wasip2 without target features",
-    "(component (core module (memory 1 1 shared)))",
+    "bytes that are not a valid component",
+    "wasmtime compiles nothing that a second reader did not check",
+    "build for wasm32-wasip2, or wrap a module with wit-component",
+    "(module)",
 );
 
-pub(in crate::component) fn check(bytes: &[u8]) -> Result<(), Rejection> {
+pub(in crate::component) fn check(bytes: &[u8]) -> Result<Types, Rejection> {
     if !Parser::is_component(bytes) {
         return Err(PAGE.rejection("this is not a WebAssembly component"));
     }
-    let valid = Validator::new_with_features(FEATURES).validate_all(bytes);
-    valid.map(drop).map_err(|error| invalid(&error))
+    Validator::new_with_features(FEATURES)
+        .validate_all(bytes)
+        .map_err(|error| proposals::named(bytes, &error).unwrap_or_else(|| invalid(&error)))
 }
 
 pub(in crate::component) fn invalid(error: &BinaryReaderError) -> Rejection {
-    PAGE.rejection(format!("{} (at byte {})", error.message(), error.offset()))
+    let message: String = error
+        .message()
+        .chars()
+        .take(512)
+        .flat_map(char::escape_debug)
+        .collect();
+    PAGE.rejection(format!("{message} (at byte {})", error.offset()))
 }

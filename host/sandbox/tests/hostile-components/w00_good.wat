@@ -1,0 +1,2 @@
+;; expect: accepted
+;; note: correct plugin, an IPO-like square

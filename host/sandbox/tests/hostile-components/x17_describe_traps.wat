@@ -1,0 +1,4 @@
+;; expect: run/trap
+;; note: describe traps
+;; slot describe
+unreachable

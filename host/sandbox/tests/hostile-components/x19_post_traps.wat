@@ -1,0 +1,4 @@
+;; expect: run/trap
+;; note: the clean-up traps after good numbers
+;; slot evaluate-post
+unreachable

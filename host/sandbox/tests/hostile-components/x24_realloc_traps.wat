@@ -1,0 +1,4 @@
+;; expect: run/trap
+;; note: realloc traps
+;; slot realloc
+unreachable

@@ -1,0 +1,4 @@
+;; expect: component/world
+;; note: no export
+;; slot export
+

@@ -1,0 +1,3 @@
+;; expect: component/structure
+;; note: components five deep
+(component (component (component (component (component )))))

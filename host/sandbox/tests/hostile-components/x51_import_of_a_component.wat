@@ -1,0 +1,3 @@
+;; expect: component/no-imports
+;; note: imports a component
+(component (import "c" (component)))

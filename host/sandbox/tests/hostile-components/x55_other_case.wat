@@ -1,0 +1,3 @@
+;; expect: component/world
+;; note: an enum of other cases
+;; replace (enum "pair" "batch") => (enum "batch" "pair")

@@ -1,0 +1,3 @@
+;; expect: component/world
+;; note: token counts of 64 bits
+;; replace (list u32) => (list u64)

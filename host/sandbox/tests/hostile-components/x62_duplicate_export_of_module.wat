@@ -1,0 +1,4 @@
+;; expect: component/valid
+;; note: a module that exports one name twice
+;; slot items
+(export "describe" (func $bump))
