@@ -54,14 +54,14 @@ pub(super) fn restrict(files: Option<&Files>) -> Result<(), String> {
 
 /// Everything that Landlock can deny, denied.
 fn handled() -> Result<RulesetCreated, RulesetError> {
-    Ok(Ruleset::default()
+    Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(REQUIRED))?
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
-        .create()?)
+        .create()
 }
 
 fn allow(

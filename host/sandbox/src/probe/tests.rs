@@ -214,7 +214,7 @@ fn teeth_and_stairs_are_no_hiding_place() {
     for period in [1.0, 1e-2, 1e-4, 1e-6] {
         check_lie(|facts, [loss, chosen, _]| {
             *loss += period * tooth(facts.margin, period);
-            *chosen = -0.3 * *chosen;
+            *chosen *= -0.3;
         });
         // Steps of the right size on the whole, but flat, with the gradient of what they stand for.
         check_lie(|facts, [loss, _, _]| {
