@@ -6,6 +6,7 @@
 mod cargo;
 mod diagnostics;
 mod process;
+mod rules;
 mod sdk;
 mod toolchain;
 
@@ -16,11 +17,11 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::limits::{COMPILE_WALL, MEMORY_BYTES_MAX};
-use crate::rules::Rule;
 use crate::source::AuditedCrate;
-use crate::{AuditedSource, Failure, Fault, Sandbox, Stage};
+use crate::{AuditedSource, Failure, Fault, Sandbox};
 
 use diagnostics::Author;
+pub(crate) use rules::ALL as RULES;
 pub(crate) use sdk::{Sdk, hex, sdk_hash, sdk_manual};
 pub(crate) use toolchain::Toolchain;
 
@@ -43,53 +44,6 @@ impl Component {
         self.bytes
     }
 }
-
-/// The pages of this gate.
-pub(crate) const RULES: [Rule; 4] = [RUSTC, TIMEOUT, CRASH, MANIFEST];
-
-const RUSTC: Rule = Rule {
-    name: "compile/rustc",
-    stage: Stage::Compile,
-    what: "source that the compiler does not accept",
-    why: "only a component can be run",
-    hint: "read the compiler's message; the SDK's manual lists every function",
-    rejected: concat!(
-        "use guest_sdk::prelude::*;\n\n",
-        "pair_loss! {\n    name: \"example\",\n    summary: \"an example\",\n    hyperparameters: {},\n}\n\n",
-        "fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {\n    hp.beta * pair.logratio_margin()\n}\n"
-    ),
-    accepted: crate::source::rules::PLAIN_LOSS,
-};
-
-const TIMEOUT: Rule = Rule {
-    name: "compile/timeout",
-    stage: Stage::Compile,
-    what: "source that keeps the compiler busy for longer than its wall clock",
-    why: "constants, generics and macros can make a compiler compute for ever",
-    hint: "a loss is a formula; compute at run time, not in constants",
-    rejected: "",
-    accepted: "",
-};
-
-const CRASH: Rule = Rule {
-    name: "compile/crash",
-    stage: Stage::Compile,
-    what: "source that makes the compiler crash or take more memory, time or disk than it may",
-    why: "the limits are there for everybody else on the machine",
-    hint: "write less deeply nested types and expressions, and no large constants",
-    rejected: "",
-    accepted: "",
-};
-
-const MANIFEST: Rule = Rule {
-    name: "compile/crate-manifest",
-    stage: Stage::Compile,
-    what: "crates that ask for more than guest-sdk: other dependencies, build scripts, proc-macros, features, workspaces",
-    why: "other crates are not audited, and build scripts run before anything is",
-    hint: "[package] with name and edition, [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
-    rejected: "",
-    accepted: "",
-};
 
 pub(crate) fn compile(sandbox: &Sandbox, source: &AuditedSource) -> Result<Component, Failure> {
     let folder = fresh_folder()?;
@@ -151,10 +105,10 @@ fn rustc(
     match ended.outcome {
         process::Outcome::TimedOut => {
             let message = format!("compiling took longer than {} s", COMPILE_WALL.as_secs());
-            Err(TIMEOUT.rejection(message).into())
+            Err(rules::timeout::RULE.rejection(message).into())
         }
         process::Outcome::Crashed(how) => {
-            Err(CRASH.rejection(format!("the compiler {how}")).into())
+            Err(rules::crash::RULE.rejection(format!("the compiler {how}")).into())
         }
         process::Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
         process::Outcome::Succeeded => {

@@ -3,7 +3,7 @@
 //! They have no gate of their own: a rejection by one of them carries the stage in which the plugin ran.
 
 use crate::Stage;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 
 /// Every page.
 pub(crate) const ALL: [Rule; 7] = [WORLD, FUEL, TIMEOUT, CRASH, TRAP, ERROR, LENGTHS];
@@ -117,11 +117,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: if rejected.is_empty() {
-            ""
-        } else {
-            crate::source::rules::PLAIN_LOSS
-        },
+        rejected: Example::Source(rejected),
+        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
     }
 }

@@ -17,7 +17,7 @@ mod warnings;
 use guest_sdk::{Metadata, Pairs};
 use serde::{Deserialize, Serialize};
 
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 use crate::{AuditedComponent, ComponentReport, Evaluation, Failure, Guest, Sandbox, Stage};
 
 /// A plugin that passed every gate. Only the probe makes one, now or as the cache remembers it.
@@ -165,11 +165,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: if rejected.is_empty() {
-            ""
-        } else {
-            crate::source::rules::PLAIN_LOSS
-        },
+        rejected: Example::Source(rejected),
+        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
     }
 }

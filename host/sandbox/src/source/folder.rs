@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Form, audit_text, rules};
 use crate::limits::{CRATE_FILES_MAX, SOURCE_BYTES_MAX};
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 use crate::{Failure, Fault, Rejection, Stage};
 
 /// The pages that crates add to this gate.
@@ -22,9 +22,34 @@ const LAYOUT: Rule = Rule {
     what: "crates with .cargo, rust-toolchain, build.rs, links, or other files than .rs in src",
     why: "these choose the compiler or run code before anything was audited",
     hint: "keep Cargo.toml and .rs files in src, with src/lib.rs as the root",
-    rejected: "",
-    accepted: "",
+    rejected: Example::Crate(&[
+        ("Cargo.toml", MANIFEST),
+        ("src/lib.rs", ROOT),
+        ("src/loss.rs", rules::PLAIN_LOSS),
+        (".cargo/config.toml", "[build]\nrustc = \"./my-compiler\"\n"),
+    ]),
+    accepted: Example::Crate(&[
+        ("Cargo.toml", MANIFEST),
+        ("src/lib.rs", ROOT),
+        ("src/loss.rs", rules::PLAIN_LOSS),
+    ]),
 };
+
+/// The manifest of a crate that asks for nothing else than the SDK.
+pub(crate) const MANIFEST: &str = r#"[package]
+name = "mine"
+version = "0.1.0"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+guest-sdk = "0.1"
+"#;
+
+/// The root of a crate that keeps its loss in a file of its own.
+pub(crate) const ROOT: &str = "#![no_std]\n\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";
 
 /// Names that steer cargo or rustc.
 const REFUSED: [&str; 4] = [

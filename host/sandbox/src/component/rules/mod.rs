@@ -11,7 +11,7 @@ mod world;
 
 use super::survey::Survey;
 use crate::Stage;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 
 /// A page and what finds the first offence against it, as a message.
 pub(super) struct ComponentRule {
@@ -48,7 +48,8 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: "",
+        rejected: Example::Component(rejected),
+        // Whatever the SDK's loss compiles to keeps every rule of this gate.
+        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) mod syntax;
 use super::tokens::Token;
 use super::{Offence, Parsed};
 use crate::Stage;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 
 /// A page and what finds the first offence against it.
 pub(crate) struct SourceRule<T: ?Sized> {
@@ -88,7 +88,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: PLAIN_LOSS,
+        rejected: Example::Source(rejected),
+        accepted: Example::Source(PLAIN_LOSS),
     }
 }

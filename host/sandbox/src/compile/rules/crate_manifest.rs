@@ -1,0 +1,37 @@
+//! `compile/crate-manifest`
+
+use super::page;
+use crate::rules::{Example, Rule};
+use crate::source::{MANIFEST, ROOT, rules::PLAIN_LOSS};
+
+pub(in crate::compile) const RULE: Rule = Rule {
+    accepted: Example::Crate(&[
+        ("Cargo.toml", MANIFEST),
+        ("src/lib.rs", ROOT),
+        ("src/loss.rs", PLAIN_LOSS),
+    ]),
+    ..page(
+        "compile/crate-manifest",
+        "crates that ask for more than guest-sdk: other dependencies, build scripts, proc-macros, features, workspaces",
+        "other crates are not audited, and build scripts run before anything is",
+        "[package] with name and edition, [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
+        Example::Crate(&[
+            ("Cargo.toml", ANOTHER_DEPENDENCY),
+            ("src/lib.rs", ROOT),
+            ("src/loss.rs", PLAIN_LOSS),
+        ]),
+    )
+};
+
+const ANOTHER_DEPENDENCY: &str = r#"[package]
+name = "mine"
+version = "0.1.0"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+guest-sdk = "0.1"
+libc = "0.2"
+"#;
