@@ -107,9 +107,9 @@ fn rustc(
             let message = format!("compiling took longer than {} s", COMPILE_WALL.as_secs());
             Err(rules::timeout::RULE.rejection(message).into())
         }
-        process::Outcome::Crashed(how) => {
-            Err(rules::crash::RULE.rejection(format!("the compiler {how}")).into())
-        }
+        process::Outcome::Crashed(how) => Err(rules::crash::RULE
+            .rejection(format!("the compiler {how}"))
+            .into()),
         process::Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
         process::Outcome::Succeeded => {
             let path = folder.join("plugin.wasm");

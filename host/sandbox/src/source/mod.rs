@@ -16,8 +16,8 @@ use syn::spanned::Spanned;
 use crate::limits::SOURCE_STACK_BYTES;
 use crate::{Rejection, Span};
 
-pub(crate) use folder::{CRATE_RULES, MANIFEST, ROOT};
 pub use folder::{AuditedCrate, CrateSource, audit_crate};
+pub(crate) use folder::{CRATE_RULES, MANIFEST, ROOT};
 pub(crate) use rules::syntax::not_text;
 
 /// A candidate's source as it was proposed.

@@ -9,7 +9,12 @@ use crate::Stage;
 use crate::rules::{Example, Rule};
 
 /// Every page of this gate.
-pub(crate) const ALL: [Rule; 4] = [rustc::RULE, timeout::RULE, crash::RULE, crate_manifest::RULE];
+pub(crate) const ALL: [Rule; 4] = [
+    rustc::RULE,
+    timeout::RULE,
+    crash::RULE,
+    crate_manifest::RULE,
+];
 
 const fn page(
     name: &'static str,
