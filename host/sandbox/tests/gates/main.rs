@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
 
+mod attacks;
 mod components;
 mod crates;
 mod hostile;
