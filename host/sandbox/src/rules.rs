@@ -60,7 +60,7 @@ impl Rule {
 pub fn all() -> Vec<Rule> {
     crate::source::rules::pages()
         .chain(crate::source::CRATE_RULES)
-        .chain(crate::compile::RULES)
+        .chain(crate::compile::rules::ALL)
         .chain(crate::component::rules::pages())
         .chain(crate::guest::rules::ALL)
         .chain(crate::probe::RULES)

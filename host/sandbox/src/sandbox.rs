@@ -1,9 +1,11 @@
 //! A machine made ready: the compiler found, the target there, the SDK built, the child program known.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::limits::COMPILE_WALL;
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
 use crate::submission::Content;
@@ -24,6 +26,8 @@ pub struct Options {
     /// Whether [`Sandbox::validate`], [`Sandbox::load`] and [`Sandbox::admit`] remember what the compiler and the probe
     /// said. The single gates never do.
     pub cache: CachePolicy,
+    /// Wall clock of one compilation: [`COMPILE_WALL`](crate::limits::COMPILE_WALL) unless the host is in more of a hurry.
+    pub compile_wall: Duration,
     /// Hears about slow things (the target being added, the SDK being built) and about a cache that is damaged.
     pub notify: Option<Notify>,
 }
@@ -39,6 +43,7 @@ impl Options {
             },
             cache_dir,
             child_program: child_program.into(),
+            compile_wall: COMPILE_WALL,
             notify: None,
         }
     }
@@ -50,6 +55,7 @@ pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
     pub(crate) child_program: PathBuf,
+    pub(crate) compile_wall: Duration,
     cache: Cache,
 }
 
@@ -78,6 +84,7 @@ impl Sandbox {
             toolchain,
             sdk,
             child_program: options.child_program,
+            compile_wall: options.compile_wall,
             cache,
         })
     }

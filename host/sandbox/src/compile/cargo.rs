@@ -9,7 +9,7 @@ use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
 
-use super::rules::crate_manifest;
+use super::rules::MANIFEST;
 use crate::{Fault, Rejection, Sandbox};
 
 /// The edition of a crate that asks for what it may.
@@ -50,20 +50,20 @@ fn unreadable(error: &[u8]) -> Rejection {
         .filter(|c| !c.is_control())
         .take(500)
         .collect();
-    crate_manifest::RULE.rejection(format!("cargo cannot read the manifest: {text}"))
+    MANIFEST.rejection(format!("cargo cannot read the manifest: {text}"))
 }
 
 fn judge(metadata: &Metadata, folder: &Path) -> Result<String, Rejection> {
     let [package] = metadata.packages.as_slice() else {
         let n_packages = metadata.packages.len();
-        return Err(crate_manifest::RULE.rejection(format!(
+        return Err(MANIFEST.rejection(format!(
             "the manifest has {n_packages} packages, expected 1"
         )));
     };
     check_targets(package, folder)?;
     check_dependencies(package)?;
     if let Some(feature) = package.features.keys().next() {
-        return Err(crate_manifest::RULE.rejection(format!(
+        return Err(MANIFEST.rejection(format!(
             "the crate has the feature {feature:?}, expected none"
         )));
     }
@@ -86,7 +86,7 @@ fn check_targets(package: &Package, folder: &Path) -> Result<(), Rejection> {
         }
         targets => {
             let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-            Err(crate_manifest::RULE.rejection(format!(
+            Err(MANIFEST.rejection(format!(
                 "the crate builds {names:?}, expected one library with its root at src/lib.rs"
             )))
         }
@@ -107,7 +107,7 @@ fn check_dependencies(package: &Package) -> Result<(), Rejection> {
                 .iter()
                 .map(|dependency| dependency.name.as_str())
                 .collect();
-            Err(crate_manifest::RULE.rejection(format!(
+            Err(MANIFEST.rejection(format!(
                 "the crate depends on {names:?}, expected [\"guest-sdk\"]"
             )))
         }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::rules::rustc;
+use super::rules::RUSTC;
 use crate::{Rejection, Span};
 
 /// Errors that go into one rejection.
@@ -67,7 +67,7 @@ pub(super) fn rejection(stderr: &str, author: Author) -> Rejection {
         .take(ERRORS_MAX)
         .map(|error| text(error, author))
         .collect();
-    let rejection = rustc::RULE.rejection(printable(&texts.join("\n")));
+    let rejection = RUSTC.rejection(printable(&texts.join("\n")));
     match errors.iter().find_map(|error| place(error, author)) {
         Some((span, _)) => rejection.at(Span {
             line: span.line_start,

@@ -6,7 +6,7 @@
 mod cargo;
 mod diagnostics;
 mod process;
-mod rules;
+pub(crate) mod rules;
 mod sdk;
 mod toolchain;
 
@@ -16,12 +16,11 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::limits::{COMPILE_WALL, MEMORY_BYTES_MAX};
+use crate::limits::MEMORY_BYTES_MAX;
 use crate::source::AuditedCrate;
 use crate::{AuditedSource, Failure, Fault, Sandbox};
 
 use diagnostics::Author;
-pub(crate) use rules::ALL as RULES;
 pub(crate) use sdk::{Sdk, hex, sdk_hash, sdk_manual};
 pub(crate) use toolchain::Toolchain;
 
@@ -101,15 +100,19 @@ fn rustc(
         &sandbox.toolchain.rustc(),
         &arguments(sandbox, root, edition),
         folder,
+        sandbox.compile_wall,
     )?;
     match ended.outcome {
         process::Outcome::TimedOut => {
-            let message = format!("compiling took longer than {} s", COMPILE_WALL.as_secs());
-            Err(rules::timeout::RULE.rejection(message).into())
+            let message = format!(
+                "compiling took longer than {} s",
+                sandbox.compile_wall.as_secs()
+            );
+            Err(rules::TIMEOUT.rejection(message).into())
         }
-        process::Outcome::Crashed(how) => Err(rules::crash::RULE
-            .rejection(format!("the compiler {how}"))
-            .into()),
+        process::Outcome::Crashed(how) => {
+            Err(rules::CRASH.rejection(format!("the compiler {how}")).into())
+        }
         process::Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
         process::Outcome::Succeeded => {
             let path = folder.join("plugin.wasm");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::limits::{COMPILE_OUTPUT_BYTES_MAX, COMPILE_WALL};
+use crate::limits::COMPILE_OUTPUT_BYTES_MAX;
 use crate::{Fault, child};
 
 /// How a run of the compiler ended, and the beginning of what it wrote to stderr.
@@ -36,6 +36,7 @@ pub(super) fn run(
     program: &Path,
     arguments: &[OsString],
     folder: &Path,
+    wall: Duration,
 ) -> Result<Ended, Fault> {
     let mut compiler = Command::new(guard)
         .arg(child::COMPILE)
@@ -52,7 +53,7 @@ pub(super) fn run(
         .map_err(|error| Fault::child(guard, error))?;
     let stderr = compiler.stderr.take();
     let reader = thread::spawn(move || stderr.map(kept).unwrap_or_default());
-    let status = end(&mut compiler, COMPILE_WALL).map_err(|error| Fault::child(guard, error))?;
+    let status = end(&mut compiler, wall).map_err(|error| Fault::child(guard, error))?;
     let stderr = reader.join().unwrap_or_default();
     let outcome = match status {
         None => Outcome::TimedOut,

@@ -24,20 +24,20 @@ const LAYOUT: Rule = Rule {
     why: "these choose the compiler or run code before anything was audited",
     hint: "keep Cargo.toml and .rs files in src, with src/lib.rs as the root",
     rejected: Example::Crate(&[
-        ("Cargo.toml", MANIFEST),
-        ("src/lib.rs", ROOT),
+        ("Cargo.toml", PLAIN_MANIFEST),
+        ("src/lib.rs", PLAIN_ROOT),
         ("src/loss.rs", rules::PLAIN_LOSS),
         (".cargo/config.toml", "[build]\nrustc = \"./my-compiler\"\n"),
     ]),
     accepted: Example::Crate(&[
-        ("Cargo.toml", MANIFEST),
-        ("src/lib.rs", ROOT),
+        ("Cargo.toml", PLAIN_MANIFEST),
+        ("src/lib.rs", PLAIN_ROOT),
         ("src/loss.rs", rules::PLAIN_LOSS),
     ]),
 };
 
 /// The manifest of a crate that asks for nothing else than the SDK.
-pub(crate) const MANIFEST: &str = r#"[package]
+pub(crate) const PLAIN_MANIFEST: &str = r#"[package]
 name = "mine"
 version = "0.1.0"
 edition = "2024"
@@ -50,7 +50,7 @@ guest-sdk = "0.1"
 "#;
 
 /// The root of a crate that keeps its loss in a file of its own.
-pub(crate) const ROOT: &str = "#![no_std]\n\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";
+pub(crate) const PLAIN_ROOT: &str = "#![no_std]\n\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";
 
 /// Names that steer cargo or rustc, in whatever case a file system may fold them to.
 const REFUSED: [&str; 4] = [
@@ -298,13 +298,12 @@ mod tests {
     #[test]
     fn only_the_manifest_and_the_sources_are_read() {
         let parent = dropped(&[
-            ("Cargo.toml", "[workspace]\nmembers = [\"mine\"]\n"),
             (".cargo/config.toml", "[build]\nrustc = \"/bin/false\"\n"),
             ("rust-toolchain.toml", "[toolchain]\npath = \"/tmp\"\n"),
-            ("mine/Cargo.toml", MANIFEST),
+            ("mine/Cargo.toml", PLAIN_MANIFEST),
             ("mine/Cargo.lock", "not even a lock file"),
             ("mine/target/debug/.cargo/config.toml", ""),
-            ("mine/src/lib.rs", ROOT),
+            ("mine/src/lib.rs", PLAIN_ROOT),
             ("mine/src/loss.rs", rules::PLAIN_LOSS),
         ]);
         let read = CrateSource::read(&parent.path().join("mine")).expect("a crate");

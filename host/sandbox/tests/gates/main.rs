@@ -5,7 +5,6 @@
 mod attacks;
 mod components;
 mod crates;
-mod hostile;
 mod native;
 mod plugins;
 mod rules;

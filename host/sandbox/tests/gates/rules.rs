@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::time::Duration;
 
 use sandbox::rules::{self, Example};
-use sandbox::{ProbedPlugin, Rejection};
+use sandbox::{CachePolicy, Options, ProbedPlugin, Rejection, Sandbox, Source};
 
-use crate::support::{sandbox, validate, verdict};
+use crate::support::{cache, child, sandbox, validate, verdict};
 
 #[test]
 fn rules_have_names_of_their_own_and_tell_what_to_do() {
@@ -26,6 +27,7 @@ fn rules_have_names_of_their_own_and_tell_what_to_do() {
 /// An example put through all gates.
 fn outcome(example: Example) -> Result<ProbedPlugin, Rejection> {
     match example {
+        Example::Source("") => panic!("there is no example"),
         Example::Source(text) => validate(text),
         Example::LongSource { text, .. } => validate(&text()),
         Example::Component(text) => load(&[("plugin.wasm", &wat::parse_str(text).unwrap())]),
@@ -61,6 +63,10 @@ fn load(files: &[(&str, &[u8])]) -> Result<ProbedPlugin, Rejection> {
 fn what_a_page_rejects_is_rejected_by_its_rule_and_what_it_accepts_passes_all_gates() {
     let mut passed = HashSet::new();
     for rule in rules::all() {
+        if rule.name == "compile/timeout" {
+            check_timeout(rule.rejected);
+            continue;
+        }
         let rejection = outcome(rule.rejected).expect_err(rule.name);
         assert_eq!(rejection.rule, rule.name, "{rejection:?}");
         assert_eq!(rejection.hint, rule.hint);
@@ -69,4 +75,18 @@ fn what_a_page_rejects_is_rejected_by_its_rule_and_what_it_accepts_passes_all_ga
             assert_eq!(verdict.err(), None, "{}", rule.name);
         }
     }
+}
+
+/// What takes minutes takes longer than a second, too, which is all that a test has.
+fn check_timeout(example: Example) {
+    let Example::LongSource { text, .. } = example else {
+        panic!("compile/timeout shows a long source");
+    };
+    let mut options = Options::new(cache(), child());
+    options.cache = CachePolicy::Off;
+    options.compile_wall = Duration::from_secs(2);
+    let hurried = Sandbox::open(options).unwrap();
+    let source = Source::one_file("candidate", &text());
+    let rejection = verdict(hurried.validate(&source)).expect_err("compile/timeout");
+    assert_eq!(rejection.rule, "compile/timeout", "{rejection:?}");
 }

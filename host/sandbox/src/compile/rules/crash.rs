@@ -4,7 +4,7 @@ use super::page;
 use crate::rules::{Example, Rule};
 use crate::source::rules::PLAIN_LOSS;
 
-pub(in crate::compile) const RULE: Rule = page(
+pub(crate) const CRASH: Rule = page(
     "compile/crash",
     "source that makes the compiler crash or take more memory, time or disk than it may",
     "the limits are there for everybody else on the machine",

@@ -2,12 +2,12 @@
 
 use super::page;
 use crate::rules::{Example, Rule};
-use crate::source::{MANIFEST, ROOT, rules::PLAIN_LOSS};
+use crate::source::{PLAIN_MANIFEST, PLAIN_ROOT, rules::PLAIN_LOSS};
 
-pub(in crate::compile) const RULE: Rule = Rule {
+pub(crate) const MANIFEST: Rule = Rule {
     accepted: Example::Crate(&[
-        ("Cargo.toml", MANIFEST),
-        ("src/lib.rs", ROOT),
+        ("Cargo.toml", PLAIN_MANIFEST),
+        ("src/lib.rs", PLAIN_ROOT),
         ("src/loss.rs", PLAIN_LOSS),
     ]),
     ..page(
@@ -17,7 +17,7 @@ pub(in crate::compile) const RULE: Rule = Rule {
         "[package] with name and edition, [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
         Example::Crate(&[
             ("Cargo.toml", ANOTHER_DEPENDENCY),
-            ("src/lib.rs", ROOT),
+            ("src/lib.rs", PLAIN_ROOT),
             ("src/loss.rs", PLAIN_LOSS),
         ]),
     )

@@ -1,20 +1,20 @@
 //! The rules of the compile gate, one file each: a page and its examples. The compiler finds the offence.
 
-pub(super) mod crash;
-pub(super) mod crate_manifest;
-pub(super) mod rustc;
-pub(super) mod timeout;
+mod crash;
+mod crate_manifest;
+mod rustc;
+mod timeout;
 
 use crate::Stage;
 use crate::rules::{Example, Rule};
 
+pub(super) use crash::CRASH;
+pub(super) use crate_manifest::MANIFEST;
+pub(super) use rustc::RUSTC;
+pub(super) use timeout::TIMEOUT;
+
 /// Every page of this gate.
-pub(crate) const ALL: [Rule; 4] = [
-    rustc::RULE,
-    timeout::RULE,
-    crash::RULE,
-    crate_manifest::RULE,
-];
+pub(crate) const ALL: [Rule; 4] = [RUSTC, TIMEOUT, CRASH, MANIFEST];
 
 const fn page(
     name: &'static str,

@@ -3,7 +3,7 @@
 use super::page;
 use crate::rules::{Example, Rule};
 
-pub(in crate::compile) const RULE: Rule = page(
+pub(crate) const RUSTC: Rule = page(
     "compile/rustc",
     "source that the compiler does not accept",
     "only a component can be run",
