@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Folder for what can be made again: the compiled SDK, verdicts, sampled preference pairs
     #[arg(long, global = true, env = "LOSSBOX_CACHE", value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
+    /// Run candidates even where this machine lacks a way to confine them; `lossbox doctor` lists the ways and the risks
+    #[arg(long, global = true)]
+    pub(crate) accept_missing_confinement: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> anyhow::Result<Outcome> {
+    plugin::accept_missing_confinement(args.accept_missing_confinement);
     let cache = cache::folder(args.cache)?;
     match args.command {
         Command::Discover(args) => commands::discover::run(args, &cache),

@@ -5,10 +5,13 @@
 //! for one content and takes no other: what is hashed is what is run.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use discovery::CandidateId;
-use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Submission};
+use sandbox::{
+    CachePolicy, Failure, MissingLayers, Options, ProbedPlugin, Rejection, Sandbox, Submission,
+};
 
 use crate::args::Plugin;
 use crate::folder::{self, Entry, Form};
@@ -88,13 +91,37 @@ pub(crate) fn identity(plugin: &ProbedPlugin) -> String {
     format!("{}@{}", plugin.metadata().name, shown(plugin.hash()))
 }
 
+/// What the user said of layers that this machine lacks: once, for the whole command.
+static MISSING_LAYERS: OnceLock<MissingLayers> = OnceLock::new();
+
+/// Takes `--accept-missing-confinement` to heart for every sandbox that this command opens.
+pub(crate) fn accept_missing_confinement(accepted: bool) {
+    let choice = match accepted {
+        true => MissingLayers::Accept,
+        false => MissingLayers::Refuse,
+    };
+    // Set once, in `dispatch`.
+    let _ = MISSING_LAYERS.set(choice);
+}
+
+/// What a sandbox does where this machine lacks a layer: refuse, unless the user accepted the risk.
+pub(crate) fn missing_layers() -> MissingLayers {
+    MISSING_LAYERS.get().copied().unwrap_or_default()
+}
+
 /// Opens the sandbox of this machine: finds the compiler, adds the wasm target if it is missing, builds the SDK.
 pub(crate) fn open_sandbox(cache: &Path) -> Result<Sandbox> {
+    open_sandbox_with(cache, missing_layers())
+}
+
+/// The same, whatever the user said of missing layers: for doctor, which shows them apart.
+pub(crate) fn open_sandbox_with(cache: &Path, missing_layers: MissingLayers) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut options = Options::new(cache, program);
     options.cache = CachePolicy::Keep {
         key_file: cache::key_file(cache),
     };
+    options.missing_layers = missing_layers;
     options.notify = Some(Box::new(screen::note));
     Ok(Sandbox::open(options)?)
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use sandbox::MissingLayers;
 use trainer::SentimentSettings;
 
 use crate::{Fault, baselines};
@@ -24,6 +25,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// Program whose `main` calls [`sandbox::child::run_if_child`].
     pub child_program: PathBuf,
+    /// What the sandbox does where this machine lacks a way to confine candidates.
+    pub missing_layers: MissingLayers,
     /// Trainings at a time.
     pub workers: usize,
     /// What is searched for, and how long.

@@ -52,6 +52,7 @@ impl Executor {
 fn open_sandbox(config: &Config, observer: &mut dyn Observer) -> Result<Sandbox, Fault> {
     let (say, said) = channel::<String>();
     let mut options = Options::new(&config.cache_dir, &config.child_program);
+    options.missing_layers = config.missing_layers;
     options.notify = Some(Box::new(move |text| {
         // Nobody listens once the sandbox is open.
         let _ = say.send(text.to_owned());

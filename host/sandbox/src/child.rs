@@ -1,102 +1,202 @@
 //! The host's own program as a child: the compiler's guard, or the process that holds a guest.
 //!
-//! This is where a child gives up what it does not need, before any untrusted byte is read. Here these are
-//! resource limits and, for the compiler, dying with its parent; a guest ends with the pipe it reads from.
+//! This is where a child gives up what it does not need, before any untrusted byte is read; what that is stands in
+//! [`confine`](crate::confine). A child that cannot be confined does nothing else: it says why and ends.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::confine::{self, Files, MissingLayers};
 use crate::guest::runner;
-use crate::limits::{
-    CHILD_FILES_MAX, COMPILE_ADDRESS_SPACE_BYTES, COMPILE_CPU_SECONDS, COMPILE_FILE_BYTES_MAX,
-    GUEST_ADDRESS_SPACE_BYTES,
-};
 
 /// First argument of a child that becomes the compiler.
-pub(crate) const COMPILE: &str = "__lossbox-compile";
+const COMPILE: &str = "__lossbox-compile";
 /// First argument of a child that holds a guest.
-pub(crate) const GUEST: &str = "__lossbox-guest";
+const GUEST: &str = "__lossbox-guest";
+/// Apply the layers that there are.
+const ACCEPT_MISSING: &str = "--accept-missing";
+/// A file or folder that the compiler may read and execute; the path follows.
+const READABLE: &str = "--readable";
+/// Ends the guard's own arguments; the compiler and its arguments follow.
+const BECOME: &str = "--become";
+
 /// Exit code of a child that could not become what it was asked to: none of rustc's.
 pub(crate) const CANNOT: i32 = 97;
+/// What a guard writes to stdout when it is confined, before it becomes the compiler.
+pub(crate) const CONFINED: &str = "confined\n";
 
-/// Call this first in `main`. In a child of the sandbox it does the child's work and never returns; elsewhere it does
-/// nothing.
-pub fn run_if_child() {
-    let mut arguments = env::args_os().skip(1);
-    match arguments
-        .next()
-        .as_deref()
-        .and_then(|argument| argument.to_str())
-    {
-        Some(COMPILE) => become_compiler(arguments),
-        Some(GUEST) => hold_guest(),
-        _ => {}
+/// The program that a host starts as its children, and what they do where a layer is missing.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) missing: MissingLayers,
+}
+
+impl Program {
+    /// A child that holds a guest, with an empty environment.
+    pub(crate) fn guest(&self) -> Command {
+        self.child(GUEST)
+    }
+
+    /// A child that becomes `tool`, confined to `files`, in the folder that it may write to, with an empty environment.
+    pub(crate) fn tool(&self, tool: &Path, files: &Files) -> Command {
+        let mut command = self.child(COMPILE);
+        command.arg(std::process::id().to_string());
+        command.arg(&files.writable);
+        for path in &files.readable {
+            command.arg(READABLE).arg(path);
+        }
+        command.arg(BECOME).arg(tool).current_dir(&files.writable);
+        command
+    }
+
+    fn child(&self, mode: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg(mode).env_clear();
+        if self.missing == MissingLayers::Accept {
+            command.arg(ACCEPT_MISSING);
+        }
+        command
     }
 }
 
-/// `program arguments…`: this process becomes the compiler.
-fn become_compiler(mut arguments: impl Iterator<Item = OsString>) -> ! {
-    let limited = limit(&[
-        (Resource::As, COMPILE_ADDRESS_SPACE_BYTES),
-        (Resource::Cpu, COMPILE_CPU_SECONDS),
-        (Resource::Fsize, COMPILE_FILE_BYTES_MAX),
-        (Resource::Nofile, CHILD_FILES_MAX),
-        (Resource::Core, 0),
-    ])
-    .and_then(|()| die_with_parent());
-    let error = match limited {
-        Ok(()) => {
-            let program = arguments.next().unwrap_or_default();
-            Command::new(program).args(arguments).exec()
-        }
+/// Call this first in `main`, before there are threads. In a child of the sandbox it does the child's work and never
+/// returns; elsewhere it does nothing.
+pub fn run_if_child() {
+    let mut arguments = env::args_os().skip(1).peekable();
+    let mode = arguments.next().unwrap_or_default();
+    if mode != COMPILE && mode != GUEST {
+        return;
+    }
+    let missing = match arguments.next_if(|argument| argument == ACCEPT_MISSING) {
+        Some(_) => MissingLayers::Accept,
+        None => MissingLayers::Refuse,
+    };
+    match mode == COMPILE {
+        true => become_compiler(arguments, missing),
+        false => hold_guest(missing),
+    }
+}
+
+fn become_compiler(arguments: impl Iterator<Item = OsString>, missing: MissingLayers) -> ! {
+    let confined = asked(arguments).and_then(|asked| {
+        close_on_exec()?;
+        confine::limit_compiler()?;
+        confine::die_with_parent(asked.parent)?;
+        confine::compiler(&asked.files, missing).map_err(io::Error::other)?;
+        io::stdout().write_all(CONFINED.as_bytes())?;
+        io::stdout().flush()?;
+        Ok(asked)
+    });
+    let error = match confined {
+        Ok(asked) => Command::new(asked.tool).args(asked.arguments).exec(),
         Err(error) => error,
     };
     give_up("become the compiler", &error)
 }
 
-fn hold_guest() -> ! {
-    let limited = limit(&[
-        (Resource::As, GUEST_ADDRESS_SPACE_BYTES),
-        (Resource::Fsize, 0),
-        (Resource::Nofile, CHILD_FILES_MAX),
-        (Resource::Core, 0),
-    ]);
-    match limited.and_then(|()| runner::run()) {
+/// What [`Program::tool`] asks for.
+struct Asked {
+    parent: u32,
+    files: Files,
+    tool: OsString,
+    arguments: Vec<OsString>,
+}
+
+fn asked(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Asked> {
+    let malformed = || io::Error::other("the arguments are not the sandbox's");
+    let parent = arguments.next().ok_or_else(malformed)?;
+    let parent = parent.to_str().and_then(|number| number.parse().ok());
+    let mut files = Files {
+        writable: arguments.next().ok_or_else(malformed)?.into(),
+        readable: Vec::new(),
+    };
+    loop {
+        let option = arguments.next().ok_or_else(malformed)?;
+        let value = arguments.next().ok_or_else(malformed)?;
+        match &*option {
+            option if option == OsStr::new(READABLE) => files.readable.push(value.into()),
+            option if option == OsStr::new(BECOME) => {
+                return Ok(Asked {
+                    parent: parent.ok_or_else(malformed)?,
+                    files,
+                    tool: value,
+                    arguments: arguments.collect(),
+                });
+            }
+            _ => return Err(malformed()),
+        }
+    }
+}
+
+/// Descriptors that the host left open by mistake do not reach the compiler.
+#[cfg(target_os = "linux")]
+fn close_on_exec() -> io::Result<()> {
+    let (first, last) = (3, libc::c_uint::MAX);
+    // SAFETY: no pointers are passed; every descriptor stays open until exec, when no Rust object that owns one is left.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            last,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    match status {
+        0 => Ok(()),
+        _ => match io::Error::last_os_error() {
+            // Linux before 5.11, which has no Landlock either.
+            error if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn close_on_exec() -> io::Result<()> {
+    Ok(())
+}
+
+fn hold_guest(missing: MissingLayers) -> ! {
+    let confined = confine::limit_guest()
+        .and_then(|()| confine::guest(missing).map_err(io::Error::other))
+        .and_then(|()| end_with_host());
+    match confined.and_then(|()| runner::run()) {
         Ok(()) => std::process::exit(0),
         Err(error) => give_up("hold a guest", &error),
     }
 }
 
-fn limit(limits: &[(Resource, u64)]) -> io::Result<()> {
-    for &(resource, limit) in limits {
-        let both = Rlimit {
-            current: Some(limit),
-            maximum: Some(limit),
-        };
-        setrlimit(resource, both)?;
-    }
-    Ok(())
-}
-
-/// The signal comes when the parent's *thread* ends: the one that waits for the compiler.
-#[cfg(target_os = "linux")]
-fn die_with_parent() -> io::Result<()> {
-    use rustix::process::{Signal, set_parent_process_death_signal};
-    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_parent() -> io::Result<()> {
+/// A thread ends this process when the host has closed its end of stdin or died, whatever the guest is doing.
+///
+/// The parent-death signal would not do: it comes when the thread ends that started the child, and a host may start a
+/// guest on one thread and call it from another.
+fn end_with_host() -> io::Result<()> {
+    thread::Builder::new().stack_size(64 << 10).spawn(|| {
+        let stdin = io::stdin();
+        loop {
+            let mut watched = [PollFd::new(&stdin, PollFlags::empty())];
+            let hung_up = match poll(&mut watched, None) {
+                Ok(_) => !watched[0].revents().is_empty(),
+                Err(error) => error != rustix::io::Errno::INTR,
+            };
+            if hung_up {
+                std::process::exit(0);
+            }
+        }
+    })?;
     Ok(())
 }
 
 fn give_up(what: &str, error: &io::Error) -> ! {
-    // The parent reads the exit code; the line is for whoever debugs.
+    // The parent reads the exit code and shows the line.
     let _ = writeln!(io::stderr(), "cannot {what}: {error}");
     std::process::exit(CANNOT)
 }

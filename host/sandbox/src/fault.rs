@@ -5,6 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::confine::Layer;
+
 /// Why the sandbox cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -54,6 +56,35 @@ pub enum Fault {
         /// Why not.
         source: io::Error,
     },
+    /// The platform lacks a way to confine children, and the options do not accept that.
+    #[error(
+        "this machine cannot confine {layer}: {reason} (hint: use Linux 5.19 or newer with Landlock and seccomp enabled; \
+         --accept-missing-confinement accepts the risk that a candidate can {})",
+        .layer.risk()
+    )]
+    MissingLayer {
+        /// What is missing.
+        layer: Layer,
+        /// Why.
+        reason: String,
+    },
+    /// A confined compiler does not start, or is another than the one outside.
+    #[error(
+        "{} does not run confined: {reason} (hint: it may read its toolchain, /lib and /usr/lib alone; use one from https://rustup.rs)",
+        program.display()
+    )]
+    ConfinedCompiler {
+        /// The compiler.
+        program: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// A file outside every candidate would steer cargo.
+    #[error(
+        "{} steers cargo, which reads a crate's manifest below it (hint: remove it, or set TMPDIR to another folder)",
+        .0.display()
+    )]
+    Steered(PathBuf),
     /// The program that was started does not behave as a child of the sandbox.
     #[error(
         "{} did not answer as the sandbox's child (hint: its main must call sandbox::child::run_if_child first)",

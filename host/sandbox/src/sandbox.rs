@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cache::{Cache, CachePolicy, Conditions};
+use crate::child::Program;
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::confine::{self, LayerStatus, MissingLayers};
+use crate::guest::Variant;
 use crate::limits::COMPILE_WALL;
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
@@ -28,13 +31,16 @@ pub struct Options {
     pub cache: CachePolicy,
     /// Wall clock of one compilation: [`COMPILE_WALL`](crate::limits::COMPILE_WALL) unless the host is in more of a hurry.
     pub compile_wall: Duration,
+    /// What to do where the platform cannot confine a child; [`MissingLayers::Refuse`] unless the user accepts the risk.
+    pub missing_layers: MissingLayers,
     /// Hears about slow things (the target being added, the SDK being built) and about a cache that is damaged.
     pub notify: Option<Notify>,
 }
 
 impl Options {
-    /// The options of a host that re-executes `child_program` and hears nothing. Verdicts are cached, under a key that
-    /// lies in the cache folder: choose another place if others can write the folder or if it travels.
+    /// The options of a host that re-executes `child_program`, refuses to run unconfined and hears nothing. Verdicts are
+    /// cached, under a key that lies in the cache folder: choose another place if others can write the folder or if it
+    /// travels.
     pub fn new(cache_dir: impl Into<PathBuf>, child_program: impl Into<PathBuf>) -> Self {
         let cache_dir = cache_dir.into();
         Options {
@@ -44,6 +50,7 @@ impl Options {
             cache_dir,
             child_program: child_program.into(),
             compile_wall: COMPILE_WALL,
+            missing_layers: MissingLayers::Refuse,
             notify: None,
         }
     }
@@ -54,7 +61,7 @@ impl Options {
 pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
-    pub(crate) child_program: PathBuf,
+    pub(crate) child: Program,
     pub(crate) compile_wall: Duration,
     cache: Cache,
 }
@@ -63,17 +70,26 @@ impl Sandbox {
     /// Finds the compiler, adds the wasm32-wasip2 target if it is missing, and builds the SDK unless it is cached.
     ///
     /// # Errors
-    /// When there is no compiler, the target cannot be added or the cache cannot be written.
+    /// When there is no compiler, the target cannot be added, the cache cannot be written, the platform lacks a layer of
+    /// [`confine`] that the options do not accept to be missing, or a confined compiler does not start.
     pub fn open(options: Options) -> Result<Self, Fault> {
+        if options.missing_layers == MissingLayers::Refuse {
+            refuse_if_missing(confine::layers())?;
+        }
+        let child = Program {
+            path: options.child_program,
+            missing: options.missing_layers,
+        };
         let notify = |text: &str| {
             if let Some(notify) = &options.notify {
                 notify(text);
             }
         };
         let toolchain = Toolchain::find(&notify)?;
+        toolchain.start_confined(&child)?;
         let sdk = Sdk::ready(&options.cache_dir, &toolchain, &notify)?;
         // Whatever an option changes about a verdict of the compiler or of the probe belongs into this list.
-        let conditions = Conditions::new(&toolchain, &[]);
+        let conditions = Conditions::new(&toolchain, &[options.missing_layers.as_str()]);
         let cache = Cache::new(
             &options.cache_dir,
             options.cache,
@@ -83,7 +99,7 @@ impl Sandbox {
         Ok(Sandbox {
             toolchain,
             sdk,
-            child_program: options.child_program,
+            child,
             compile_wall: options.compile_wall,
             cache,
         })
@@ -118,7 +134,7 @@ impl Sandbox {
     /// # Errors
     /// When the child cannot be started.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
-        Guest::start(&self.child_program, plugin.bytes(), stage)
+        Guest::start(&self.child, plugin.bytes(), stage, Variant::Training)
     }
 
     /// All four gates for a one-file loss.
@@ -175,4 +191,14 @@ impl Sandbox {
     pub fn sdk_hash() -> String {
         crate::compile::sdk_hash()
     }
+}
+
+/// Untrusted code does not run where it cannot be confined.
+fn refuse_if_missing(layers: Vec<LayerStatus>) -> Result<(), Fault> {
+    for LayerStatus { layer, missing } in layers {
+        if let Some(reason) = missing {
+            return Err(Fault::MissingLayer { layer, reason });
+        }
+    }
+    Ok(())
 }

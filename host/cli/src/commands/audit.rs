@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use sandbox::{ProbedPlugin, Rejection};
+use sandbox::{ProbeReport, ProbedPlugin, Rejection};
 use serde_json::{Value, json};
 
 use crate::args::Audit;
@@ -109,13 +109,24 @@ fn print_accepted(named: &Named, plugin: &ProbedPlugin) {
         "  fuel          {:.0} per pair",
         plugin.report().fuel_per_pair
     );
-    println!(
-        "  probe         {} calls, {} pairs, {} gradients checked",
-        plugin.report().n_calls,
-        plugin.report().n_pairs,
-        plugin.report().n_gradients
-    );
+    print_probe(plugin.report());
     for warning in plugin.warnings() {
         println!("  {} {warning}", screen::paint(Colour::Yellow, "warning:"));
     }
+}
+
+/// Exactly what was tried.
+fn print_probe(report: &ProbeReport) {
+    println!(
+        "  probe         {} calls, {} pairs, {} engines, {} permutations and parts, {} token counts",
+        report.n_calls,
+        report.n_pairs,
+        report.n_engines,
+        report.n_arrangements,
+        report.n_token_counts
+    );
+    println!(
+        "  gradients     {} checked: {} at kinks, {} at jumps, {} lost in rounding",
+        report.n_gradients, report.n_kinks, report.n_jumps, report.n_unseen
+    );
 }

@@ -5,6 +5,8 @@
 use std::path::Path;
 
 use anyhow::Result;
+use sandbox::MissingLayers;
+use sandbox::confine::{self, LayerStatus};
 use serde::Serialize;
 
 use crate::args::Doctor;
@@ -30,7 +32,9 @@ enum Status {
 }
 
 pub(crate) fn run(args: &Doctor, cache: &Path) -> Result<Outcome> {
-    let findings = [compiler(cache), processor(), threads(), gpu(), llm()];
+    let mut findings = vec![compiler(cache)];
+    findings.extend(confine::layers().into_iter().map(confinement));
+    findings.extend([processor(), threads(), gpu(), llm()]);
     if args.json {
         screen::json(&findings)?;
     } else {
@@ -59,8 +63,9 @@ fn print(finding: &Finding) {
     }
 }
 
+/// Missing layers have findings of their own.
 fn compiler(cache: &Path) -> Finding {
-    match plugin::open_sandbox(cache) {
+    match plugin::open_sandbox_with(cache, MissingLayers::Accept) {
         Ok(_) => Finding {
             what: "compiler",
             status: Status::Good,
@@ -72,6 +77,37 @@ fn compiler(cache: &Path) -> Finding {
             status: Status::Missing,
             detail: format!("{error:#}"),
             remedy: "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`"
+                .to_owned(),
+        },
+    }
+}
+
+/// One layer of what confines a compiler or a guest, tried now.
+fn confinement(found: LayerStatus) -> Finding {
+    let LayerStatus { layer, missing } = found;
+    let Some(reason) = missing else {
+        return Finding {
+            what: "confined",
+            status: Status::Good,
+            detail: layer.to_string(),
+            remedy: String::new(),
+        };
+    };
+    let accepted = plugin::missing_layers() == MissingLayers::Accept;
+    Finding {
+        what: "confined",
+        status: match accepted {
+            true => Status::Optional,
+            false => Status::Missing,
+        },
+        detail: format!(
+            "{layer}: {reason}; without it a candidate can {}",
+            layer.risk()
+        ),
+        remedy: match accepted {
+            true => "the risk is accepted with --accept-missing-confinement".to_owned(),
+            false => "use Linux 5.19 or newer with Landlock and seccomp enabled, or accept the risk with \
+                      --accept-missing-confinement"
                 .to_owned(),
         },
     }

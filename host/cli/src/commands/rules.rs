@@ -62,6 +62,7 @@ fn shown(example: Example) -> String {
         Example::LongSource { shown, .. } | Example::LongComponent { shown, .. } => {
             format!("({shown})")
         }
+        Example::NoneKnown(what) => format!("(none is known; the rule waits for {what})"),
         Example::Crate(files) => files.iter().fold(String::new(), |mut all, (name, text)| {
             let _ = writeln!(all, "[{name}]\n{text}");
             all
@@ -77,6 +78,7 @@ fn fenced(example: Example) -> String {
         Example::LongSource { shown, .. } | Example::LongComponent { shown, .. } => {
             format!("{shown}\n")
         }
+        Example::NoneKnown(what) => format!("none is known; the rule waits for {what}\n"),
         Example::Crate(_) => block("text", &shown(example)),
     }
 }

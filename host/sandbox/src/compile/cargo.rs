@@ -1,56 +1,89 @@
-//! What a crate's manifest may ask for: guest-sdk, and nothing that runs or chooses anything at build time.
+//! What cargo makes of a crate's manifest: guest-sdk and nothing else.
 //!
-//! cargo only reads the manifest here, in a copy of the crate that holds nothing but audited files. The crate is then
-//! built as a one-file loss is, by rustc against the same SDK, so that no profile, feature or lint of the manifest
-//! matters and no target directory is shared.
+//! cargo only reads the manifest here, confined as the compiler is, in a copy of the crate that holds nothing but audited
+//! files; the manifest has passed [`manifest`](super::manifest) before. The crate is then built as a one-file loss is, by
+//! rustc against the SDK that the binary carries: no profile, feature or lint of the manifest matters, no target directory
+//! is shared, and `guest-sdk = "0.1"` means that SDK, whatever a registry has under the name.
 
 use std::path::Path;
-use std::process::Command;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
+use cargo_metadata::semver::Version;
+use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
 
-use super::rules::MANIFEST;
-use crate::{Fault, Rejection, Sandbox};
+use super::manifest::unreadable;
+use super::process::{self, Run};
+use super::rules::{MANIFEST, TIMEOUT};
+use crate::limits::COMPILE_WALL;
+use crate::{Failure, Fault, Rejection, Sandbox};
+
+/// guest-sdk's version: the workspace has one for all its crates.
+const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The edition of a crate that asks for what it may.
-pub(super) fn edition(
-    sandbox: &Sandbox,
-    folder: &Path,
-) -> Result<Result<String, Rejection>, Fault> {
-    let mut command = MetadataCommand::new();
-    command
-        .cargo_path(sandbox.toolchain.cargo())
-        .manifest_path(folder.join("Cargo.toml"))
-        .no_deps()
-        .other_options(vec!["--offline".to_owned()]);
-    let output = alone(command.cargo_command(), folder)
-        .output()
-        .map_err(Fault::NoCargo)?;
-    if !output.status.success() {
-        return Ok(Err(unreadable(&output.stderr)));
+pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<String, Failure> {
+    refuse_if_steered(folder)?;
+    let cargo = sandbox.toolchain.cargo();
+    if !cargo.is_file() {
+        return Err(Fault::NoCargo(std::io::ErrorKind::NotFound.into()).into());
     }
-    let metadata = MetadataCommand::parse(String::from_utf8_lossy(&output.stdout));
-    Ok(metadata
-        .map_err(|error| unreadable(error.to_string().as_bytes()))
-        .and_then(|metadata| judge(&metadata, folder)))
+    let mut files = sandbox.toolchain.files(folder);
+    files.readable.push(cargo.clone());
+    let ended = process::run(
+        &sandbox.child,
+        Run {
+            tool: &cargo,
+            arguments: arguments(folder),
+            // The user's own settings are for the user's own code, so cargo's home is empty.
+            environment: vec![
+                ("TMPDIR", folder.into()),
+                ("PATH", sandbox.toolchain.sysroot().join("bin").into()),
+                ("CARGO_HOME", folder.join("cargo-home").into()),
+            ],
+            files,
+            wall: COMPILE_WALL,
+        },
+    )?;
+    match ended.status {
+        None => {
+            let message = "cargo took too long to read the manifest";
+            Err(TIMEOUT.rejection(message).into())
+        }
+        Some(status) if status.success() => {
+            let metadata = MetadataCommand::parse(&ended.stdout)
+                .map_err(|error| unreadable(&error.to_string()))?;
+            Ok(judge(&metadata, folder)?)
+        }
+        Some(_) => Err(unreadable(&ended.stderr).into()),
+    }
 }
 
-/// cargo with an empty home: the user's own settings are for the user's own code.
-fn alone(mut cargo: Command, folder: &Path) -> Command {
-    cargo
-        .env_clear()
-        .env("CARGO_HOME", folder.join("cargo-home"))
-        .current_dir(folder);
-    cargo
+/// Without dependencies: nothing is resolved, and neither a registry nor a compiler is asked.
+fn arguments(folder: &Path) -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<std::ffi::OsString> = [
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version=1",
+        "--color=never",
+        "--manifest-path",
+    ]
+    .map(Into::into)
+    .to_vec();
+    arguments.push(folder.join("Cargo.toml").into());
+    arguments
 }
 
-fn unreadable(error: &[u8]) -> Rejection {
-    let text: String = String::from_utf8_lossy(error)
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(500)
-        .collect();
-    MANIFEST.rejection(format!("cargo cannot read the manifest: {text}"))
+/// cargo looks for settings in every folder above, which belong to neither the candidate nor us. It could not read them,
+/// but it would say that it cannot, and the candidate would get the blame.
+fn refuse_if_steered(folder: &Path) -> Result<(), Fault> {
+    let steering = folder
+        .ancestors()
+        .map(|ancestor| ancestor.join(".cargo"))
+        .find(|path| path.symlink_metadata().is_ok());
+    match steering {
+        None => Ok(()),
+        Some(path) => Err(Fault::Steered(path)),
+    }
 }
 
 fn judge(metadata: &Metadata, folder: &Path) -> Result<String, Rejection> {
@@ -66,6 +99,9 @@ fn judge(metadata: &Metadata, folder: &Path) -> Result<String, Rejection> {
         return Err(MANIFEST.rejection(format!(
             "the crate has the feature {feature:?}, expected none"
         )));
+    }
+    if let Some(links) = &package.links {
+        return Err(MANIFEST.rejection(format!("the crate links {links:?}, expected nothing")));
     }
     Ok(package.edition.to_string())
 }
@@ -94,22 +130,36 @@ fn check_targets(package: &Package, folder: &Path) -> Result<(), Rejection> {
 }
 
 fn check_dependencies(package: &Package) -> Result<(), Rejection> {
-    let is_the_sdk = |dependency: &cargo_metadata::Dependency| {
-        dependency.name == "guest-sdk"
-            && dependency.kind == DependencyKind::Normal
-            && dependency.rename.is_none()
-            && dependency.target.is_none()
+    let [dependency] = package.dependencies.as_slice() else {
+        return Err(not_the_sdk(&package.dependencies));
     };
-    match package.dependencies.as_slice() {
-        [dependency] if is_the_sdk(dependency) => Ok(()),
-        dependencies => {
-            let names: Vec<&str> = dependencies
-                .iter()
-                .map(|dependency| dependency.name.as_str())
-                .collect();
-            Err(MANIFEST.rejection(format!(
-                "the crate depends on {names:?}, expected [\"guest-sdk\"]"
-            )))
-        }
+    let is_the_sdk = dependency.name == "guest-sdk"
+        && dependency.kind == DependencyKind::Normal
+        && dependency.rename.is_none()
+        && dependency.target.is_none()
+        && dependency.registry.is_none()
+        && dependency.path.is_none()
+        && !dependency.optional
+        && dependency.features.is_empty();
+    if !is_the_sdk {
+        return Err(not_the_sdk(&package.dependencies));
     }
+    let version = Version::parse(SDK_VERSION).expect("cargo checks a crate's own version");
+    match dependency.req.matches(&version) {
+        true => Ok(()),
+        false => Err(MANIFEST.rejection(format!(
+            "the crate asks for guest-sdk {}, this is {version}",
+            dependency.req
+        ))),
+    }
+}
+
+fn not_the_sdk(dependencies: &[Dependency]) -> Rejection {
+    let names: Vec<&str> = dependencies
+        .iter()
+        .map(|dependency| dependency.name.as_str())
+        .collect();
+    MANIFEST.rejection(format!(
+        "the crate depends on {names:?}, expected guest-sdk alone, by its version"
+    ))
 }

@@ -1,22 +1,27 @@
 //! Gate 2: from audited source to a component, by rustc directly.
 //!
-//! Every candidate gets a fresh temporary directory and a compiler of its own. cargo builds nothing: from a shared
-//! target directory it hands out another candidate's component.
+//! Every candidate gets a fresh temporary directory and a compiler of its own, confined to it. cargo builds nothing: from
+//! a shared target directory it hands out another candidate's component.
+//!
+//! What a compiler can reach and what that does not cover stands in [`confine`](crate::confine); how long it may take and
+//! how much it may write, in [`limits`](crate::limits). Its environment holds TMPDIR and nothing else.
 
 mod cargo;
 mod diagnostics;
+mod manifest;
 mod process;
 pub(crate) mod rules;
+mod rustc;
 mod sdk;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod tests;
 mod toolchain;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::limits::MEMORY_BYTES_MAX;
 use crate::source::AuditedCrate;
 use crate::{AuditedSource, Failure, Fault, Sandbox};
 
@@ -45,10 +50,14 @@ impl Component {
 }
 
 pub(crate) fn compile(sandbox: &Sandbox, source: &AuditedSource) -> Result<Component, Failure> {
+    one_file(sandbox, source.text())
+}
+
+fn one_file(sandbox: &Sandbox, text: &str) -> Result<Component, Failure> {
     let folder = fresh_folder()?;
     write(folder.path(), Path::new("lib.rs"), WRAPPER)?;
-    write(folder.path(), Path::new("loss.rs"), source.text())?;
-    rustc(sandbox, folder.path(), "lib.rs", "2024", Author::OneFile)
+    write(folder.path(), Path::new("loss.rs"), text)?;
+    rustc::component(sandbox, folder.path(), "lib.rs", "2024", Author::OneFile)
 }
 
 /// Compiles a crate as if its one dependency were all that its manifest says.
@@ -58,10 +67,13 @@ pub(crate) fn compile_crate(
 ) -> Result<Component, Failure> {
     let folder = fresh_folder()?;
     for (file, text) in source.files() {
-        write(folder.path(), file, text)?;
+        match file == Path::new("Cargo.toml") {
+            true => write(folder.path(), file, &manifest::checked(text)?)?,
+            false => write(folder.path(), file, text)?,
+        }
     }
-    let edition = cargo::edition(sandbox, folder.path())??;
-    rustc(
+    let edition = cargo::edition(sandbox, folder.path())?;
+    rustc::component(
         sandbox,
         folder.path(),
         "src/lib.rs",
@@ -70,6 +82,7 @@ pub(crate) fn compile_crate(
     )
 }
 
+/// A folder that nobody else can have looked into: its name is random, its mode 0700. It goes with its candidate.
 fn fresh_folder() -> Result<TempDir, Fault> {
     tempfile::Builder::new()
         .prefix("lossbox-")
@@ -86,63 +99,4 @@ fn write(folder: &Path, name: &Path, text: &str) -> Result<(), Fault> {
         fs::create_dir_all(parent).map_err(Fault::file("make", parent))?;
     }
     fs::write(&path, text).map_err(Fault::file("write", path))
-}
-
-fn rustc(
-    sandbox: &Sandbox,
-    folder: &Path,
-    root: &str,
-    edition: &str,
-    author: Author,
-) -> Result<Component, Failure> {
-    let ended = process::run(
-        &sandbox.child_program,
-        &sandbox.toolchain.rustc(),
-        &arguments(sandbox, root, edition),
-        folder,
-        sandbox.compile_wall,
-    )?;
-    match ended.outcome {
-        process::Outcome::TimedOut => {
-            let message = format!(
-                "compiling took longer than {} s",
-                sandbox.compile_wall.as_secs()
-            );
-            Err(rules::TIMEOUT.rejection(message).into())
-        }
-        process::Outcome::Crashed(how) => {
-            Err(rules::CRASH.rejection(format!("the compiler {how}")).into())
-        }
-        process::Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
-        process::Outcome::Succeeded => {
-            let path = folder.join("plugin.wasm");
-            let bytes = fs::read(&path).map_err(Fault::file("read", path))?;
-            Ok(Component { bytes })
-        }
-    }
-}
-
-fn arguments(sandbox: &Sandbox, root: &str, edition: &str) -> Vec<OsString> {
-    let fixed = [
-        "--crate-type=cdylib",
-        "--crate-name=plugin",
-        "--target=wasm32-wasip2",
-        "-Copt-level=3",
-        "-Cpanic=abort",
-        "-Clto=fat",
-        "-Ccodegen-units=1",
-        "-Cstrip=symbols",
-        "-Awarnings",
-        "--error-format=json",
-        "-o",
-        "plugin.wasm",
-    ];
-    let mut arguments: Vec<OsString> = fixed.iter().map(OsString::from).collect();
-    arguments.push(root.into());
-    arguments.push(format!("--edition={edition}").into());
-    arguments.push(format!("-Clink-arg=--max-memory={MEMORY_BYTES_MAX}").into());
-    arguments.extend(sandbox.sdk.arguments());
-    arguments.push("--sysroot".into());
-    arguments.push(sandbox.toolchain.sysroot().into());
-    arguments
 }

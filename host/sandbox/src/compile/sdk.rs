@@ -43,6 +43,11 @@ impl Sdk {
         Ok(Sdk { libraries })
     }
 
+    /// The folder that a candidate's compiler reads.
+    pub(crate) fn libraries(&self) -> &Path {
+        &self.libraries
+    }
+
     /// What rustc needs to find the SDK.
     pub(crate) fn arguments(&self) -> [OsString; 4] {
         let mut library = OsString::from("guest_sdk=");

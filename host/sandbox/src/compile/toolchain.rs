@@ -6,7 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::fresh_folder;
+use super::process::{self, Run};
 use crate::Fault;
+use crate::child::Program;
+use crate::confine::Files;
+use crate::limits::COMPILE_WALL;
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -40,6 +45,42 @@ impl Toolchain {
 
     pub(crate) fn cargo(&self) -> PathBuf {
         self.sysroot.join("bin/cargo")
+    }
+
+    /// What a tool of this toolchain may reach when it works in `folder`.
+    pub(crate) fn files(&self, folder: &Path) -> Files {
+        Files {
+            readable: vec![self.sysroot.join("lib"), self.rustc()],
+            writable: folder.to_owned(),
+        }
+    }
+
+    /// Starts the compiler confined, once: where it cannot, no candidate is to blame.
+    ///
+    /// # Errors
+    /// When it cannot be confined, does not start, or is another compiler than outside.
+    pub(crate) fn start_confined(&self, child: &Program) -> Result<(), Fault> {
+        let folder = fresh_folder()?;
+        let ended = process::run(
+            child,
+            Run {
+                tool: &self.rustc(),
+                arguments: vec!["-vV".into()],
+                environment: vec![("TMPDIR", folder.path().into())],
+                files: self.files(folder.path()),
+                wall: COMPILE_WALL,
+            },
+        )?;
+        if ended.stdout == self.version {
+            return Ok(());
+        }
+        Err(Fault::ConfinedCompiler {
+            program: self.rustc(),
+            reason: match ended.stderr.trim() {
+                "" => format!("it ended with {:?}", ended.status),
+                said => said.chars().take(500).collect(),
+            },
+        })
     }
 
     /// What `rustc -vV` prints: rlibs fit exactly one version.

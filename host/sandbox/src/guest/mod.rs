@@ -9,16 +9,16 @@ pub(crate) mod rules;
 pub(crate) mod runner;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use guest_sdk::{Metadata, Pairs};
 
+use crate::child::Program;
 use crate::limits::{CALL_WALL, GUEST_TEXT_BYTES_MAX, PAIRS_MAX, START_WALL};
-use crate::{Failure, Fault, Rejection, Stage, child};
+use crate::{Failure, Fault, Rejection, Stage};
 use protocol::{Answer, GREETING, Problem};
 
 /// Losses and gradients of one call, with what it cost.
@@ -34,6 +34,24 @@ pub struct Evaluation {
     pub fuel: u64,
 }
 
+/// Which engine the child compiles with. A loss must give the same bits on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// Optimised, with whatever NaN the processor makes: as in training.
+    Training = 0,
+    /// Not optimised, every NaN the same: four to ten times slower, for the probe to compare with.
+    Canonical = 1,
+}
+
+impl Variant {
+    /// The first frame that a child gets: one byte.
+    fn decode(frame: &[u8]) -> Option<Self> {
+        [Variant::Training, Variant::Canonical]
+            .into_iter()
+            .find(|&variant| frame == [variant as u8])
+    }
+}
+
 /// A child process that holds one plugin. Dropping it ends the child.
 #[derive(Debug)]
 pub struct Guest {
@@ -43,9 +61,15 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts the child, compiles the component in it and asks the plugin to describe itself.
-    pub(crate) fn start(program: &Path, component: &[u8], stage: Stage) -> Result<Self, Failure> {
+    /// Starts the child, compiles the component in it for this engine and asks the plugin to describe itself.
+    pub(crate) fn start(
+        program: &Program,
+        component: &[u8],
+        stage: Stage,
+        variant: Variant,
+    ) -> Result<Self, Failure> {
         let mut process = Process::start(program)?;
+        process.send(&[variant as u8]);
         process.send(component);
         let ready = process
             .receive(START_WALL)
@@ -164,15 +188,14 @@ struct Process {
 }
 
 impl Process {
-    fn start(program: &Path) -> Result<Self, Fault> {
-        let mut child = Command::new(program)
-            .arg(child::GUEST)
-            .env_clear()
+    fn start(program: &Program) -> Result<Self, Fault> {
+        let mut child = program
+            .guest()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| Fault::child(program, error))?;
+            .map_err(|error| Fault::child(&program.path, error))?;
         let stdin = child.stdin.take();
         let answers = listen(child.stdout.take());
         let mut process = Process {
@@ -182,7 +205,7 @@ impl Process {
         };
         match process.receive(START_WALL) {
             Ok(greeting) if greeting == GREETING => Ok(process),
-            _ => Err(Fault::NotAChild(PathBuf::from(program))),
+            _ => Err(Fault::NotAChild(program.path.clone())),
         }
     }
 

@@ -13,8 +13,8 @@ use wasmtime::{
 
 use self::bindings::exports::lossbox::preference::loss as wit;
 use self::bindings::{PreferenceLoss, PreferenceLossPre};
-use super::Evaluation;
 use super::protocol::{self, Answer, CALL_BYTES_MAX, GREETING, Problem};
+use super::{Evaluation, Variant};
 use crate::component::FEATURES;
 use crate::limits::{
     CALL_EPOCH, FUEL_PER_CALL, FUEL_PER_PAIR, MEMORY_BYTES_MAX, STACK_BYTES_MAX,
@@ -53,10 +53,14 @@ pub(crate) fn run() -> io::Result<()> {
 fn serve() -> io::Result<()> {
     let (mut stdin, mut stdout) = (io::stdin().lock(), io::stdout().lock());
     send(&mut stdout, GREETING)?;
+    let variant = protocol::read_frame(&mut stdin, CALL_BYTES_MAX)?;
+    let Some(variant) = variant.as_deref().and_then(Variant::decode) else {
+        return Ok(());
+    };
     let Some(component) = protocol::read_frame(&mut stdin, CALL_BYTES_MAX)? else {
         return Ok(());
     };
-    let plugin = Plugin::compile(&component);
+    let plugin = Plugin::compile(&component, variant);
     let ready = plugin
         .as_ref()
         .map_err(Clone::clone)
@@ -85,9 +89,9 @@ struct Plugin {
 }
 
 impl Plugin {
-    fn compile(bytes: &[u8]) -> Result<Self, Problem> {
+    fn compile(bytes: &[u8], variant: Variant) -> Result<Self, Problem> {
         let world = |error: wasmtime::Error| Problem::World(format!("{error:#}"));
-        let engine = Engine::new(&config()).map_err(world)?;
+        let engine = Engine::new(&config(variant)).map_err(world)?;
         let component = Component::from_binary(&engine, bytes).map_err(world)?;
         let instance = Linker::new(&engine)
             .instantiate_pre(&component)
@@ -204,14 +208,19 @@ fn problem(error: &wasmtime::Error) -> Problem {
 }
 
 /// Only the proposals that the world needs, in an address space that a small process has room for.
-fn config() -> Config {
+fn config(variant: Variant) -> Config {
+    let (optimisation, canonical_nan) = match variant {
+        Variant::Training => (OptLevel::Speed, false),
+        Variant::Canonical => (OptLevel::None, true),
+    };
     let mut config = Config::new();
     config
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(FEATURES, true)
         .consume_fuel(true)
         .epoch_interruption(true)
-        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_opt_level(optimisation)
+        .cranelift_nan_canonicalization(canonical_nan)
         .wasm_backtrace_max_frames(None)
         .native_unwind_info(false)
         .max_wasm_stack(STACK_BYTES_MAX)

@@ -31,7 +31,10 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 "#;
 
 /// One evaluation per batch.
-pub(super) fn check(caller: &mut Caller, batches: &[Batch]) -> Result<Vec<Evaluation>, Failure> {
+pub(super) fn check(
+    caller: &mut Caller<'_>,
+    batches: &[Batch],
+) -> Result<Vec<Evaluation>, Failure> {
     let mut evaluations = Vec::new();
     for batch in batches {
         let evaluation = caller.evaluate(&batch.pairs)?;

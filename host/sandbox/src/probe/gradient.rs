@@ -1,20 +1,21 @@
 //! `probe/gradient`
 //!
-//! Holds every entry (scope `pair`) or a few random directions (scope `batch`) of the gradient against differences of
-//! the losses. Kinks and jumps are reported, not rejected, unless they are so many that nothing was checked.
+//! Holds every entry of the gradient (scope `pair`), or every entry of small batches and random directions through the
+//! others (scope `batch`), against differences of the losses; at the default hyperparameters, at half and at twice them. Kinks and jumps are
+//! counted, not rejected, unless they and what rounding hides are so many that little was checked.
 
 use guest_sdk::{Metadata, Pairs, Scope};
 
-use super::differences::{Bend, Kinks, STEPS, Samples, bend};
+use super::differences::{Claim, Kinks, Verdict, judge};
 use super::finite::place;
-use super::inputs::{Batch, uniforms};
+use super::inputs::{Batch, REALISTIC, Rows, few, logps, rows, uniforms};
 use super::{Caller, page};
 use crate::rules::Rule;
-use crate::{Evaluation, Failure};
+use crate::{Evaluation, Failure, Rejection};
 
 pub(super) const RULE: Rule = page(
     "probe/gradient",
-    "gradients that are not the derivatives of the sum of the losses",
+    "gradients that are not the derivatives of the sum of the losses, and losses whose derivatives cannot be checked",
     "the optimiser follows the gradient and the report shows the loss: they must belong together",
     "compute with Dual or Var throughout; values rebuilt from comparisons carry no gradient",
     DETACHED,
@@ -40,67 +41,167 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 }
 "#;
 
-const BATCH_DIRECTIONS: u64 = 4;
-const BATCH_ROWS_MAX: usize = 64;
-/// One in this many checks may meet a kink or a jump.
-const KINKS_RARER_THAN: usize = 4;
+/// Random directions through a batch of up to `DIRECTED_ROWS` rows; one through a larger one.
+const DIRECTIONS: u64 = 4;
+const DIRECTED_ROWS: usize = 64;
+/// One check in this many may meet a kink, a jump or rounding, where rows are drawn.
+const UNSURE_RARER_THAN: usize = 4;
+/// Batches with fewer checks are not held to that share.
+const CHECKS_MIN: usize = 16;
 
+/// After `probe/scope`: for scope `pair`, rows are moved and asked for apart from their batch.
 pub(super) fn check(
-    caller: &mut Caller,
+    caller: &mut Caller<'_>,
     metadata: &Metadata,
     batches: &[Batch],
     evaluations: &[Evaluation],
 ) -> Result<(), Failure> {
-    let mut bends = Bends::default();
+    let typical = typical(batches, evaluations);
     for (batch, evaluation) in batches.iter().zip(evaluations) {
-        match metadata.scope {
-            Scope::Pair => check_rows(caller, batch, evaluation, &mut bends)?,
-            Scope::Batch if batch.pairs.len() <= BATCH_ROWS_MAX => {
-                check_directions(caller, batch, evaluation, &mut bends)?;
-            }
-            Scope::Batch => {}
+        let tally = check_batch(caller, metadata, batch, evaluation, typical)?;
+        tally.reject_if_unsure(batch, &metadata.scope)?;
+        caller.count(tally);
+    }
+    if matches!(metadata.scope, Scope::Batch) {
+        check_entries(caller, typical)?;
+    }
+    check_at_other_hyperparameters(caller, metadata, batches)
+}
+
+/// The largest gradient of realistic pairs, but at most 1: less than a millionth of it moves no weight.
+fn typical(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
+    let realistic = batches
+        .iter()
+        .zip(evaluations)
+        .find(|(batch, _)| batch.name == REALISTIC);
+    realistic.map_or(0.0, |(_, evaluation)| largest(evaluation).min(1.0))
+}
+
+fn largest(evaluation: &Evaluation) -> f64 {
+    let gradients = evaluation
+        .policy_chosen
+        .iter()
+        .chain(&evaluation.policy_rejected);
+    gradients.fold(0.0, |max, gradient| max.max(gradient.abs()))
+}
+
+fn check_batch(
+    caller: &mut Caller<'_>,
+    metadata: &Metadata,
+    batch: &Batch,
+    evaluation: &Evaluation,
+    typical: f64,
+) -> Result<Tally, Failure> {
+    match metadata.scope {
+        Scope::Pair => check_rows(caller, batch, evaluation, typical),
+        Scope::Batch => check_directions(caller, batch, evaluation, typical),
+    }
+}
+
+/// Twice and half every default, within the range: an honest gradient is right for all hyperparameters.
+fn check_at_other_hyperparameters(
+    caller: &mut Caller<'_>,
+    metadata: &Metadata,
+    batches: &[Batch],
+) -> Result<(), Failure> {
+    let Some(batch) = batches.iter().find(|batch| batch.name == REALISTIC) else {
+        return Ok(());
+    };
+    let defaults = metadata.defaults();
+    for factor in [0.5, 2.0] {
+        caller.hyperparameters = metadata
+            .hyperparameters
+            .iter()
+            .map(|hp| (factor * hp.default).clamp(hp.minimum, hp.maximum))
+            .collect();
+        if caller.hyperparameters == defaults {
+            continue;
+        }
+        let evaluation = caller.evaluate(&batch.pairs)?;
+        if super::is_finite(&evaluation) {
+            let typical = largest(&evaluation).min(1.0);
+            let tally =
+                check_batch(caller, metadata, batch, &evaluation, typical).map_err(|failure| {
+                    at_hyperparameters(failure, metadata, &caller.hyperparameters)
+                })?;
+            caller.count(tally);
         }
     }
-    caller.report.n_kinks = bends.n;
-    if KINKS_RARER_THAN * bends.n > caller.report.n_gradients {
-        let (n, n_gradients) = (bends.n, caller.report.n_gradients);
-        let message = format!(
-            "the losses have no derivative at {n} of {n_gradients} places, so none can be checked"
-        );
-        return Err(RULE.rejection(message).into());
-    }
-    caller
-        .report
-        .warnings
-        .extend(bends.warning(caller.report.n_gradients));
+    caller.hyperparameters = defaults;
     Ok(())
 }
 
-/// Places without a derivative.
-#[derive(Default)]
-struct Bends {
-    n: usize,
-    n_jumps: usize,
-    first: String,
+/// Says with which hyperparameters the gradient is wrong.
+fn at_hyperparameters(failure: Failure, metadata: &Metadata, values: &[f64]) -> Failure {
+    match failure {
+        Failure::Rejected(rejection) if rejection.rule == RULE.name => {
+            let settings: Vec<String> = metadata
+                .hyperparameters
+                .iter()
+                .zip(values)
+                .map(|(hp, value)| format!("{} = {value}", hp.name))
+                .collect();
+            let message = format!("{} with {}", rejection.message, settings.join(", "));
+            Rejection {
+                message,
+                ..*rejection
+            }
+            .into()
+        }
+        other => other,
+    }
 }
 
-impl Bends {
-    fn add(&mut self, bend: Bend, place: impl FnOnce() -> String) {
-        if self.n == 0 {
-            self.first = place();
+/// What became of the checks of one batch.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) n: usize,
+    pub(super) n_kinks: usize,
+    pub(super) n_jumps: usize,
+    pub(super) n_unseen: usize,
+    pub(super) first_bend: Option<String>,
+}
+
+impl Tally {
+    /// Counts the verdicts, and rejects at the first gradient that is wrong.
+    fn count(
+        &mut self,
+        verdicts: &[Verdict],
+        wrong: impl Fn(usize, f64) -> String,
+        place: impl Fn(usize) -> String,
+    ) -> Result<(), Rejection> {
+        self.n += verdicts.len();
+        for (i, verdict) in verdicts.iter().enumerate() {
+            match verdict {
+                Verdict::Agrees => {}
+                Verdict::Unseen => self.n_unseen += 1,
+                Verdict::Kink => self.n_kinks += 1,
+                Verdict::Jump => self.n_jumps += 1,
+                Verdict::Wrong { expected } => return Err(RULE.rejection(wrong(i, *expected))),
+            }
+            if matches!(verdict, Verdict::Kink | Verdict::Jump) && self.first_bend.is_none() {
+                self.first_bend = Some(place(i));
+            }
         }
-        self.n += 1;
-        self.n_jumps += usize::from(bend == Bend::Jump);
+        Ok(())
     }
 
-    fn warning(&self, n_gradients: usize) -> Option<String> {
-        let Bends { n, n_jumps, first } = self;
-        let what = if *n_jumps > 0 {
-            "the loss jumps"
-        } else {
-            "the gradient has kinks"
+    /// In batches that were drawn, hardly any place may be without a derivative; in those that were chosen, most must
+    /// have one if rows are looked at one by one.
+    fn reject_if_unsure(&self, batch: &Batch, scope: &Scope) -> Result<(), Rejection> {
+        let n_unsure = self.n_kinks + self.n_jumps + self.n_unseen;
+        let too_many = match (batch.rows, scope) {
+            (Rows::Generic, _) => UNSURE_RARER_THAN * n_unsure > self.n,
+            (Rows::Special, Scope::Pair) => 2 * self.n_unseen > self.n,
+            (Rows::Special, Scope::Batch) => false,
         };
-        (*n > 0).then(|| format!("{what}: {n} of {n_gradients} checks met a bend ({n_jumps} of them a jump), first {first}"))
+        if self.n < CHECKS_MIN || !too_many {
+            return Ok(());
+        }
+        Err(RULE.rejection(format!(
+            "{n_unsure} of {} derivatives cannot be checked for {:?}: {} at kinks, {} at jumps, {} lost in the rounding of the loss",
+            self.n, batch.name, self.n_kinks, self.n_jumps, self.n_unseen
+        )))
     }
 }
 
@@ -126,98 +227,67 @@ impl Side {
         }
     }
 
-    fn moved(self, pairs: &Pairs, offset: f64) -> Pairs {
-        let mut moved = pairs.clone();
-        let logps = match self {
-            Side::Chosen => &mut moved.policy_chosen_logps,
-            Side::Rejected => &mut moved.policy_rejected_logps,
-        };
-        logps.iter_mut().for_each(|logp| *logp += offset);
-        moved
+    fn logps(self, pairs: &mut Pairs) -> &mut Vec<f64> {
+        match self {
+            Side::Chosen => &mut pairs.policy_chosen_logps,
+            Side::Rejected => &mut pairs.policy_rejected_logps,
+        }
     }
+}
+
+/// The largest log-prob of a row.
+fn reach(pairs: &Pairs, row: usize) -> f64 {
+    logps(pairs, row)
+        .iter()
+        .fold(0.0, |max, logp| max.max(logp.abs()))
 }
 
 /// Scope `pair`: moving one log-prob of every row at once gives every row's own derivative.
 fn check_rows(
-    caller: &mut Caller,
+    caller: &mut Caller<'_>,
     batch: &Batch,
     evaluation: &Evaluation,
-    bends: &mut Bends,
-) -> Result<(), Failure> {
+    typical: f64,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
     for side in [Side::Chosen, Side::Rejected] {
-        let (gradient, losses) = (side.gradient(evaluation), &evaluation.losses);
-        caller.report.n_gradients += gradient.len();
-        let mut open: Vec<usize> = (0..gradient.len()).collect();
-        let mut tried = Vec::new();
-        for step in STEPS {
-            if open.is_empty() {
-                break;
-            }
-            let samples = Samples::take(step, |offset| {
-                Ok(caller.evaluate(&side.moved(&batch.pairs, offset))?.losses)
-            })?;
-            open.retain(|&row| !samples.agrees(row, gradient[row], losses[row]));
-            tried.push(samples);
-        }
-        for row in open {
-            let place = || place(batch.name, &batch.pairs, row);
-            match bend(&tried, row, gradient[row], losses[row], Kinks::Apart) {
-                Some(bend) => bends.add(bend, place),
-                None => {
-                    let (name, got, expected) = (side.name(), gradient[row], tried[0].fine(row));
-                    let message = format!(
-                        "the gradient of {name} is {got:e}, but differences of the loss give {expected:e} {}",
-                        place()
-                    );
-                    return Err(RULE.rejection(message).into());
-                }
-            }
-        }
+        let gradient = side.gradient(evaluation);
+        let claims: Vec<Claim> = (0..gradient.len())
+            .map(|row| Claim {
+                gradient: gradient[row],
+                value: evaluation.losses[row],
+                size: evaluation.losses[row].abs(),
+                reach: reach(&batch.pairs, row) * typical.max(gradient[row].abs()),
+                typical,
+            })
+            .collect();
+        let verdicts = judge(&claims, Kinks::Apart, |open, offset| {
+            let mut moved = rows(&batch.pairs, open.iter().copied());
+            side.logps(&mut moved)
+                .iter_mut()
+                .for_each(|logp| *logp += offset);
+            Ok(caller.evaluate(&moved)?.losses)
+        })?;
+        let place = |row| place(batch.name, &batch.pairs, row);
+        tally.count(
+            &verdicts,
+            |row, expected| disagreement(side, gradient[row], expected, &place(row)),
+            place,
+        )?;
     }
-    Ok(())
+    Ok(tally)
 }
 
-/// Scope `batch`: the derivative of the sum of the losses along a few random directions.
-fn check_directions(
-    caller: &mut Caller,
-    batch: &Batch,
-    evaluation: &Evaluation,
-    bends: &mut Bends,
-) -> Result<(), Failure> {
-    for seed in 0..BATCH_DIRECTIONS {
-        let direction = Direction::random(100 + seed, batch.pairs.len());
-        let gradient = direction.slope(evaluation);
-        let size: f64 = evaluation.losses.iter().map(|loss| loss.abs()).sum();
-        let value: f64 = evaluation.losses.iter().sum();
-        caller.report.n_gradients += 1;
-        let mut tried = Vec::new();
-        for step in STEPS {
-            let samples = Samples::take(step, |offset| {
-                let losses = caller
-                    .evaluate(&direction.moved(&batch.pairs, offset))?
-                    .losses;
-                Ok(vec![losses.iter().sum()])
-            })?;
-            if samples.agrees(0, gradient, size) {
-                tried.clear();
-                break;
-            }
-            tried.push(samples);
-        }
-        let Some(first) = tried.first() else { continue };
-        match bend(&tried, 0, gradient, value, Kinks::MayMeet) {
-            Some(bend) => bends.add(bend, || format!("along a direction of {:?}", batch.name)),
-            None => {
-                let (name, expected) = (batch.name, first.fine(0));
-                let message = format!(
-                    "the gradient along a random direction of {name:?} is {gradient:e}, but differences of the summed \
-                     losses give {expected:e}"
-                );
-                return Err(RULE.rejection(message).into());
-            }
-        }
+fn disagreement(side: Side, got: f64, expected: f64, place: &str) -> String {
+    let name = side.name();
+    if expected.is_nan() {
+        return format!(
+            "the gradient of {name} is {got:e}, but differences of the loss settle on nothing {place}"
+        );
     }
-    Ok(())
+    format!(
+        "the gradient of {name} is {got:e}, but differences of the loss give {expected:e} {place}"
+    )
 }
 
 /// How far each row's chosen and rejected log-prob move.
@@ -233,17 +303,13 @@ impl Direction {
         )
     }
 
-    /// The derivative along this direction that the gradient claims.
-    fn slope(&self, evaluation: &Evaluation) -> f64 {
-        let gradients = evaluation
-            .policy_chosen
-            .iter()
-            .zip(&evaluation.policy_rejected);
-        self.0
-            .iter()
-            .zip(gradients)
-            .map(|([dx, dy], (gx, gy))| dx * gx + dy * gy)
-            .sum()
+    fn along(side: Side, row: usize, n_pairs: usize) -> Self {
+        let mut direction = vec![[0.0; 2]; n_pairs];
+        direction[row] = match side {
+            Side::Chosen => [1.0, 0.0],
+            Side::Rejected => [0.0, 1.0],
+        };
+        Direction(direction)
     }
 
     fn moved(&self, pairs: &Pairs, offset: f64) -> Pairs {
@@ -254,4 +320,96 @@ impl Direction {
         }
         moved
     }
+
+    /// The derivative of the sum of the losses along this direction, as the gradient claims it.
+    fn claim(&self, pairs: &Pairs, evaluation: &Evaluation, typical: f64) -> Claim {
+        let mut claim = Claim {
+            gradient: 0.0,
+            value: evaluation.losses.iter().sum(),
+            size: evaluation.losses.iter().map(|loss| loss.abs()).sum(),
+            reach: 0.0,
+            typical,
+        };
+        for (row, [dx, dy]) in self.0.iter().enumerate() {
+            let (gx, gy) = (
+                evaluation.policy_chosen[row],
+                evaluation.policy_rejected[row],
+            );
+            claim.gradient += dx * gx + dy * gy;
+            let steepness = typical.max(gx.abs()).max(gy.abs());
+            claim.reach += reach(pairs, row) * steepness;
+        }
+        claim
+    }
+
+    fn judge(
+        &self,
+        caller: &mut Caller<'_>,
+        pairs: &Pairs,
+        claim: Claim,
+        kinks: Kinks,
+    ) -> Result<Vec<Verdict>, Failure> {
+        judge(&[claim], kinks, |_, offset| {
+            let losses = caller.evaluate(&self.moved(pairs, offset))?.losses;
+            Ok(vec![losses.iter().sum()])
+        })
+    }
+}
+
+/// Scope `batch`: the derivative of the sum of the losses along a few random directions.
+fn check_directions(
+    caller: &mut Caller<'_>,
+    batch: &Batch,
+    evaluation: &Evaluation,
+    typical: f64,
+) -> Result<Tally, Failure> {
+    let (pairs, mut tally) = (&batch.pairs, Tally::default());
+    let n_directions = if pairs.len() > DIRECTED_ROWS {
+        1
+    } else {
+        DIRECTIONS
+    };
+    let kinks = match batch.rows {
+        Rows::Generic => Kinks::Apart,
+        Rows::Special => Kinks::MayMeet,
+    };
+    for seed in 0..n_directions {
+        let direction = Direction::random(100 + seed, pairs.len());
+        let claim = direction.claim(pairs, evaluation, typical);
+        let verdicts = direction.judge(caller, pairs, claim, kinks)?;
+        let place = |_| format!("along a random direction of {:?}", batch.name);
+        let wrong = |i, expected: f64| {
+            let place = place(i);
+            let got = claim.gradient;
+            format!(
+                "the gradient {place} is {got:e}, but differences of the summed losses give {expected:e}"
+            )
+        };
+        tally.count(&verdicts, wrong, place)?;
+    }
+    Ok(tally)
+}
+
+/// Scope `batch`: every single entry of two small batches.
+fn check_entries(caller: &mut Caller<'_>, typical: f64) -> Result<(), Failure> {
+    for (seed, spread) in [(200, 8.0), (201, 60.0)] {
+        let pairs = few(seed, spread);
+        let evaluation = caller.evaluate(&pairs)?;
+        super::finite::all(&evaluation, f64::is_finite, |row| {
+            place("a small batch", &pairs, row)
+        })?;
+        let mut tally = Tally::default();
+        for row in 0..pairs.len() {
+            for side in [Side::Chosen, Side::Rejected] {
+                let direction = Direction::along(side, row, pairs.len());
+                let claim = direction.claim(&pairs, &evaluation, typical);
+                let verdicts = direction.judge(caller, &pairs, claim, Kinks::Apart)?;
+                let place = |_| place("a small batch", &pairs, row);
+                let wrong = |i, expected| disagreement(side, claim.gradient, expected, &place(i));
+                tally.count(&verdicts, wrong, place)?;
+            }
+        }
+        caller.count(tally);
+    }
+    Ok(())
 }

@@ -11,7 +11,8 @@ const SUMMARY_CHARACTERS_MAX: usize = 300;
 
 pub(super) const RULE: Rule = page(
     "probe/metadata",
-    "names that are no identifiers, summaries without end, hyperparameters whose default lies outside their range",
+    "names that are no identifiers, summaries that are empty, endless or not printable, hyperparameters whose default lies \
+     outside their range",
     "names become files, settings and rows of a leaderboard",
     "lower case letters, digits and underscores; a summary of one sentence; minimum ≤ default ≤ maximum",
     NO_IDENTIFIER,
@@ -33,10 +34,9 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 pub(super) fn check(metadata: &Metadata) -> Result<(), Rejection> {
     identifier("the name", &metadata.name)?;
     text("the summary", &metadata.summary)?;
-    text(
-        "the citation",
-        metadata.citation.as_deref().unwrap_or_default(),
-    )?;
+    if let Some(citation) = &metadata.citation {
+        text("the citation", citation)?;
+    }
     for (index, hyperparameter) in metadata.hyperparameters.iter().enumerate() {
         range(hyperparameter)?;
         if metadata.hyperparameters[..index]
@@ -72,13 +72,30 @@ fn identifier(what: &str, name: &str) -> Result<(), Rejection> {
 
 fn text(what: &str, text: &str) -> Result<(), Rejection> {
     let n_characters = text.chars().count();
-    if n_characters > SUMMARY_CHARACTERS_MAX || text.chars().any(char::is_control) {
+    if text.trim().is_empty() || n_characters > SUMMARY_CHARACTERS_MAX {
         let message = format!(
-            "{what} has {n_characters} characters, expected one line of at most {SUMMARY_CHARACTERS_MAX}"
+            "{what} has {n_characters} characters, expected one line of 1 to {SUMMARY_CHARACTERS_MAX}"
         );
         return Err(RULE.rejection(message));
     }
-    Ok(())
+    match text.chars().find(|&character| !is_printable(character)) {
+        None => Ok(()),
+        Some(character) => Err(RULE.rejection(format!(
+            "{what} has the character {}, which cannot be seen",
+            character.escape_unicode()
+        ))),
+    }
+}
+
+/// Whether a character shows and leaves the text around it as it is.
+fn is_printable(character: char) -> bool {
+    let turns_direction =
+        matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
+    let has_no_width = matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    let breaks_the_line = matches!(character, '\u{2028}' | '\u{2029}');
+    // Tags, which terminals do not show and models read.
+    let is_tag = matches!(character, '\u{e0000}'..='\u{e007f}');
+    !(character.is_control() || turns_direction || has_no_width || breaks_the_line || is_tag)
 }
 
 fn range(hyperparameter: &Hyperparameter) -> Result<(), Rejection> {
@@ -98,4 +115,71 @@ fn range(hyperparameter: &Hyperparameter) -> Result<(), Rejection> {
     Err(RULE.rejection(format!(
         "{name}: the default {default} is not within {minimum} to {maximum}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_sdk::Scope;
+
+    use super::*;
+
+    fn dpo() -> Metadata {
+        Metadata {
+            name: "dpo".to_owned(),
+            summary: "negative log-sigmoid of the scaled margin, β ρ".to_owned(),
+            citation: None,
+            scope: Scope::Pair,
+            hyperparameters: vec![beta(0.1, 0.001, 10.0)],
+        }
+    }
+
+    fn beta(default: f64, minimum: f64, maximum: f64) -> Hyperparameter {
+        Hyperparameter {
+            name: "beta".to_owned(),
+            default,
+            minimum,
+            maximum,
+        }
+    }
+
+    #[track_caller]
+    fn check_rejected(change: impl FnOnce(&mut Metadata), part: &str) {
+        let mut metadata = dpo();
+        change(&mut metadata);
+        let rejection = check(&metadata).expect_err(part);
+        assert!(rejection.message.contains(part), "{rejection}");
+    }
+
+    #[test]
+    fn plain_descriptions_pass() {
+        assert_eq!(check(&dpo()), Ok(()));
+        let mut metadata = dpo();
+        metadata.citation = Some("arXiv:2305.18290".to_owned());
+        metadata.hyperparameters = vec![beta(0.5, 0.5, 0.5)];
+        assert_eq!(check(&metadata), Ok(()));
+    }
+
+    #[test]
+    fn names_are_identifiers_and_texts_can_be_read() {
+        check_rejected(|m| m.name = "Best Loss".to_owned(), "the name");
+        check_rejected(|m| m.name = "../dpo".to_owned(), "the name");
+        check_rejected(|m| m.name = "a".repeat(65), "at most 64 characters");
+        check_rejected(|m| m.summary = " ".to_owned(), "the summary has 1");
+        check_rejected(|m| m.summary = "a".repeat(301), "the summary has 301");
+        check_rejected(|m| m.summary = "a\u{1b}[2Jb".to_owned(), "u{1b}");
+        check_rejected(|m| m.summary = "a\u{202e}b".to_owned(), "u{202e}");
+        check_rejected(|m| m.citation = Some(String::new()), "the citation");
+    }
+
+    #[test]
+    fn defaults_lie_within_their_range_and_names_are_unique() {
+        check_rejected(|m| m.hyperparameters[0].default = f64::NAN, "NaN");
+        check_rejected(|m| m.hyperparameters[0].maximum = f64::INFINITY, "inf");
+        check_rejected(|m| m.hyperparameters[0].default = 11.0, "11");
+        check_rejected(|m| m.hyperparameters[0].minimum = 20.0, "20");
+        check_rejected(
+            |m| m.hyperparameters.push(beta(1.0, 0.0, 2.0)),
+            "two hyperparameters",
+        );
+    }
 }

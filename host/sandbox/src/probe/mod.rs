@@ -1,22 +1,32 @@
-//! Gate 4: the probe. Runs the component on fixed inputs and holds its behaviour against the rules.
+//! Gate 4: the probe. Runs the component on chosen and drawn inputs and holds its behaviour against the rules.
 //!
 //! The SDK makes gradients exact, but a component may come from anywhere: the numbers are the judge, not their origin.
-//! Matters of taste (a constant loss, a push the wrong way) are warnings. What the probe does not cover: behaviour at
-//! inputs that it does not try; a loss that turns on one exact token count passes.
+//! Matters of taste (a constant loss, a push the wrong way, kinks, jumps) are warnings. What the probe does not cover:
+//! behaviour at inputs that it does not try. A loss that is another one for a single margin, or for two lengths at once,
+//! passes; so does one that drifts by less than rounding.
 
+mod backdoor;
+mod bends;
 mod determinism;
 mod differences;
 mod finite;
 mod gradient;
+mod hyperparameters;
 mod inputs;
 mod metadata;
 mod overflow;
+mod path;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod warnings;
 
 use guest_sdk::{Metadata, Pairs};
 use serde::{Deserialize, Serialize};
 
+pub use self::bends::{BendKind, BendReport};
+pub use self::overflow::Overflow;
+use crate::guest::Variant;
 use crate::rules::{Example, Rule};
 use crate::{AuditedComponent, ComponentReport, Evaluation, Failure, Guest, Sandbox, Stage};
 
@@ -28,19 +38,34 @@ pub struct ProbedPlugin {
     report: ProbeReport,
 }
 
-/// What the probe tried and found.
+/// What the probe tried and found. Counts are exact: they are made where the call is made.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProbeReport {
-    /// Calls of `evaluate`.
+    /// Calls of `evaluate`, each in an instance of its own.
     pub n_calls: usize,
     /// Pairs in all calls together.
     pub n_pairs: usize,
+    /// Engines, in processes of their own, that gave the same bits: one as in training, one that does not optimise and
+    /// makes every NaN the same.
+    pub n_engines: usize,
+    /// Permutations and parts of batches that were tried.
+    pub n_arrangements: usize,
+    /// Token counts that were tried one by one, from 1 to 2²⁰, for chosen and for rejected completions.
+    pub n_token_counts: usize,
     /// Gradient entries (or directional derivatives, for scope `batch`) held against differences.
     pub n_gradients: usize,
-    /// Gradient entries at a kink or a jump, where no difference can say what is right.
+    /// Gradient entries at a kink, between the slopes on its two sides.
     pub n_kinks: usize,
-    /// Fuel per pair in a large batch.
+    /// Gradient entries at a jump, equal to the slope of the side to which the place belongs.
+    pub n_jumps: usize,
+    /// Gradient entries that the rounding of the loss hides.
+    pub n_unseen: usize,
+    /// Fuel per pair in the largest batch.
     pub fuel_per_pair: f64,
+    /// Where the loss bends or jumps along a few lines through the log-probs.
+    pub bends: Vec<BendReport>,
+    /// From where on the loss is infinite, if it is anywhere.
+    pub overflow: Option<Overflow>,
     /// What is odd but allowed, as sentences.
     pub warnings: Vec<String>,
 }
@@ -91,40 +116,71 @@ impl ProbedPlugin {
 }
 
 /// The pages of this gate.
-pub(crate) const RULES: [Rule; 5] = [
+pub(crate) const RULES: [Rule; 6] = [
     metadata::RULE,
     finite::RULE,
     determinism::RULE,
-    gradient::RULE,
     scope::RULE,
+    gradient::RULE,
+    backdoor::RULE,
 ];
 
 pub(crate) fn probe(
     sandbox: &Sandbox,
     component: AuditedComponent,
 ) -> Result<ProbedPlugin, Failure> {
-    let start = || Guest::start(&sandbox.child_program, component.bytes(), Stage::Probe);
-    let guest = start()?;
+    let start = |variant| Guest::start(&sandbox.child, component.bytes(), Stage::Probe, variant);
+    let mut guest = start(Variant::Training)?;
     let metadata = guest.metadata().clone();
     metadata::check(&metadata)?;
-    let mut caller = Caller {
-        guest,
-        hyperparameters: metadata.defaults(),
-        report: ProbeReport::default(),
-    };
-    let batches = inputs::batches();
-    let evaluations = finite::check(&mut caller, &batches)?;
-    caller.report.fuel_per_pair = fuel_per_pair(&evaluations);
-    determinism::check(&mut caller, start()?, &batches, &evaluations)?;
-    scope::check(&mut caller, &metadata, &batches, &evaluations)?;
-    gradient::check(&mut caller, &metadata, &batches, &evaluations)?;
-    overflow::check(&mut caller)?;
-    warnings::look(&mut caller)?;
+    let mut other = start(Variant::Canonical)?;
+    let other_metadata = other.metadata().clone();
+    let report = examine(
+        &mut guest,
+        (&mut other, &other_metadata),
+        &metadata,
+        seed(&component.report().sha256),
+    )?;
     Ok(ProbedPlugin {
         component,
         metadata,
-        report: caller.report,
+        report,
     })
+}
+
+/// Everything that is asked of a plugin, in the order of how fast it is told.
+fn examine(
+    plugin: &mut dyn Plugin,
+    other: (&mut dyn Plugin, &Metadata),
+    metadata: &Metadata,
+    seed: u64,
+) -> Result<ProbeReport, Failure> {
+    let mut caller = Caller {
+        plugin,
+        hyperparameters: metadata.defaults(),
+        report: ProbeReport::default(),
+        first_bend: None,
+    };
+    let batches = inputs::batches(seed);
+    let evaluations = finite::check(&mut caller, &batches)?;
+    caller.report.fuel_per_pair = fuel_per_pair(&evaluations);
+    determinism::check(&mut caller, other, metadata, &batches, &evaluations)?;
+    scope::check(&mut caller, metadata, &batches, &evaluations)?;
+    gradient::check(&mut caller, metadata, &batches, &evaluations)?;
+    overflow::check(&mut caller)?;
+    backdoor::check(&mut caller, metadata)?;
+    bends::locate(&mut caller, metadata)?;
+    warnings::look(&mut caller, metadata)?;
+    hyperparameters::look(&mut caller, metadata, &batches)?;
+    Ok(caller.report)
+}
+
+/// The first 64 bits of the component's hash.
+fn seed(sha256: &str) -> u64 {
+    sha256
+        .get(..16)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or_default()
 }
 
 /// In the largest batch, where what a call costs once hardly counts.
@@ -137,18 +193,64 @@ fn fuel_per_pair(evaluations: &[Evaluation]) -> f64 {
     })
 }
 
-/// A guest at its default hyperparameters, with the count of what was asked.
-struct Caller {
-    guest: Guest,
-    hyperparameters: Vec<f64>,
-    report: ProbeReport,
+fn is_finite(evaluation: &Evaluation) -> bool {
+    numbers(evaluation).all(f64::is_finite)
 }
 
-impl Caller {
+/// Losses and gradients, one after the other.
+fn numbers(evaluation: &Evaluation) -> impl Iterator<Item = f64> {
+    let lists = [
+        &evaluation.losses,
+        &evaluation.policy_chosen,
+        &evaluation.policy_rejected,
+    ];
+    lists.into_iter().flatten().copied()
+}
+
+/// What answers the probe's calls: a guest, or a function in a test.
+trait Plugin {
+    fn evaluate(&mut self, pairs: &Pairs, hyperparameters: &[f64]) -> Result<Evaluation, Failure>;
+}
+
+impl Plugin for Guest {
+    fn evaluate(&mut self, pairs: &Pairs, hyperparameters: &[f64]) -> Result<Evaluation, Failure> {
+        Guest::evaluate(self, pairs, hyperparameters)
+    }
+}
+
+/// A plugin at its default hyperparameters, with the count of what was asked.
+struct Caller<'p> {
+    plugin: &'p mut dyn Plugin,
+    hyperparameters: Vec<f64>,
+    report: ProbeReport,
+    /// Where a gradient was first checked at a kink or a jump.
+    first_bend: Option<String>,
+}
+
+impl Caller<'_> {
+    fn count(&mut self, tally: gradient::Tally) {
+        self.report.n_gradients += tally.n;
+        self.report.n_kinks += tally.n_kinks;
+        self.report.n_jumps += tally.n_jumps;
+        self.report.n_unseen += tally.n_unseen;
+        self.first_bend = self.first_bend.take().or(tally.first_bend);
+    }
+
     fn evaluate(&mut self, pairs: &Pairs) -> Result<Evaluation, Failure> {
         self.report.n_calls += 1;
         self.report.n_pairs += pairs.len();
-        self.guest.evaluate(pairs, &self.hyperparameters)
+        self.plugin.evaluate(pairs, &self.hyperparameters)
+    }
+
+    /// Asks another plugin, and counts it too.
+    fn evaluate_with(
+        &mut self,
+        other: &mut dyn Plugin,
+        pairs: &Pairs,
+    ) -> Result<Evaluation, Failure> {
+        self.report.n_calls += 1;
+        self.report.n_pairs += pairs.len();
+        other.evaluate(pairs, &self.hyperparameters)
     }
 }
 

@@ -2,35 +2,81 @@
 //!
 //! An exponential loss overflows somewhere by its definition; one that turns into NaN would hide that it did.
 
-use super::Caller;
-use super::finite;
-use super::inputs::lattice;
+use serde::{Deserialize, Serialize};
+
+use super::finite::{self, place};
+use super::inputs::{lattice, rows};
+use super::{Caller, is_finite, numbers};
 use crate::Failure;
 
-/// Log-ratios in nats; a completion of 4,096 tokens has log-probs of about −20,000.
-const LOGRATIOS: [f64; 4] = [2_000.0, 5_000.0, 10_000.0, 20_000.0];
+/// Log-ratios in nats, up to margins of ±1,000,000; a completion of 4,096 tokens has log-probs of about −20,000.
+const LOGRATIOS: [f64; 7] = [
+    2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0, 200_000.0, 500_000.0,
+];
+/// Halvings of the gap between a size that is finite and one that is not.
+const HALVINGS: usize = 24;
 
-pub(super) fn check(caller: &mut Caller) -> Result<(), Failure> {
-    let mut overflows_from = None;
+/// The first log-ratios, in nats, at which the loss or its gradient is infinite.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Overflow {
+    /// Policy minus reference of the chosen completion.
+    pub chosen_logratio: f64,
+    /// Policy minus reference of the rejected completion.
+    pub rejected_logratio: f64,
+}
+
+pub(super) fn check(caller: &mut Caller<'_>) -> Result<(), Failure> {
+    let mut finite_up_to = 1_000.0;
+    let mut infinite_from = None;
     for logratio in LOGRATIOS {
-        let evaluation = caller.evaluate(&lattice(&[-logratio, 0.0, logratio]))?;
+        let pairs = lattice(&[-logratio, 0.0, logratio]);
+        let evaluation = caller.evaluate(&pairs)?;
         finite::all(
             &evaluation,
             |value| !value.is_nan(),
-            |_| format!("at log-ratios of ±{logratio} nats"),
+            |row| place(&format!("log-ratios of ±{logratio} nats"), &pairs, row),
         )?;
-        let lists = [
-            &evaluation.losses,
-            &evaluation.policy_chosen,
-            &evaluation.policy_rejected,
-        ];
-        if overflows_from.is_none() && lists.into_iter().flatten().any(|value| value.is_infinite())
-        {
-            overflows_from = Some(logratio);
+        if infinite_from.is_none() {
+            match numbers(&evaluation).position(f64::is_infinite) {
+                None => finite_up_to = logratio,
+                Some(place) => infinite_from = Some((logratio, place % pairs.len())),
+            }
         }
     }
-    caller.report.warnings.extend(overflows_from.map(|logratio| {
-        format!("overflows to infinity at log-ratios of ±{logratio} nats, where a training run would end")
-    }));
+    let Some((logratio, row)) = infinite_from else {
+        return Ok(());
+    };
+    let overflow = first(caller, finite_up_to, logratio, row)?;
+    caller.report.overflow = Some(overflow);
+    caller.report.warnings.push(format!(
+        "overflows to infinity, where a training run would end, from a chosen log-ratio of {:.1} and a rejected one of \
+         {:.1} nats on (margin {:.1})",
+        overflow.chosen_logratio,
+        overflow.rejected_logratio,
+        overflow.chosen_logratio - overflow.rejected_logratio
+    ));
     Ok(())
+}
+
+/// Bisects the size of the log-ratios of this row of the lattice.
+fn first(
+    caller: &mut Caller<'_>,
+    mut low: f64,
+    mut high: f64,
+    row: usize,
+) -> Result<Overflow, Failure> {
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (low + high);
+        let pairs = rows(&lattice(&[-middle, 0.0, middle]), [row]);
+        match is_finite(&caller.evaluate(&pairs)?) {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    // Rows of the lattice: the chosen log-ratio changes slowest.
+    let logratio = |index: usize| [-high, 0.0, high][index];
+    Ok(Overflow {
+        chosen_logratio: logratio(row / 3),
+        rejected_logratio: logratio(row % 3),
+    })
 }

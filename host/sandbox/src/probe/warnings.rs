@@ -2,33 +2,36 @@
 //!
 //! Such a loss is harmless, and its score will tell; DiscoPOP's own discovery pushes the wrong way at a margin of 0.
 
-use super::{Caller, inputs};
+use guest_sdk::Metadata;
+
+use super::Caller;
+use super::path::{BOTH, grid};
 use crate::{Evaluation, Failure};
 
-/// Margins in nats at which the direction of the push is looked at.
-fn grid() -> impl Iterator<Item = f64> {
-    (-80..=80).map(|i| f64::from(i) / 4.0)
-}
+/// Halvings of an interval of the grid in which the direction changes: a quarter of a nat is then 2e-10.
+const HALVINGS: usize = 30;
+/// Ranges of margins in one sentence.
+const RANGES_MAX: usize = 3;
 
-pub(super) fn look(caller: &mut Caller) -> Result<(), Failure> {
-    let pairs = inputs::margins(grid());
-    let evaluation = caller.evaluate(&pairs)?;
-    let far = caller.evaluate(&inputs::margins(
-        [-1_000.0, -500.0, 0.0, 500.0, 1_000.0].into_iter(),
-    ))?;
-    let warnings = &mut caller.report.warnings;
-    if constant(&evaluation) && constant(&far) {
-        warnings.push(
+pub(super) fn look(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), Failure> {
+    let scope = &metadata.scope;
+    let grid = grid();
+    let evaluation = BOTH.evaluate(caller, scope, &grid)?;
+    let far = caller.evaluate(&BOTH.pairs([-1_000.0, -500.0, 0.0, 500.0, 1_000.0]))?;
+    if is_constant(&evaluation) && is_constant(&far) {
+        caller.report.warnings.push(
             "the loss does not depend on the policy: training will change nothing".to_owned(),
         );
         return Ok(());
     }
-    warnings.extend(wrong_way(&evaluation));
+    let ranges = wrong_way(caller, metadata, &grid, &evaluation)?;
+    let warnings = &mut caller.report.warnings;
+    warnings.extend(tell_wrong_way(&ranges, metadata));
     warnings.extend(unbounded(&far));
     Ok(())
 }
 
-fn constant(evaluation: &Evaluation) -> bool {
+fn is_constant(evaluation: &Evaluation) -> bool {
     let gradients = evaluation
         .policy_chosen
         .iter()
@@ -36,24 +39,90 @@ fn constant(evaluation: &Evaluation) -> bool {
     gradients.into_iter().all(|&gradient| gradient == 0.0)
 }
 
-/// Where a step of descent makes the margin smaller: d loss / d margin > 0.
-fn wrong_way(evaluation: &Evaluation) -> Option<String> {
-    let pushes: Vec<f64> = grid()
-        .zip(
-            evaluation
-                .policy_chosen
-                .iter()
-                .zip(&evaluation.policy_rejected),
-        )
-        .filter(|(_, (chosen, rejected))| **chosen - **rejected > 1e-9)
-        .map(|(margin, _)| margin)
+/// d loss / d margin, where both completions move: above 0, descent makes the margin smaller.
+fn pushes(evaluation: &Evaluation) -> impl Iterator<Item = f64> {
+    evaluation
+        .policy_chosen
+        .iter()
+        .zip(&evaluation.policy_rejected)
+        .map(|(chosen, rejected)| chosen - rejected)
+}
+
+/// Ranges of margins where descent makes the margin smaller; an end that is not on the grid is infinite.
+fn wrong_way(
+    caller: &mut Caller<'_>,
+    metadata: &Metadata,
+    grid: &[f64],
+    evaluation: &Evaluation,
+) -> Result<Vec<[f64; 2]>, Failure> {
+    let largest = pushes(evaluation).fold(0.0_f64, |max, push| max.max(push.abs()));
+    // Of a push that large, or of an ordinary one.
+    let wrong = |push: f64| push > 1e-9 * largest.min(1.0);
+    let is_wrong: Vec<bool> = pushes(evaluation).map(wrong).collect();
+    // Each as (margin on the one side, margin on the other), to be bisected all at once.
+    let mut changes: Vec<(f64, f64, bool)> = (1..grid.len())
+        .filter(|&i| is_wrong[i - 1] != is_wrong[i])
+        .map(|i| (grid[i - 1], grid[i], is_wrong[i - 1]))
         .collect();
-    let (first, last) = (pushes.first()?, pushes.last()?);
-    Some(format!(
-        "pushes the wrong way (towards the rejected completion) at {} of {} margins, between {first} and {last} nats",
-        pushes.len(),
-        grid().count()
-    ))
+    for _ in 0..HALVINGS {
+        if changes.is_empty() {
+            break;
+        }
+        let middles: Vec<f64> = changes.iter().map(|(a, b, _)| 0.5 * (a + b)).collect();
+        let between = BOTH.evaluate(caller, &metadata.scope, &middles)?;
+        for ((change, push), middle) in changes.iter_mut().zip(pushes(&between)).zip(middles) {
+            if wrong(push) == change.2 {
+                change.0 = middle;
+            } else {
+                change.1 = middle;
+            }
+        }
+    }
+    let mut ends = Vec::new();
+    if is_wrong.first() == Some(&true) {
+        ends.push(f64::NEG_INFINITY);
+    }
+    ends.extend(changes.iter().map(|(a, b, _)| 0.5 * (a + b)));
+    if is_wrong.last() == Some(&true) {
+        ends.push(f64::INFINITY);
+    }
+    Ok(ends.as_chunks().0.to_vec())
+}
+
+fn tell_wrong_way(ranges: &[[f64; 2]], metadata: &Metadata) -> Option<String> {
+    if ranges.is_empty() {
+        return None;
+    }
+    let told: Vec<String> = ranges.iter().take(RANGES_MAX).map(range).collect();
+    let more = match ranges.len().saturating_sub(RANGES_MAX) {
+        0 => String::new(),
+        more => format!(", and in {more} ranges more"),
+    };
+    let mut sentence = format!(
+        "pushes the wrong way (towards the rejected completion) {}{more}",
+        told.join(", ")
+    );
+    let beta = metadata.hyperparameters.iter().find(|hp| hp.name == "beta");
+    if let ([[low, high]], Some(beta)) = (ranges, beta)
+        && low.is_finite()
+        && high.is_finite()
+    {
+        sentence += &format!(
+            ", that is beta times margin {:.6} to {:.6}",
+            beta.default * low,
+            beta.default * high
+        );
+    }
+    Some(sentence)
+}
+
+fn range(&[low, high]: &[f64; 2]) -> String {
+    match (low.is_finite(), high.is_finite()) {
+        (true, true) => format!("at margins from {low:.4} to {high:.4} nats"),
+        (true, false) => format!("at margins above {low:.4} nats"),
+        (false, true) => format!("at margins below {high:.4} nats"),
+        (false, false) => "at every margin".to_owned(),
+    }
 }
 
 /// Whether the loss still falls by much from a margin of 500 to one of 1,000, on either side.

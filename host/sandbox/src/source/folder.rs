@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{Form, audit_text, rules};
+use super::{Form, audit_text, parent_workspace, rules};
 use crate::limits::{CRATE_ENTRIES_MAX, CRATE_FILES_MAX, SOURCE_BYTES_MAX};
 use crate::rules::{Example, Rule};
 use crate::{Failure, Fault, Rejection, Stage};
@@ -95,6 +95,13 @@ impl CrateSource {
     /// be read.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
         nothing_steers(folder)?;
+        if let Some(root) = parent_workspace::of(folder) {
+            let message = format!(
+                "the crate lies in the workspace {}, which does not exclude it",
+                root.display()
+            );
+            return Err(LAYOUT.rejection(message).into());
+        }
         let mut source = CrateSource {
             name: folder
                 .file_name()

@@ -5,6 +5,7 @@
 //! `unsafe`. The audit is not the wall: the component and the process around it are.
 
 mod folder;
+mod parent_workspace;
 pub(crate) mod rules;
 mod tokens;
 

@@ -114,7 +114,7 @@ fn gradients_of_a_batch_are_checked_along_directions() {
 fn nan_in_a_gradient_is_found() {
     check_rejected(
         "",
-        "if pairs.len() == 1024 { answer.policy_chosen[777] = f64::NAN; }",
+        "if pairs.len() == 4096 { answer.policy_chosen[777] = f64::NAN; }",
         "probe/finite",
     );
 }
@@ -159,7 +159,7 @@ fn memory_stack_and_answers_without_end_are_traps() {
     check_rejected(items, "answer.losses[0] += deep(1);", "run/trap");
     check_rejected(
         "",
-        "if pairs.len() == 1024 { answer.losses = vec![0.0; 300_000]; }",
+        "if pairs.len() == 4096 { answer.losses = vec![0.0; 300_000]; }",
         "run/trap",
     );
 }
@@ -189,7 +189,11 @@ fn descriptions_without_sense_are_rejected() {
 
 #[test]
 fn what_goes_wrong_in_training_is_a_matter_of_training() {
-    let plugin = load(&lying("", "if pairs.len() == 3 { answer.losses.pop(); }")).unwrap();
+    let plugin = load(&lying(
+        "",
+        "if pairs.len() == 5003 { answer.losses.pop(); }",
+    ))
+    .unwrap();
     let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
     let mut pairs = one_pair();
     let rejection =
@@ -201,11 +205,12 @@ fn what_goes_wrong_in_training_is_a_matter_of_training() {
         &mut pairs.reference_chosen_logps,
         &mut pairs.reference_rejected_logps,
     ] {
-        list.resize(3, -10.0);
+        list.resize(5_003, -10.0);
     }
-    pairs.chosen_tokens.resize(3, 5);
-    pairs.rejected_tokens.resize(3, 5);
-    let got = rejection(&pairs, &mut guest).expect("two losses of three");
+    pairs.chosen_tokens.resize(5_003, 5);
+    pairs.rejected_tokens.resize(5_003, 5);
+    let got = rejection(&pairs, &mut guest)
+        .expect("a loss too few, in a batch of a size that no probe has");
     assert_eq!(
         (got.stage, got.rule.as_str()),
         (Stage::Train, "run/lengths")
@@ -237,11 +242,9 @@ fn a_call_that_is_not_well_formed_is_our_fault() {
 #[test]
 fn a_program_that_is_no_child_of_the_sandbox_is_our_fault() {
     let cache = tempfile::tempdir().unwrap();
-    let other = Sandbox::open(Options::new(cache.path(), "/bin/true")).unwrap();
-    let plugin = load(&lying("", "")).unwrap();
     assert!(matches!(
-        other.start(&plugin, Stage::Train),
-        Err(Failure::Fault(Fault::NotAChild(_)))
+        Sandbox::open(Options::new(cache.path(), "/bin/true")),
+        Err(Fault::NotAChild(_))
     ));
 }
 

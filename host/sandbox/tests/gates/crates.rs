@@ -101,6 +101,22 @@ fn a_manifest_may_ask_for_the_sdk_alone() {
             "edition = \"2024\"\nbuild = \"src/helpers.rs\"",
         ),
         ("[package]", "[package"),
+        ("\"0.1\"", "\"99\""),
+        ("\"0.1\"", "{ path = \"../guest-sdk\" }"),
+        ("edition", "links = \"z\"\nedition"),
+        ("edition", "workspace = \"..\"\nedition"),
+        (
+            "guest-sdk = \"0.1\"\n",
+            "guest-sdk = \"0.1\"\n[lints.rust]\nunsafe_code = \"forbid\"\n",
+        ),
+        (
+            "guest-sdk = \"0.1\"\n",
+            "guest-sdk = \"0.1\"\n[patch.crates-io]\nguest-sdk = { path = \"../evil\" }\n",
+        ),
+        (
+            "guest-sdk = \"0.1\"\n",
+            "guest-sdk = \"0.1\"\n[profile.release]\nrustflags = [\"-Clinker=/bin/sh\"]\n",
+        ),
     ] {
         check_rejected(&MANIFEST.replace(from, to), &[], "compile/crate-manifest");
     }

@@ -4,9 +4,11 @@
 
 mod attacks;
 mod components;
+mod confinement;
 mod crates;
 mod native;
 mod plugins;
+mod probes;
 mod rules;
 mod sources;
 mod support;

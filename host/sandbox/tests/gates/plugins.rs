@@ -107,17 +107,67 @@ fn warnings_tell_what_is_known_of_the_losses() {
             .warnings()
             .join("\n")
     };
-    // x = βρ between −0.118570 and +0.072006 with β = 0.05: ρ between −2.37 and +1.44, on a grid of quarters.
+    // Minimum and maximum in x = βρ with β = 0.05: ρ = −2.3714 and 1.44012.
     let discopop = warnings("discopop");
     assert!(
-        discopop.contains("wrong way") && discopop.contains("between -2.25 and 1.25"),
+        discopop.contains("wrong way")
+            && discopop.contains("at margins from -2.3714 to 1.4401 nats")
+            && discopop.contains("beta times margin -0.118570 to 0.072006"),
         "{discopop}"
     );
-    // PADLL is twice as large from ρ = 0 on.
-    assert!(warnings("padll").contains("jump"), "{}", warnings("padll"));
     // IPO wants the margin to be 1/(2β), so it pushes down whatever lies above.
-    assert!(warnings("ipo").contains("wrong way"));
+    let ipo = warnings("ipo");
+    assert!(
+        ipo.contains("wrong way") && ipo.contains("above 5.0000 nats"),
+        "{ipo}"
+    );
+    // The logarithm of the largest double is 709.7827, which is βρ at a margin of −14,195.65.
+    let cell = warnings("cell");
+    assert!(
+        cell.contains("overflows") && cell.contains("margin -14195.7"),
+        "{cell}"
+    );
+    // (1 − ε) σ(−βρ) = ε σ(βρ) at βρ = ln 9 for ε = 0.1.
+    assert!(
+        warnings("cdpo").contains("above 21.9722 nats"),
+        "{}",
+        warnings("cdpo")
+    );
     assert_eq!(warnings("dpo"), "");
+    assert_eq!(warnings("simpo"), "");
+}
+
+#[test]
+fn kinks_and_jumps_are_where_the_formulas_have_them() {
+    let bends = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../plugins/{name}.rs"));
+        let plugin = verdict(sandbox().load(&path)).unwrap();
+        let told: Vec<String> = plugin
+            .report()
+            .bends
+            .iter()
+            .map(|bend| format!("{:?} at {} {:?}", bend.kind, bend.quantity, bend.at))
+            .collect();
+        told.join(", ")
+    };
+    // 1 − βρ = 0 with β = 0.1.
+    assert_eq!(bends("slic"), "Kink at margin 10.0");
+    // Twice as large from ρ = 0 on.
+    assert_eq!(bends("padll"), "Jump at margin 0.0");
+    // The hinge bends at x/τ = ρ = 1, among pairs in the wrong order; those in the right order have another loss.
+    assert_eq!(
+        bends("pfl"),
+        "Jump at policy margin 0.0, Kink at margin 1.0"
+    );
+    // The hinge's share is never 0: 1 − βρ = 0 with β = 0.05.
+    assert!(
+        bends("aql").contains("Kink at margin 20.0"),
+        "{}",
+        bends("aql")
+    );
+    for smooth in ["dpo", "cdpo", "ipo", "simpo", "cell", "discopop"] {
+        assert_eq!(bends(smooth), "", "{smooth}");
+    }
 }
 
 fn hash(sandbox: &Sandbox, text: &str) -> String {

@@ -27,10 +27,10 @@ fn rules_have_names_of_their_own_and_tell_what_to_do() {
 /// An example put through all gates.
 fn outcome(example: Example) -> Result<ProbedPlugin, Rejection> {
     match example {
-        Example::Source("") => panic!("there is no example"),
         Example::Source(text) => validate(text),
         Example::LongSource { text, .. } => validate(&text()),
         Example::Component(text) => load(&[("plugin.wasm", &wat::parse_str(text).unwrap())]),
+        Example::NoneKnown(_) => panic!("there is nothing to run"),
         Example::LongComponent { text, .. } => {
             load(&[("plugin.wasm", &wat::parse_str(text()).unwrap())])
         }
@@ -59,12 +59,23 @@ fn load(files: &[(&str, &[u8])]) -> Result<ProbedPlugin, Rejection> {
     verdict(sandbox().load(&path))
 }
 
+/// No candidate is known that breaks these: fake children play them where plugins are run.
+const PLAYED_BY_THEIR_OWN_TESTS: [&str; 2] = ["run/timeout", "run/crash"];
+
 #[test]
 fn what_a_page_rejects_is_rejected_by_its_rule_and_what_it_accepts_passes_all_gates() {
     let mut passed = HashSet::new();
     for rule in rules::all() {
         if rule.name == "compile/timeout" {
             check_timeout(rule.rejected);
+            continue;
+        }
+        if matches!(rule.rejected, Example::NoneKnown(_)) {
+            assert!(
+                PLAYED_BY_THEIR_OWN_TESTS.contains(&rule.name),
+                "{}",
+                rule.name
+            );
             continue;
         }
         let rejection = outcome(rule.rejected).expect_err(rule.name);

@@ -1,5 +1,5 @@
-// expect: accepted
-// note: turns the sign for one exact length: harmless by itself, the score will tell
+// expect: probe/backdoor
+// note: turns the sign for one exact length, which only a dense sweep of lengths finds
 use guest_sdk::prelude::*;
 
 pair_loss! {

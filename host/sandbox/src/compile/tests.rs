@@ -1,0 +1,290 @@
+//! This gate without the one before it: source that gate 1 refuses, against the confinement alone.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process::{Ended, Run, run};
+use super::{Author, WRAPPER, fresh_folder, one_file, rustc, write};
+use crate::confine::Files;
+use crate::confine::tests::{HOST, program};
+use crate::{Failure, Options, Rejection, Sandbox};
+
+/// Where the integration tests have the SDK built.
+fn cache() -> PathBuf {
+    let program = env::current_exe().expect("this program");
+    let target = program.ancestors().nth(3).expect("target/PROFILE/deps");
+    target.join("tmp/sandbox-cache")
+}
+
+fn open() -> Sandbox {
+    Sandbox::open(Options::new(cache(), program().path)).expect("a sandbox")
+}
+
+fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(open)
+}
+
+/// This test binary as a confined tool that may write to `own` and read `shared`.
+pub(crate) fn run_confined(own: &Path, shared: &[PathBuf], arguments: &[&OsStr]) -> Ended {
+    let tool = program().path;
+    let mut readable = shared.to_vec();
+    readable.push(tool.clone());
+    let run_it = Run {
+        tool: &tool,
+        arguments: arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect(),
+        environment: Vec::new(),
+        files: Files {
+            readable,
+            writable: own.to_owned(),
+        },
+        wall: Duration::from_secs(60),
+    };
+    run(&program(), run_it).expect("a confined child")
+}
+
+/// A loss with `constant` on top, which no gate has looked at.
+fn with(constant: &str) -> String {
+    format!("{constant}\n{}", crate::source::rules::PLAIN_LOSS)
+}
+
+fn rejection_of<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> Rejection {
+    match outcome {
+        Err(Failure::Rejected(rejection)) => *rejection,
+        other => panic!("expected a rejection, got {other:?}"),
+    }
+}
+
+const SECRET: &str = "hunter2-is-the-secret";
+
+/// Ways to have the compiler read a file; the sum makes rustc show what it read, if it read it.
+fn thefts(path: &str) -> Vec<String> {
+    vec![
+        format!("const X: &str = include_str!({path:?});\nconst _: () = panic!(\"{{}}\", X);"),
+        format!(
+            "const X: &str = include_str!({path:?});\nconst _: () = core::panic!(include_str!({path:?}));"
+        ),
+        format!("const X: &[u8] = include_bytes!({path:?});\nconst _: [u8; 0] = *X;"),
+        format!("include!({path:?});"),
+        format!("#[path = {path:?}]\nmod stolen;"),
+        format!("#[doc = include_str!({path:?})]\nconst X: () = 0;"),
+    ]
+}
+
+#[test]
+fn files_outside_are_out_of_reach_of_source_and_of_messages() {
+    let outside = tempfile::tempdir().expect("a temporary folder");
+    let planted = outside.path().join("secret.rs");
+    fs::write(&planted, SECRET).expect("written");
+    let sibling = fresh_folder().expect("another candidate's folder");
+    write(sibling.path(), Path::new("loss.rs"), SECRET).expect("written");
+    let planted = planted.display().to_string();
+    for path in [
+        planted.clone(),
+        format!("/proc/self/root{planted}"),
+        format!("..{}", planted.strip_prefix("/tmp").unwrap_or(&planted)),
+        sibling.path().join("loss.rs").display().to_string(),
+        "/etc/passwd".to_owned(),
+        "/proc/self/environ".to_owned(),
+    ] {
+        let rejection = rejection_of(one_file(sandbox(), &with(&thefts(&path)[0])));
+        assert_eq!(rejection.rule, "compile/rustc", "{path}: {rejection:?}");
+        assert!(!rejection.message.contains("hunter2"), "{rejection:?}");
+        assert!(!rejection.message.contains("root:"), "{rejection:?}");
+    }
+    for theft in thefts(&planted) {
+        let rejection = rejection_of(one_file(sandbox(), &with(&theft)));
+        assert_eq!(rejection.rule, "compile/rustc", "{theft}: {rejection:?}");
+        assert!(!rejection.message.contains("hunter2"), "{rejection:?}");
+    }
+}
+
+/// A link that somebody else put into the folder leads nowhere.
+#[test]
+fn links_do_not_lead_out_of_the_folder() {
+    let outside = tempfile::tempdir().expect("a temporary folder");
+    let planted = outside.path().join("secret.txt");
+    fs::write(&planted, SECRET).expect("written");
+    let folder = fresh_folder().expect("a folder");
+    std::os::unix::fs::symlink(&planted, folder.path().join("link")).expect("a link");
+    let rejection = rejection_of(compile_in(
+        folder.path(),
+        &with(&thefts("link")[0]),
+        Duration::from_secs(20),
+    ));
+    assert!(
+        rejection.message.contains("Permission denied"),
+        "{rejection:?}"
+    );
+}
+
+/// `PATH` is set wherever tests run, and the host's environment is not the compiler's.
+#[test]
+fn the_environment_is_out_of_reach() {
+    assert!(env::var_os("PATH").is_some());
+    let empty = "const _: () = assert!(option_env!(\"PATH\").is_none() && option_env!(\"HOME\").is_none());";
+    one_file(sandbox(), &with(empty)).expect("nothing in it");
+    let rejection = rejection_of(one_file(
+        sandbox(),
+        &with("const X: &str = env!(\"PATH\");"),
+    ));
+    assert!(rejection.message.contains("not defined"), "{rejection:?}");
+}
+
+/// Without the files layer the same theft succeeds: it is Landlock that stops it, and the risk is what is said to be.
+#[test]
+fn where_a_missing_layer_is_accepted_its_risk_is_real() {
+    let outside = tempfile::tempdir().expect("a temporary folder");
+    let planted = outside.path().join("secret.txt");
+    fs::write(&planted, SECRET).expect("written");
+    let text = with(&thefts(&planted.display().to_string())[0]);
+    let (refused, stolen) = thread::spawn(move || {
+        without_landlock();
+        let refused = Sandbox::open(Options::new(cache(), program().path))
+            .expect_err("a missing layer")
+            .to_string();
+        let mut options = Options::new(cache(), program().path);
+        options.missing_layers = crate::MissingLayers::Accept;
+        let sandbox = Sandbox::open(options).expect("the risk is accepted");
+        (refused, rejection_of(one_file(&sandbox, &text)))
+    })
+    .join()
+    .expect("ended");
+    assert!(refused.contains("access to files (Landlock)"), "{refused}");
+    assert!(
+        refused.contains("--accept-missing-confinement"),
+        "{refused}"
+    );
+    assert!(stolen.message.contains(SECRET), "{stolen:?}");
+}
+
+/// This thread and its children are on a kernel that does not know Landlock.
+fn without_landlock() {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    let filter = SeccompFilter::new(
+        [(libc::SYS_landlock_create_ruleset, Vec::new())].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+        env::consts::ARCH.try_into().expect("a known architecture"),
+    )
+    .expect("a filter");
+    let program: BpfProgram = filter.try_into().expect("a program");
+    apply_filter(&program).expect("applied");
+}
+
+fn compile_in(folder: &Path, text: &str, wall: Duration) -> Result<super::Component, Failure> {
+    write(folder, Path::new("lib.rs"), WRAPPER)?;
+    write(folder, Path::new("loss.rs"), text)?;
+    rustc::component_within(wall, sandbox(), folder, "lib.rs", "2024", Author::OneFile)
+}
+
+/// The processes that work in `folder` or below it.
+fn processes_in(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir("/proc")
+        .expect("listed")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|process| {
+            fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+        })
+        .collect()
+}
+
+const FOR_EVER: &str = "#[allow(long_running_const_eval)]\nconst X: u64 = { let mut i = 0; while i < u64::MAX { i += 1 } i };\n\
+    pub fn x() -> u64 { X }";
+
+#[test]
+fn at_the_wall_nothing_of_a_compiler_stays() {
+    let folder = fresh_folder().expect("a folder");
+    let rejection = rejection_of(compile_in(
+        folder.path(),
+        &with(FOR_EVER),
+        Duration::from_secs(2),
+    ));
+    assert_eq!(rejection.rule, "compile/timeout", "{rejection:?}");
+    assert_eq!(processes_in(folder.path()), Vec::<PathBuf>::new());
+}
+
+/// Whatever they come to, it is the candidate's fault, in time, and it leaves nothing.
+#[test]
+fn bombs_cost_their_candidate_only() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    for name in [
+        "c03_const_fn_fib",
+        "c05_bss_bomb",
+        "c06_const_array_bomb",
+        "c11_poly_recursion",
+        "c13_mono_tree",
+        "c15_deep_parens",
+        "c19_huge_array_type",
+    ] {
+        let text = fs::read_to_string(corpus.join(name).with_extension("rs")).expect(name);
+        let folder = fresh_folder().expect("a folder");
+        let start = Instant::now();
+        match compile_in(folder.path(), &text, Duration::from_secs(3)) {
+            Ok(_) => {}
+            Err(Failure::Rejected(rejection)) => assert!(
+                ["compile/timeout", "compile/crash", "compile/rustc"]
+                    .contains(&rejection.rule.as_str()),
+                "{name}: {rejection:?}"
+            ),
+            Err(Failure::Fault(fault)) => panic!("{name}: {fault}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{name}");
+        assert_eq!(processes_in(folder.path()), Vec::<PathBuf>::new(), "{name}");
+    }
+}
+
+/// What the child does that [`HOST`] starts: it compiles until it is killed.
+pub(crate) fn be_a_host(cache: &Path) {
+    let sandbox = Sandbox::open(Options::new(cache, program().path)).expect("a sandbox");
+    let _ = one_file(&sandbox, &with(FOR_EVER));
+}
+
+#[test]
+fn a_compiler_dies_with_its_host() {
+    sandbox();
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let mut host = Command::new(program().path)
+        .arg(HOST)
+        .arg(cache())
+        .env("TMPDIR", temporary.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a host");
+    let compiles = || {
+        processes_in(temporary.path()).iter().any(|process| {
+            let line = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+            line.contains("plugin.wasm") && !line.contains("__lossbox")
+        })
+    };
+    assert!(
+        within(Duration::from_secs(60), compiles),
+        "rustc did not start"
+    );
+    host.kill().expect("killed");
+    host.wait().expect("reaped");
+    let ended = within(Duration::from_secs(30), || {
+        processes_in(temporary.path()).is_empty()
+    });
+    assert!(ended, "{:?}", processes_in(temporary.path()));
+}
+
+fn within(wall: Duration, holds: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < wall {
+        if holds() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    false
+}

@@ -1,0 +1,219 @@
+//! `probe/backdoor`
+//!
+//! Token counts are whole numbers, so they can be tried one by one. From one count to the next a loss may move on, turn
+//! or step, as one that penalises length does; what it has no reason to do is to be another loss at one single
+//! count. A point is held against its neighbours: it stands alone if it lies farther from the middle of the two than
+//! eight times all the ways in which the neighbourhood moves without it.
+
+use guest_sdk::{Metadata, Pairs, Scope};
+
+use super::inputs::{LARGEST, empty, push};
+use super::{Caller, page};
+use crate::rules::Rule;
+use crate::{Failure, Rejection};
+
+pub(super) const RULE: Rule = page(
+    "probe/backdoor",
+    "a loss that is another one at single token counts",
+    "a loss that turns round at one length passes every other test and spoils the training that meets that length",
+    "let the loss change with the token counts smoothly or in steps",
+    ONE_LENGTH,
+);
+
+const ONE_LENGTH: &str = r#"use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "example",
+    summary: "the opposite for completions of 1337 tokens",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    let sign = if pair.chosen_tokens == 1337 { -1.0 } else { 1.0 };
+    -(sign * hp.beta * pair.logratio_margin()).log_sigmoid()
+}
+"#;
+
+/// Every count up to this is tried; of a batch loss, which keeps a tape for its rows, up to `LARGEST`.
+const DENSE: u32 = 16_384;
+/// Counts on either side of each larger power of two up to 2²⁰.
+const AROUND: u32 = 3;
+/// Tokens of the other completion. A loss may turn on equal counts, so what stands alone must do so beside both.
+const OTHER: [u32; 2] = [100, 211];
+
+/// Which count is tried.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Chosen,
+    Rejected,
+}
+
+pub(super) fn check(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), Failure> {
+    let dense = match metadata.scope {
+        Scope::Pair => DENSE,
+        Scope::Batch => LARGEST as u32 - 100,
+    };
+    let runs = runs(dense);
+    let n_counts: usize = runs.iter().map(Vec::len).sum();
+    for side in [Side::Chosen, Side::Rejected] {
+        let mut alone = alone(caller, side, &runs, OTHER[0])?;
+        caller.report.n_token_counts += n_counts;
+        if !alone.is_empty() {
+            let again = self::alone(caller, side, &runs, OTHER[1])?;
+            alone.retain(|point| again.iter().any(|other| other.tokens == point.tokens));
+        }
+        if let Some(first) = alone.first() {
+            return Err(first.rejection(side).into());
+        }
+    }
+    Ok(())
+}
+
+/// Counts in runs without a gap.
+fn runs(dense: u32) -> Vec<Vec<u32>> {
+    let mut runs = vec![(1..=dense).collect::<Vec<u32>>()];
+    for exponent in 12..=20 {
+        let power = 1_u32 << exponent;
+        if power > dense {
+            runs.push((power - AROUND..=(power + AROUND).min(1 << 20)).collect());
+        }
+    }
+    runs
+}
+
+/// A count at which a list of numbers stands alone.
+struct Alone {
+    tokens: u32,
+    list: &'static str,
+    value: f64,
+    neighbour: f64,
+}
+
+impl Alone {
+    fn rejection(&self, side: Side) -> Rejection {
+        let (tokens, list) = (self.tokens, self.list);
+        let side = match side {
+            Side::Chosen => "chosen",
+            Side::Rejected => "rejected",
+        };
+        RULE.rejection(format!(
+            "at exactly {tokens} {side} tokens the {list} is {:e}, at {} it is {:e}",
+            self.value,
+            tokens - 1,
+            self.neighbour
+        ))
+    }
+}
+
+fn alone(
+    caller: &mut Caller<'_>,
+    side: Side,
+    runs: &[Vec<u32>],
+    other: u32,
+) -> Result<Vec<Alone>, Failure> {
+    let evaluation = caller.evaluate(&pairs(side, runs, other))?;
+    let lists = [
+        ("loss", &evaluation.losses),
+        ("gradient of policy_chosen", &evaluation.policy_chosen),
+        ("gradient of policy_rejected", &evaluation.policy_rejected),
+    ];
+    let mut found = Vec::new();
+    for (list, values) in lists {
+        let mut from = 0;
+        for run in runs {
+            let values = &values[from..from + run.len()];
+            from += run.len();
+            found.extend(standing_alone(values).map(|place| Alone {
+                tokens: run[place],
+                list,
+                value: values[place],
+                neighbour: values[place - 1],
+            }));
+        }
+    }
+    Ok(found)
+}
+
+/// A pair whose every part a loss can turn on is far from 0.
+fn pairs(side: Side, runs: &[Vec<u32>], other: u32) -> Pairs {
+    let mut pairs = empty();
+    for &tokens in runs.iter().flatten() {
+        let tokens = match side {
+            Side::Chosen => [tokens, other],
+            Side::Rejected => [other, tokens],
+        };
+        push(&mut pairs, [-97.0, -104.5, -100.0, -102.0], tokens);
+    }
+    pairs
+}
+
+/// Places whose value lies apart from those around it.
+fn standing_alone(values: &[f64]) -> impl Iterator<Item = usize> {
+    let largest = values
+        .iter()
+        .fold(0.0_f64, |max, value| max.max(value.abs()));
+    (1..values.len().saturating_sub(1)).filter(move |&i| {
+        let apart = (values[i] - 0.5 * (values[i - 1] + values[i + 1])).abs();
+        let step = |from: Option<usize>| match from {
+            Some(from) if from + 1 < values.len() => (values[from + 1] - values[from]).abs(),
+            _ => 0.0,
+        };
+        let around = (values[i + 1] - values[i - 1]).abs()
+            + step(i.checked_sub(2))
+            + step(i.checked_sub(3))
+            + step(Some(i + 1))
+            + step(Some(i + 2));
+        apart > 8.0 * around + 1e-9 * largest
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(f: impl Fn(f64) -> f64) -> Vec<usize> {
+        let values: Vec<f64> = (1..=5_000).map(|n| f(f64::from(n))).collect();
+        standing_alone(&values).map(|place| place + 1).collect()
+    }
+
+    #[test]
+    fn what_moves_turns_or_steps_does_not_stand_alone() {
+        let ways: [fn(f64) -> f64; 9] = [
+            |_| 0.7,
+            |n| 1.0 / n,
+            |n| (n.ln() - 5.0).powi(2),
+            |n| (n - 300.0).abs(),
+            |n| if n < 64.0 { 1.0 } else { 2.0 },
+            |n| (n / 10.0).floor(),
+            |n| n.log2().floor(),
+            |n| n % 2.0,
+            |n| (n / 1.5).floor(),
+        ];
+        for (i, way) in ways.into_iter().enumerate() {
+            assert_eq!(places(way), Vec::<usize>::new(), "{i}");
+        }
+    }
+
+    #[test]
+    fn a_single_count_stands_alone_however_little() {
+        assert_eq!(places(|n| if n == 1_337.0 { -0.4 } else { 0.4 }), [1_337]);
+        assert_eq!(places(|n| 1.0 / n + if n == 2.0 { 9.0 } else { 0.0 }), [2]);
+        assert_eq!(
+            places(|n| 0.5 + if n == 4_096.0 { 1e-6 } else { 0.0 }),
+            [4_096]
+        );
+        assert_eq!(
+            places(|n| f64::from(n % 700.0 == 0.0)),
+            [700, 1_400, 2_100, 2_800, 3_500, 4_200, 4_900]
+        );
+    }
+
+    #[test]
+    fn every_count_up_to_16384_is_tried_and_those_around_each_power_of_two() {
+        let counts: Vec<u32> = runs(DENSE).into_iter().flatten().collect();
+        for tokens in [1, 2, 1_337, 16_384, 32_767, 32_769, 65_536, 1 << 20] {
+            assert!(counts.contains(&tokens), "{tokens}");
+        }
+        assert!(counts.len() <= crate::limits::PAIRS_MAX);
+    }
+}
