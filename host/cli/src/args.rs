@@ -160,6 +160,9 @@ pub(crate) struct Train {
 pub(crate) struct Rules {
     /// Only this rule, as in source/no-include
     pub(crate) name: Option<String>,
+    /// Print them as docs/rules.md has them
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -16,6 +16,8 @@ pub const SOURCE_TOKENS_MAX: usize = 16 << 10;
 pub const SOURCE_STACK_BYTES: usize = 256 << 20;
 /// Files of a crate; more is rejected by `source/crate-layout`.
 pub const CRATE_FILES_MAX: usize = 64;
+/// Files and folders in a crate's folder, read or not; more is rejected by `source/crate-layout`.
+pub const CRATE_ENTRIES_MAX: usize = 1_000;
 
 /// Wall clock of one compilation; the process group is killed, `compile/timeout`.
 pub const COMPILE_WALL: Duration = Duration::from_secs(20);

@@ -1,6 +1,7 @@
 //! The rules of all gates in one list, each as a page that `lossbox rules` prints.
 //!
-//! A rule's page stands in the file that enforces it; its examples are run by the tests.
+//! A rule's page stands in the file that enforces it: what it forbids, why, and two examples, one that it rejects and
+//! one that passes every gate. The tests run both, so a page cannot say what the gate does not do.
 
 use crate::{Rejection, Stage};
 
@@ -17,10 +18,37 @@ pub struct Rule {
     pub why: &'static str,
     /// What an author does instead.
     pub hint: &'static str,
-    /// A file that it rejects; empty where an example would be no text.
-    pub rejected: &'static str,
-    /// The same idea done right.
-    pub accepted: &'static str,
+    /// What it rejects.
+    pub rejected: Example,
+    /// What passes this rule and every other.
+    pub accepted: Example,
+}
+
+/// A candidate small enough for a page, or a function that writes one that is not.
+#[derive(Debug, Clone, Copy)]
+pub enum Example {
+    /// The text of a one-file loss.
+    Source(&'static str),
+    /// The files of a crate, as (path within its folder, text).
+    Crate(&'static [(&'static str, &'static str)]),
+    /// A component as WebAssembly text.
+    Component(&'static str),
+    /// A one-file loss that is too long to show.
+    LongSource {
+        /// What it is, in words.
+        shown: &'static str,
+        /// Writes its text.
+        text: fn() -> String,
+    },
+    /// A component that is too long to show.
+    LongComponent {
+        /// What it is, in words.
+        shown: &'static str,
+        /// Writes it as WebAssembly text.
+        text: fn() -> String,
+    },
+    /// None is known: the rule is there for what nobody foresees, and its own tests play it. Says what it waits for.
+    NoneKnown(&'static str),
 }
 
 impl Rule {

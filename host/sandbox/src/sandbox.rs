@@ -1,12 +1,14 @@
 //! A machine made ready: the compiler found, the target there, the SDK built, the child program known.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::child::Program;
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
 use crate::confine::{self, LayerStatus, MissingLayers};
 use crate::guest::Variant;
+use crate::limits::COMPILE_WALL;
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
 use crate::submission::Content;
@@ -27,6 +29,8 @@ pub struct Options {
     /// Whether [`Sandbox::validate`], [`Sandbox::load`] and [`Sandbox::admit`] remember what the compiler and the probe
     /// said. The single gates never do.
     pub cache: CachePolicy,
+    /// Wall clock of one compilation: [`COMPILE_WALL`](crate::limits::COMPILE_WALL) unless the host is in more of a hurry.
+    pub compile_wall: Duration,
     /// What to do where the platform cannot confine a child; [`MissingLayers::Refuse`] unless the user accepts the risk.
     pub missing_layers: MissingLayers,
     /// Hears about slow things (the target being added, the SDK being built) and about a cache that is damaged.
@@ -45,6 +49,7 @@ impl Options {
             },
             cache_dir,
             child_program: child_program.into(),
+            compile_wall: COMPILE_WALL,
             missing_layers: MissingLayers::Refuse,
             notify: None,
         }
@@ -57,6 +62,7 @@ pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
     pub(crate) child: Program,
+    pub(crate) compile_wall: Duration,
     cache: Cache,
 }
 
@@ -94,6 +100,7 @@ impl Sandbox {
             toolchain,
             sdk,
             child,
+            compile_wall: options.compile_wall,
             cache,
         })
     }

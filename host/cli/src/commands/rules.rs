@@ -1,49 +1,114 @@
 //! `lossbox rules [NAME]`: what the gates forbid, why, and an example each.
+//!
+//! `docs/rules.md` is what `--markdown` prints; a test here holds the file against it.
+
+use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
-use sandbox::rules::Rule;
+use sandbox::rules::{Example, Rule};
 
 use crate::Outcome;
 use crate::args::Rules;
 
 pub(crate) fn run(args: &Rules) -> Result<Outcome> {
+    let rules = sandbox::rules::all();
     match &args.name {
-        None => list(),
-        Some(name) => page(name)?,
+        None if args.markdown => print!("{}", markdown(&rules)),
+        None => rules.iter().for_each(|rule| print!("{}\n\n", page(rule))),
+        Some(name) => match rules.iter().find(|rule| rule.name == name) {
+            Some(rule) => print!("{}", page(rule)),
+            None => bail!("no rule called {name} (hint: `lossbox rules` prints them all)"),
+        },
     }
     Ok(Outcome::Done)
 }
 
-fn list() {
-    for rule in sandbox::rules::all() {
-        println!("{:<32} {}", rule.name, rule.what);
-    }
-}
-
-fn page(name: &str) -> Result<()> {
-    let Some(rule) = sandbox::rules::all()
-        .into_iter()
-        .find(|rule| rule.name == name)
-    else {
-        bail!("no rule called {name} (hint: `lossbox rules` lists them)");
-    };
-    print_rule(&rule);
-    Ok(())
-}
-
-fn print_rule(rule: &Rule) {
-    println!(
-        "{}\n\n{}\n\nWhy: {}\n\nHint: {}",
+/// A rule as a person reads it in a terminal.
+fn page(rule: &Rule) -> String {
+    let mut text = format!(
+        "{}\n\nForbids: {}\n\nWhy: {}\n\nHint: {}\n",
         rule.name, rule.what, rule.why, rule.hint
     );
     for (title, example) in [("Rejected", rule.rejected), ("Accepted", rule.accepted)] {
-        if !example.is_empty() {
-            println!("\n{title}:\n\n{}", indented(example));
+        let _ = write!(text, "\n{title}:\n\n{}", indented(&shown(example)));
+    }
+    text
+}
+
+/// The whole of `docs/rules.md`.
+fn markdown(rules: &[Rule]) -> String {
+    let mut text = String::from(
+        "# The rules\n\n\
+         What the sandbox's gates forbid, in their order, why, and what to do instead. The tests put every example\n\
+         through all gates. This page is made by `lossbox rules --markdown > docs/rules.md`.\n",
+    );
+    for rule in rules {
+        let _ = write!(
+            text,
+            "\n## {}\n\nForbids: {}.\n\nWhy: {}.\n\nHint: {}.\n",
+            rule.name, rule.what, rule.why, rule.hint
+        );
+        for (title, example) in [("Rejected", rule.rejected), ("Accepted", rule.accepted)] {
+            let _ = write!(text, "\n{title}:\n\n{}", fenced(example));
         }
+    }
+    text
+}
+
+/// The example itself, or in words where it is too long.
+fn shown(example: Example) -> String {
+    match example {
+        Example::Source(text) | Example::Component(text) => text.to_owned(),
+        Example::LongSource { shown, .. } | Example::LongComponent { shown, .. } => {
+            format!("({shown})")
+        }
+        Example::NoneKnown(what) => format!("(none is known; the rule waits for {what})"),
+        Example::Crate(files) => files.iter().fold(String::new(), |mut all, (name, text)| {
+            let _ = writeln!(all, "[{name}]\n{text}");
+            all
+        }),
+    }
+}
+
+fn fenced(example: Example) -> String {
+    let block = |language: &str, text: &str| format!("```{language}\n{}\n```\n", text.trim_end());
+    match example {
+        Example::Source(text) => block("rust", text),
+        Example::Component(text) => block("wat", text),
+        Example::LongSource { shown, .. } | Example::LongComponent { shown, .. } => {
+            format!("{shown}\n")
+        }
+        Example::NoneKnown(what) => format!("none is known; the rule waits for {what}\n"),
+        Example::Crate(_) => block("text", &shown(example)),
     }
 }
 
 fn indented(example: &str) -> String {
-    let lines: Vec<String> = example.lines().map(|line| format!("    {line}")).collect();
-    lines.join("\n")
+    example.lines().fold(String::new(), |mut all, line| {
+        let _ = writeln!(all, "{}", format!("    {line}").trim_end());
+        all
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_rules_in_docs_is_the_one_that_this_command_prints() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+        let file = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            file == markdown(&sandbox::rules::all()),
+            "docs/rules.md is out of date: run `cargo run -- rules --markdown > docs/rules.md`"
+        );
+    }
+
+    #[test]
+    fn a_page_shows_both_examples() {
+        for rule in sandbox::rules::all() {
+            let text = page(&rule);
+            assert!(text.contains("Rejected:\n\n    ") && text.contains("Accepted:\n\n    "));
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::diagnostics::{self, Author};
 use super::process::{self, Run};
 use super::{Component, rules};
-use crate::limits::{COMPILE_WALL, COMPONENT_BYTES_MAX, MEMORY_BYTES_MAX};
+use crate::limits::{COMPONENT_BYTES_MAX, MEMORY_BYTES_MAX};
 use crate::{Failure, Fault, Sandbox};
 
 /// What the linker writes into the candidate's folder.
@@ -27,7 +27,7 @@ pub(super) fn component(
     edition: &str,
     author: Author,
 ) -> Result<Component, Failure> {
-    component_within(COMPILE_WALL, sandbox, folder, root, edition, author)
+    component_within(sandbox.compile_wall, sandbox, folder, root, edition, author)
 }
 
 pub(super) fn component_within(

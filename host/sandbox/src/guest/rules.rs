@@ -3,18 +3,23 @@
 //! They have no gate of their own: a rejection by one of them carries the stage in which the plugin ran.
 
 use crate::Stage;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 
 /// Every page.
 pub(crate) const ALL: [Rule; 7] = [WORLD, FUEL, TIMEOUT, CRASH, TRAP, ERROR, LENGTHS];
 
-pub(super) const WORLD: Rule = page(
-    "run/world",
-    "components that cannot be instantiated as the world preference-loss",
-    "types and functions must be those of guest-sdk/wit/loss.wit",
-    "export the world preference-loss of guest-sdk/wit/loss.wit",
-    "",
-);
+pub(super) const WORLD: Rule = Rule {
+    rejected: Example::Component(
+        r#"(component (instance $empty) (export "lossbox:preference/loss@0.1.0" (instance $empty)))"#,
+    ),
+    ..page(
+        "run/world",
+        "components that cannot be instantiated as the world preference-loss",
+        "types and functions must be those of guest-sdk/wit/loss.wit",
+        "export the world preference-loss of guest-sdk/wit/loss.wit",
+        "",
+    )
+};
 
 pub(super) const FUEL: Rule = page(
     "run/fuel",
@@ -39,21 +44,27 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 "#,
 );
 
-pub(super) const TIMEOUT: Rule = page(
-    "run/timeout",
-    "plugins that take too long to compile or to answer",
-    "the wall clock guards what fuel does not count",
-    "make the code smaller",
-    "",
-);
+pub(super) const TIMEOUT: Rule = Rule {
+    rejected: Example::NoneKnown("work that takes long and little fuel"),
+    ..page(
+        "run/timeout",
+        "plugins that take too long to compile or to answer",
+        "the wall clock guards what fuel does not count",
+        "make the code smaller",
+        "",
+    )
+};
 
-pub(super) const CRASH: Rule = page(
-    "run/crash",
-    "plugins whose process dies or answers nonsense",
-    "nothing that it says can be believed",
-    "build the component with the SDK",
-    "",
-);
+pub(super) const CRASH: Rule = Rule {
+    rejected: Example::NoneKnown("an error of the compiler or the runtime of WebAssembly"),
+    ..page(
+        "run/crash",
+        "plugins whose process dies or answers nonsense",
+        "nothing that it says can be believed",
+        "build the component with the SDK",
+        "",
+    )
+};
 
 pub(super) const TRAP: Rule = page(
     "run/trap",
@@ -96,13 +107,49 @@ fn losses<'t>(batch: &Batch<'t>, hp: &Hyperparameters) -> Vec<Var<'t>> {
 "#,
 );
 
-pub(super) const LENGTHS: Rule = page(
-    "run/lengths",
-    "lists with another number of entries than there are pairs",
-    "every pair needs its loss and its two gradients",
-    "return one loss per pair, in order",
-    "",
-);
+pub(super) const LENGTHS: Rule = Rule {
+    rejected: Example::Crate(&[
+        ("Cargo.toml", crate::source::PLAIN_MANIFEST),
+        ("src/lib.rs", ONE_LOSS_FOR_ALL),
+    ]),
+    ..page(
+        "run/lengths",
+        "lists with another number of entries than there are pairs",
+        "every pair needs its loss and its two gradients",
+        "return one loss per pair, in order",
+        "",
+    )
+};
+
+const ONE_LOSS_FOR_ALL: &str = r#"#![no_std]
+
+use guest_sdk::prelude::*;
+use guest_sdk::{__String as Text, Gradients, Metadata, Pairs, PreferenceLoss, Scope};
+
+pub struct Loss;
+
+impl PreferenceLoss for Loss {
+    fn describe() -> Metadata {
+        Metadata {
+            name: "example".into(),
+            summary: "one loss for the whole batch".into(),
+            citation: None,
+            scope: Scope::Batch,
+            hyperparameters: vec![],
+        }
+    }
+
+    fn evaluate(_: &Pairs, _: &[f64]) -> Result<Gradients, Text> {
+        Ok(Gradients {
+            losses: vec![1.0],
+            policy_chosen: vec![0.0],
+            policy_rejected: vec![0.0],
+        })
+    }
+}
+
+guest_sdk::export!(Loss);
+"#;
 
 const fn page(
     name: &'static str,
@@ -117,11 +164,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: if rejected.is_empty() {
-            ""
-        } else {
-            crate::source::rules::PLAIN_LOSS
-        },
+        rejected: Example::Source(rejected),
+        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
     }
 }

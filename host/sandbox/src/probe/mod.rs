@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::bends::{BendKind, BendReport};
 pub use self::overflow::Overflow;
 use crate::guest::Variant;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 use crate::{AuditedComponent, ComponentReport, Evaluation, Failure, Guest, Sandbox, Stage};
 
 /// A plugin that passed every gate. Only the probe makes one, now or as the cache remembers it.
@@ -267,11 +267,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: if rejected.is_empty() {
-            ""
-        } else {
-            crate::source::rules::PLAIN_LOSS
-        },
+        rejected: Example::Source(rejected),
+        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
     }
 }

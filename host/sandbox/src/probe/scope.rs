@@ -4,16 +4,55 @@ use guest_sdk::{Metadata, Scope};
 
 use super::inputs::{Batch, REALISTIC, rows, uniforms};
 use super::{Caller, page};
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 use crate::{Evaluation, Failure};
 
-pub(super) const RULE: Rule = page(
-    "probe/scope",
-    "a loss of scope pair whose rows depend on other rows, on their place or on the size of the batch",
-    "gradient accumulation and reuse of results rely on the scope",
-    "declare it with batch_loss!",
-    "",
-);
+pub(super) const RULE: Rule = Rule {
+    rejected: Example::Crate(&[
+        ("Cargo.toml", crate::source::PLAIN_MANIFEST),
+        ("src/lib.rs", SHARE_OF_THE_BATCH),
+    ]),
+    ..page(
+        "probe/scope",
+        "a loss of scope pair whose rows depend on other rows, on their place or on the size of the batch",
+        "gradient accumulation and reuse of results rely on the scope",
+        "declare it with batch_loss!",
+        "",
+    )
+};
+
+/// The size of the batch is a property of all rows.
+const SHARE_OF_THE_BATCH: &str = r#"#![no_std]
+
+use guest_sdk::prelude::*;
+use guest_sdk::{__String as Text, Gradients, Metadata, Pairs, PreferenceLoss, Scope};
+
+pub struct Loss;
+
+impl PreferenceLoss for Loss {
+    fn describe() -> Metadata {
+        Metadata {
+            name: "example".into(),
+            summary: "a share of the margin's mean".into(),
+            citation: None,
+            scope: Scope::Pair,
+            hyperparameters: vec![],
+        }
+    }
+
+    fn evaluate(pairs: &Pairs, _: &[f64]) -> Result<Gradients, Text> {
+        let share = 1.0 / pairs.len() as f64;
+        let rows = pairs.policy_chosen_logps.iter().zip(&pairs.policy_rejected_logps);
+        Ok(Gradients {
+            losses: rows.map(|(chosen, rejected)| share * (rejected - chosen)).collect(),
+            policy_chosen: vec![-share; pairs.len()],
+            policy_rejected: vec![share; pairs.len()],
+        })
+    }
+}
+
+guest_sdk::export!(Loss);
+"#;
 
 /// Permutes and splits every batch: for scope `pair`, each row must keep its numbers bit for bit.
 pub(super) fn check(

@@ -1,16 +1,17 @@
 //! A crate that a user dropped: a folder with a `Cargo.toml`, read once into memory and audited there.
 //!
-//! What steers cargo or rustc is refused before either is called, and only `Cargo.toml` and `src/**/*.rs`
-//! go any further: what is not read here does not exist for the compiler. Whether the manifest asks for more
-//! than guest-sdk is for the compile gate to say.
+//! What steers cargo or rustc is refused before either is called, wherever in the folder it lies, and so are symbolic
+//! links. Only `Cargo.toml` and `src/**/*.rs` go any further: the compiler works on a copy of these in a fresh folder,
+//! so a workspace, a `.cargo` or a toolchain file above the crate has no say, and `Cargo.lock` is not read, because
+//! the one dependency is ours. Whether the manifest asks for more than guest-sdk is for the compile gate to say.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Form, audit_text, parent_workspace, rules};
-use crate::limits::{CRATE_FILES_MAX, SOURCE_BYTES_MAX};
-use crate::rules::Rule;
+use crate::limits::{CRATE_ENTRIES_MAX, CRATE_FILES_MAX, SOURCE_BYTES_MAX};
+use crate::rules::{Example, Rule};
 use crate::{Failure, Fault, Rejection, Stage};
 
 /// The pages that crates add to this gate.
@@ -19,20 +20,47 @@ pub(crate) const CRATE_RULES: [Rule; 1] = [LAYOUT];
 const LAYOUT: Rule = Rule {
     name: "source/crate-layout",
     stage: Stage::Source,
-    what: "crates with .cargo, rust-toolchain, build.rs, links, or other files than .rs in src",
+    what: "crates with .cargo, rust-toolchain, build.rs or symbolic links anywhere, or other files than .rs in src",
     why: "these choose the compiler or run code before anything was audited",
     hint: "keep Cargo.toml and .rs files in src, with src/lib.rs as the root",
-    rejected: "",
-    accepted: "",
+    rejected: Example::Crate(&[
+        ("Cargo.toml", PLAIN_MANIFEST),
+        ("src/lib.rs", PLAIN_ROOT),
+        ("src/loss.rs", rules::PLAIN_LOSS),
+        (".cargo/config.toml", "[build]\nrustc = \"./my-compiler\"\n"),
+    ]),
+    accepted: Example::Crate(&[
+        ("Cargo.toml", PLAIN_MANIFEST),
+        ("src/lib.rs", PLAIN_ROOT),
+        ("src/loss.rs", rules::PLAIN_LOSS),
+    ]),
 };
 
-/// Names that steer cargo or rustc.
+/// The manifest of a crate that asks for nothing else than the SDK.
+pub(crate) const PLAIN_MANIFEST: &str = r#"[package]
+name = "mine"
+version = "0.1.0"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+guest-sdk = "0.1"
+"#;
+
+/// The root of a crate that keeps its loss in a file of its own.
+pub(crate) const PLAIN_ROOT: &str = "#![no_std]\n\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";
+
+/// Names that steer cargo or rustc, in whatever case a file system may fold them to.
 const REFUSED: [&str; 4] = [
     ".cargo",
     "rust-toolchain",
     "rust-toolchain.toml",
     "build.rs",
 ];
+/// Folders of the crate's root that tools fill; nobody looks into them.
+const NOT_LOOKED_INTO: [&str; 2] = ["target", ".git"];
 
 /// A crate as it was dropped: its name, and its files as (path within the crate, text).
 #[derive(Debug, Clone)]
@@ -66,11 +94,7 @@ impl CrateSource {
     /// A rejection if something in the folder steers the compiler, is a link or is no text; a fault if a file cannot
     /// be read.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
-        for name in REFUSED {
-            if folder.join(name).symlink_metadata().is_ok() {
-                return Err(LAYOUT.rejection(format!("the crate has {name}")).into());
-            }
-        }
+        nothing_steers(folder)?;
         if let Some(root) = parent_workspace::of(folder) {
             let message = format!(
                 "the crate lies in the workspace {}, which does not exclude it",
@@ -158,6 +182,41 @@ impl CrateSource {
     }
 }
 
+/// Refuses links and what steers the compiler, in the whole folder.
+fn nothing_steers(root: &Path) -> Result<(), Failure> {
+    let mut folders = vec![PathBuf::new()];
+    let mut n_entries = 0_usize;
+    while let Some(folder) = folders.pop() {
+        let path = root.join(&folder);
+        for entry in fs::read_dir(&path).map_err(Fault::file("list", &path))? {
+            let entry = entry.map_err(Fault::file("list", &path))?;
+            let kind = entry
+                .file_type()
+                .map_err(Fault::file("read", entry.path()))?;
+            let name = entry.file_name().to_string_lossy().to_lowercase();
+            let within = folder.join(entry.file_name());
+            n_entries += 1;
+            if n_entries > CRATE_ENTRIES_MAX {
+                let message = format!("the folder has more than {CRATE_ENTRIES_MAX} entries");
+                return Err(LAYOUT.rejection(message).into());
+            }
+            if REFUSED.contains(&name.as_str()) {
+                let message = format!("the crate has {}", within.display());
+                return Err(LAYOUT.rejection(message).into());
+            }
+            if kind.is_symlink() {
+                let message = format!("{} is a symbolic link", within.display());
+                return Err(LAYOUT.rejection(message).into());
+            }
+            let is_tools = folder == Path::new("") && NOT_LOOKED_INTO.contains(&name.as_str());
+            if kind.is_dir() && !is_tools {
+                folders.push(within);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Holds every Rust file of the crate against the rules of this gate.
 ///
 /// # Errors
@@ -208,6 +267,10 @@ mod tests {
             "rust-toolchain",
             "rust-toolchain.toml",
             "build.rs",
+            "src/build.rs",
+            "src/.cargo/config.toml",
+            "docs/.Cargo/config",
+            "RUST-TOOLCHAIN",
             "src/data.bin",
         ] {
             let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", ""), (name, "")]);
@@ -216,11 +279,47 @@ mod tests {
     }
 
     #[test]
-    fn links_are_refused() {
+    fn links_are_refused_wherever_they_lie() {
+        for name in [
+            "src/loss.rs",
+            "src/more",
+            "README.md",
+            "docs/more",
+            "Cargo.lock",
+        ] {
+            let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", ""), ("docs/a", "")]);
+            std::os::unix::fs::symlink("/etc/hostname", folder.path().join(name)).expect("a link");
+            check_refused(folder.path(), "source/crate-layout");
+        }
+    }
+
+    #[test]
+    fn folders_without_end_are_refused() {
         let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", "")]);
-        std::os::unix::fs::symlink("/etc/hostname", folder.path().join("src/loss.rs"))
-            .expect("a link");
+        for n in 0..=CRATE_ENTRIES_MAX {
+            fs::write(folder.path().join(format!("{n}")), "").expect("can be written");
+        }
         check_refused(folder.path(), "source/crate-layout");
+    }
+
+    #[test]
+    fn only_the_manifest_and_the_sources_are_read() {
+        let parent = dropped(&[
+            (".cargo/config.toml", "[build]\nrustc = \"/bin/false\"\n"),
+            ("rust-toolchain.toml", "[toolchain]\npath = \"/tmp\"\n"),
+            ("mine/Cargo.toml", PLAIN_MANIFEST),
+            ("mine/Cargo.lock", "not even a lock file"),
+            ("mine/target/debug/.cargo/config.toml", ""),
+            ("mine/src/lib.rs", PLAIN_ROOT),
+            ("mine/src/loss.rs", rules::PLAIN_LOSS),
+        ]);
+        let read = CrateSource::read(&parent.path().join("mine")).expect("a crate");
+        let names: Vec<String> = read
+            .files
+            .iter()
+            .map(|(name, _)| name.display().to_string())
+            .collect();
+        assert_eq!(names, ["Cargo.toml", "src/lib.rs", "src/loss.rs"]);
     }
 
     #[test]

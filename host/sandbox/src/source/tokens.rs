@@ -92,15 +92,70 @@ fn word(text: &str) -> Kind {
     }
 }
 
-/// The names of all macros that are called, wherever: `name ! (…)`, `name ! […]`, `name ! {…}`.
-pub(crate) fn macro_calls(tokens: &[Token]) -> impl Iterator<Item = (&str, &Token)> {
-    tokens.windows(3).filter_map(|window| {
+/// A macro that is called, by the name that is written and by every name that a `use … as` says it stands for.
+pub(crate) struct MacroCall<'a> {
+    pub(crate) names: Vec<&'a str>,
+    pub(crate) place: &'a Token,
+}
+
+/// All macros that are called, wherever: `name ! (…)`, `name ! […]`, `name ! {…}`.
+///
+/// Renaming is taken to hold in the whole file: which scope a call sees is the compiler's business, and a macro that
+/// is renamed anywhere answers for both names.
+pub(crate) fn macro_calls(tokens: &[Token]) -> impl Iterator<Item = MacroCall<'_>> {
+    let renamed = renamed(tokens);
+    tokens.windows(3).filter_map(move |window| {
         let called = window[1].is_mark('!') && window[2].opens();
-        let name = window[0].name().filter(|_| called)?;
+        let written = window[0].name().filter(|_| called)?;
         let negation = KEYWORDS_BEFORE_NOT
             .iter()
             .any(|keyword| window[0].is_keyword(keyword));
-        (!negation).then_some((name, &window[0]))
+        if negation {
+            return None;
+        }
+        let stands_for = renamed.iter().filter(|(_, alias)| *alias == written);
+        let names = std::iter::once(written).chain(stands_for.map(|(name, _)| *name));
+        Some(MacroCall {
+            names: names.collect(),
+            place: &window[0],
+        })
+    })
+}
+
+/// Every call of one of these macros, and every import of one: (its name, its place).
+pub(crate) fn macros_named<'a>(
+    tokens: &'a [Token],
+    names: &'a [&'a str],
+) -> Option<(&'a str, &'a Token)> {
+    let calls = macro_calls(tokens).find_map(|call| {
+        let name = call.names.into_iter().find(|name| names.contains(name))?;
+        Some((name, call.place))
+    });
+    calls.or_else(|| {
+        imports(tokens).find_map(|import| {
+            let is_last = import.get(1).is_none_or(|next| !next.is_mark(':'));
+            let name = import[0].name().filter(|_| is_last)?;
+            names.contains(&name).then_some((name, &import[0]))
+        })
+    })
+}
+
+/// (name, alias) of every `name as alias` in a `use`.
+fn renamed(tokens: &[Token]) -> Vec<(&str, &str)> {
+    let renaming = |rest: &[Token]| rest.len() >= 3 && rest[1].is_keyword("as");
+    imports(tokens)
+        .filter(|rest| renaming(rest))
+        .filter_map(|rest| Some((rest[0].name()?, rest[2].name()?)))
+        .collect()
+}
+
+/// Every token of every `use … ;`, with what follows it.
+fn imports(tokens: &[Token]) -> impl Iterator<Item = &[Token]> {
+    let mut inside = false;
+    (0..tokens.len()).filter_map(move |index| {
+        let token = &tokens[index];
+        inside = token.is_keyword("use") || (inside && !token.is_mark(';'));
+        inside.then(|| &tokens[index..])
     })
 }
 

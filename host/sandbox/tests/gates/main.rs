@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
 
+mod attacks;
 mod components;
 mod confinement;
 mod crates;
-mod hostile;
 mod hostile_components;
 mod plugins;
 mod probes;

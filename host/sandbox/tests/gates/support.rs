@@ -8,8 +8,13 @@ use std::sync::OnceLock;
 use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Source};
 
 /// Where the SDK is built once for all runs of the tests.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("sandbox-cache")
+}
+
+/// The program that the sandbox re-executes.
+pub(crate) fn child() -> &'static str {
+    env!("CARGO_BIN_EXE_lossbox-sandbox-child")
 }
 
 pub(crate) fn sandbox() -> &'static Sandbox {

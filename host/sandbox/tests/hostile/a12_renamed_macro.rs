@@ -1,4 +1,4 @@
-// expect: source/paths
+// expect: source/no-include
 // note: the macro imported under another name
 use guest_sdk::prelude::*;
 
@@ -9,7 +9,7 @@ pair_loss! {
 }
 
 use core::include_str as text;
-const L: &str = "";
+const L: &str = text!("/etc/passwd");
 
 fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
     L.len() as f64 * pair.policy_chosen

@@ -1,5 +1,5 @@
 // expect: source/paths
-// note: reaches for the wrapper
+// note: crate:: and super:: reach the wrapper
 use guest_sdk::prelude::*;
 
 pair_loss! {
@@ -11,5 +11,6 @@ pair_loss! {
 type C = crate::__Component;
 
 fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    super::__Component::evaluate;
     -(hp.beta * pair.logratio_margin()).log_sigmoid()
 }

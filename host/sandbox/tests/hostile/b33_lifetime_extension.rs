@@ -16,7 +16,20 @@ fn extend<'a, T: ?Sized>(x: &'a mut T) -> &'static mut T {
     let f: fn(_, &mut T) -> &'static mut T = keep;
     f(UNIT, x)
 }
+#[inline(never)]
+fn stale() -> &'static mut [u64; 64] {
+    let mut a = [0x4141u64; 64];
+    extend(&mut a)
+}
 
 fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
-    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+    let s = stale();
+    let mut acc = 0u64;
+    for v in s.iter() {
+        acc = acc.wrapping_add(*v);
+    }
+    for v in s.iter_mut() {
+        *v = acc;
+    }
+    (acc % 1000) as f64 * pair.policy_chosen
 }

@@ -8,8 +8,8 @@ pair_loss! {
     hyperparameters: { beta: 0.1 in 0.001..=10.0 },
 }
 
-static B: [u8; 1 << 30] = [0; 1 << 30];
+static B: [core::sync::atomic::AtomicU8; 1 << 30] = [const { core::sync::atomic::AtomicU8::new(0) }; 1 << 30];
 
 fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
-    f64::from(B[pair.chosen_tokens as usize]) * pair.policy_chosen
+    f64::from(B[pair.chosen_tokens as usize].fetch_add(1, core::sync::atomic::Ordering::Relaxed)) * pair.policy_chosen
 }

@@ -1,15 +1,37 @@
-//! `compile/crate-manifest`: what a crate may ask for; [`manifest`](super::super::manifest) and
-//! [`cargo`](super::super::cargo) hold it against this.
+//! `compile/crate-manifest`
 
-use crate::Stage;
-use crate::rules::Rule;
+use super::page;
+use crate::rules::{Example, Rule};
+use crate::source::{PLAIN_MANIFEST, PLAIN_ROOT, rules::PLAIN_LOSS};
 
 pub(crate) const MANIFEST: Rule = Rule {
-    name: "compile/crate-manifest",
-    stage: Stage::Compile,
-    what: "crates that ask for more than guest-sdk: other dependencies, build scripts, proc-macros, features, workspaces",
-    why: "other crates are not audited, and build scripts run before anything is",
-    hint: "[package] with name and edition, [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
-    rejected: "",
-    accepted: "",
+    accepted: Example::Crate(&[
+        ("Cargo.toml", PLAIN_MANIFEST),
+        ("src/lib.rs", PLAIN_ROOT),
+        ("src/loss.rs", PLAIN_LOSS),
+    ]),
+    ..page(
+        "compile/crate-manifest",
+        "crates that ask for more than guest-sdk: other dependencies, build scripts, proc-macros, features, workspaces",
+        "other crates are not audited, and build scripts run before anything is",
+        "[package] with name and edition, [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
+        Example::Crate(&[
+            ("Cargo.toml", ANOTHER_DEPENDENCY),
+            ("src/lib.rs", PLAIN_ROOT),
+            ("src/loss.rs", PLAIN_LOSS),
+        ]),
+    )
 };
+
+const ANOTHER_DEPENDENCY: &str = r#"[package]
+name = "mine"
+version = "0.1.0"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+guest-sdk = "0.1"
+libc = "0.2"
+"#;

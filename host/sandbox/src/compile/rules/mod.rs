@@ -1,16 +1,35 @@
-//! The pages of this gate, one file each.
+//! The rules of the compile gate, one file each: a page and its examples. The compiler finds the offence.
 
 mod crash;
 mod crate_manifest;
 mod rustc;
 mod timeout;
 
-use crate::rules::Rule;
+use crate::Stage;
+use crate::rules::{Example, Rule};
 
 pub(super) use crash::CRASH;
 pub(super) use crate_manifest::MANIFEST;
 pub(super) use rustc::RUSTC;
 pub(super) use timeout::TIMEOUT;
 
-/// Every page.
+/// Every page of this gate.
 pub(crate) const ALL: [Rule; 4] = [RUSTC, TIMEOUT, CRASH, MANIFEST];
+
+const fn page(
+    name: &'static str,
+    what: &'static str,
+    why: &'static str,
+    hint: &'static str,
+    rejected: Example,
+) -> Rule {
+    Rule {
+        name,
+        stage: Stage::Compile,
+        what,
+        why,
+        hint,
+        rejected,
+        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
+    }
+}

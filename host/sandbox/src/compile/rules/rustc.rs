@@ -1,18 +1,26 @@
-//! `compile/rustc`: the compiler has the last word on what is Rust.
+//! `compile/rustc`
 
-use crate::Stage;
-use crate::rules::Rule;
+use super::page;
+use crate::rules::{Example, Rule};
 
-pub(crate) const RUSTC: Rule = Rule {
-    name: "compile/rustc",
-    stage: Stage::Compile,
-    what: "source that the compiler does not accept",
-    why: "only a component can be run",
-    hint: "read the compiler's message; the SDK's manual lists every function",
-    rejected: concat!(
-        "use guest_sdk::prelude::*;\n\n",
-        "pair_loss! {\n    name: \"example\",\n    summary: \"an example\",\n    hyperparameters: {},\n}\n\n",
-        "fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {\n    hp.beta * pair.logratio_margin()\n}\n"
-    ),
-    accepted: crate::source::rules::PLAIN_LOSS,
-};
+pub(crate) const RUSTC: Rule = page(
+    "compile/rustc",
+    "source that the compiler does not accept",
+    "only a component can be run",
+    "read the compiler's message; the SDK's manual lists every function",
+    Example::Source(UNKNOWN_HYPERPARAMETER),
+);
+
+/// It uses a hyperparameter that it does not declare.
+const UNKNOWN_HYPERPARAMETER: &str = r#"use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "example",
+    summary: "negative log-sigmoid of the scaled margin",
+    hyperparameters: {},
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+}
+"#;

@@ -7,18 +7,30 @@ use crate::limits::{
     CUSTOM_SECTIONS_MAX, DATA_BYTES_MAX, DATA_SEGMENTS_MAX, GLOBALS_MAX, MODULE_EXPORTS_MAX,
     MODULE_IMPORTS_MAX, TYPES_MAX,
 };
+use crate::rules::{Example, Rule};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
-    page: page(
-        "component/declarations",
-        "more types, globals, data, imports or exports of modules than the limits table allows",
-        "each is read, checked and kept for every instance",
-        "a loss has a few dozen of each, and a few kilobytes of data",
-        "",
-    ),
+    page: Rule {
+        rejected: Example::LongComponent {
+            shown: "a module with one global more than the limits table allows",
+            text: one_global_too_many,
+        },
+        ..page(
+            "component/declarations",
+            "more types, globals, data, imports or exports of modules than the limits table allows",
+            "each is read, checked and kept for every instance",
+            "a loss has a few dozen of each, and a few kilobytes of data",
+            "",
+        )
+    },
     measures,
     find: |survey| first_beyond(&measures(survey)),
 };
+
+fn one_global_too_many() -> String {
+    let globals = "(global i32 (i32.const 0))".repeat(GLOBALS_MAX as usize + 1);
+    format!("(component (core module {globals}))")
+}
 
 fn measures(survey: &Survey) -> Vec<Measure> {
     let core = &survey.core;

@@ -16,7 +16,7 @@ mod world;
 use super::measure::Measure;
 use super::survey::Survey;
 use crate::Stage;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 
 /// What every rule of this gate lets through.
 const ACCEPTED: &str = include_str!("accepted.wat");
@@ -67,7 +67,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: if rejected.is_empty() { "" } else { ACCEPTED },
+        rejected: Example::Component(rejected),
+        accepted: Example::Component(ACCEPTED),
     }
 }

@@ -7,22 +7,30 @@ use super::{Parsed, SourceRule, page};
 use crate::source::tokens::Token;
 use crate::source::{Form, Offence};
 
-const ALLOWED: [&str; 5] = ["allow", "derive", "doc", "inline", "must_use"];
+const ALLOWED: [&str; 6] = ["allow", "default", "derive", "doc", "inline", "must_use"];
 const ALLOWED_ON_CRATES: [&str; 4] = ["no_std", "forbid", "deny", "warn"];
-/// Lints of taste. Others stop the compiler from computing for ever.
-const ALLOWABLE: [&str; 6] = [
+/// Lints of taste, like those of clippy. Others stop the compiler from computing for ever.
+const ALLOWABLE: [&str; 11] = [
     "dead_code",
+    "non_camel_case_types",
     "non_snake_case",
+    "non_upper_case_globals",
+    "unreachable_code",
     "unused",
+    "unused_assignments",
     "unused_imports",
     "unused_mut",
+    "unused_parens",
     "unused_variables",
 ];
-const DERIVABLE: [&str; 6] = [
+const DERIVABLE: [&str; 9] = [
     "Clone",
     "Copy",
     "Debug",
     "Default",
+    "Eq",
+    "Hash",
+    "Ord",
     "PartialEq",
     "PartialOrd",
 ];
@@ -30,7 +38,7 @@ const DERIVABLE: [&str; 6] = [
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
     page: page(
         "source/attributes",
-        "every attribute but allow of common lints, derive of common traits, doc with plain text, inline and must_use",
+        "every attribute but allow of common lints, derive of common traits, default, doc with plain text, inline and must_use",
         "attributes choose files, export symbols, link libraries and run macros",
         "leave the attribute out",
         "#[no_mangle] fn loss() {}",
@@ -68,9 +76,11 @@ impl<'ast> Visit<'ast> for Finder {
 fn offence(attribute: &Attribute, form: Form) -> Option<Offence> {
     let name = attribute
         .path()
-        .get_ident()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect::<Vec<_>>()
+        .join("::");
     let inner = matches!(attribute.style, AttrStyle::Inner(_));
     let message = match name.as_str() {
         "doc" if is_plain_text(&attribute.meta) => return None,
@@ -97,6 +107,15 @@ fn hidden(tokens: &[Token], n_attributes: usize) -> Option<Offence> {
     ))
 }
 
+/// Whether a path is `tool::…`.
+fn is_of(path: &syn::Path, tool: &str) -> bool {
+    path.segments.len() == 2
+        && path
+            .segments
+            .first()
+            .is_some_and(|first| first.ident == tool)
+}
+
 fn is_plain_text(meta: &Meta) -> bool {
     let Meta::NameValue(pair) = meta else {
         return false;
@@ -108,7 +127,8 @@ fn forbidden_argument(attribute: &Attribute, known: &[&str], verb: &str) -> Opti
     let mut forbidden = None;
     let parsed = attribute.parse_nested_meta(|meta| {
         let name = meta.path.get_ident().map(ToString::to_string);
-        if !name.is_some_and(|name| known.contains(&name.as_str())) {
+        let of_clippy = verb == "allowed" && is_of(&meta.path, "clippy");
+        if !of_clippy && !name.is_some_and(|name| known.contains(&name.as_str())) {
             forbidden = Some(());
         }
         Ok(())

@@ -24,7 +24,7 @@ pub(super) const RULE: SourceRule<Parsed> = SourceRule {
 
 fn missing(parsed: &Parsed) -> Option<Offence> {
     let declarations: Vec<&str> = macro_calls(&parsed.tokens)
-        .map(|(name, _)| name)
+        .map(|call| call.names[0])
         .filter(|name| matches!(*name, "pair_loss" | "batch_loss"))
         .collect();
     let function = match declarations.as_slice() {

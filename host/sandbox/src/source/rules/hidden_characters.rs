@@ -12,6 +12,7 @@ pub(super) const RULE: SourceRule<str> = SourceRule {
         "use plain text; Greek letters are fine, byte order marks and control characters are not",
         "fn loss() { /* \u{202e} */ }",
     ),
+    // A carriage return belongs to a line's end or is a control character: `lines` takes the former away.
     find: |text| {
         text.lines().enumerate().find_map(|(row, line)| {
             let column = line.chars().position(is_hidden)?;
@@ -19,10 +20,9 @@ pub(super) const RULE: SourceRule<str> = SourceRule {
                 line: row + 1,
                 column: column + 1,
             };
-            Some(Offence::in_text(
-                place,
-                "the file has a character that is not visible",
-            ))
+            let code = line.chars().nth(column).map_or(0, u32::from);
+            let message = format!("U+{code:04X} is a character that is not visible: delete it");
+            Some(Offence::in_text(place, message))
         })
     },
 };
@@ -30,7 +30,17 @@ pub(super) const RULE: SourceRule<str> = SourceRule {
 fn is_hidden(character: char) -> bool {
     let turns_direction =
         matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
-    let has_no_width =
-        matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
-    turns_direction || has_no_width || (character.is_control() && !matches!(character, '\t' | '\r'))
+    let has_no_width = matches!(
+        character,
+        '\u{ad}' | '\u{34f}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    let is_blank = matches!(
+        character,
+        '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+    );
+    let breaks_lines = matches!(character, '\u{2028}' | '\u{2029}');
+    let is_control = character.is_control() && character != '\t';
+    turns_direction || has_no_width || is_blank || breaks_lines || is_control
 }

@@ -4,34 +4,39 @@ use super::super::tokens::macro_calls;
 use super::{Parsed, SourceRule, page};
 use crate::source::{Form, Offence};
 
-const ALLOWED: [&str; 9] = [
+const ALLOWED: [&str; 12] = [
     "pair_loss",
     "batch_loss",
     "vec",
     "matches",
     "assert",
     "assert_eq",
+    "assert_ne",
     "debug_assert",
     "debug_assert_eq",
+    "debug_assert_ne",
+    "panic",
     "unreachable",
 ];
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
     page: page(
         "source/macros",
-        "every macro but pair_loss!, batch_loss!, vec!, matches!, unreachable! and assertions",
+        "every macro but pair_loss!, batch_loss!, vec!, matches!, panic!, unreachable! and assertions",
         "a macro can read files, run for ever or stand for another macro",
         "call functions; a loss prints nothing",
         r#"fn loss() { println!("hello"); }"#,
     ),
     find: |parsed| {
-        let (name, place) =
-            macro_calls(&parsed.tokens).find(|(name, _)| !is_allowed(name, parsed.form))?;
+        let (name, place) = macro_calls(&parsed.tokens).find_map(|call| {
+            let allowed = |name: &&str| is_allowed(name, parsed.form);
+            let name = call.names.into_iter().find(|name| !allowed(name))?;
+            Some((name, call.place))
+        })?;
         let allowed = ALLOWED.map(|name| format!("{name}!")).join(", ");
-        Some(Offence::on(
-            place,
-            format!("{name}! is not allowed: expected one of {allowed}"),
-        ))
+        let message =
+            format!("{name}! is not allowed: expected one of {allowed}, each by its own name");
+        Some(Offence::on(place, message))
     },
 };
 

@@ -6,6 +6,7 @@ mod attributes;
 mod declares_a_loss;
 mod hidden_characters;
 mod items;
+mod lookalikes;
 mod macros;
 mod nesting;
 mod no_env;
@@ -15,6 +16,7 @@ mod no_macro_definitions;
 mod no_modules;
 mod no_pointers;
 mod no_unsafe;
+mod no_unsound_types;
 mod paths;
 mod size;
 pub(crate) mod syntax;
@@ -22,7 +24,7 @@ pub(crate) mod syntax;
 use super::tokens::Token;
 use super::{Offence, Parsed};
 use crate::Stage;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 
 /// A page and what finds the first offence against it.
 pub(crate) struct SourceRule<T: ?Sized> {
@@ -34,7 +36,7 @@ pub(crate) struct SourceRule<T: ?Sized> {
 pub(super) const ON_TEXT: &[SourceRule<str>] = &[size::RULE, hidden_characters::RULE];
 
 /// Before anything recurses.
-pub(super) const ON_TOKENS: &[SourceRule<[Token]>] = &[nesting::RULE];
+pub(super) const ON_TOKENS: &[SourceRule<[Token]>] = &[nesting::RULE, lookalikes::RULE];
 
 /// In the order in which they are tried: the most telling name comes first.
 pub(super) const ON_TREE: &[SourceRule<Parsed>] = &[
@@ -48,6 +50,7 @@ pub(super) const ON_TREE: &[SourceRule<Parsed>] = &[
     macros::RULE,
     attributes::RULE,
     items::RULE,
+    no_unsound_types::RULE,
     paths::RULE,
     declares_a_loss::RULE,
 ];
@@ -88,7 +91,7 @@ const fn page(
         what,
         why,
         hint,
-        rejected,
-        accepted: PLAIN_LOSS,
+        rejected: Example::Source(rejected),
+        accepted: Example::Source(PLAIN_LOSS),
     }
 }

@@ -1,6 +1,6 @@
 //! `source/no-env`
 
-use super::super::tokens::macro_calls;
+use super::super::tokens::macros_named;
 use super::{Parsed, SourceRule, page};
 use crate::source::Offence;
 
@@ -15,8 +15,7 @@ pub(super) const RULE: SourceRule<Parsed> = SourceRule {
         r#"const HOME: Option<&str> = option_env!("HOME");"#,
     ),
     find: |parsed| {
-        let (name, place) =
-            macro_calls(&parsed.tokens).find(|(name, _)| FORBIDDEN.contains(name))?;
+        let (name, place) = macros_named(&parsed.tokens, &FORBIDDEN)?;
         Some(Offence::on(place, format!("{name}! is not allowed")))
     },
 };

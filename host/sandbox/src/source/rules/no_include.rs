@@ -1,6 +1,6 @@
 //! `source/no-include`
 
-use super::super::tokens::macro_calls;
+use super::super::tokens::macros_named;
 use super::{Parsed, SourceRule, page};
 use crate::source::Offence;
 
@@ -9,14 +9,13 @@ const FORBIDDEN: [&str; 3] = ["include", "include_str", "include_bytes"];
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
     page: page(
         "source/no-include",
-        "include!, include_str! and include_bytes!, under whatever path or raw name",
+        "include!, include_str! and include_bytes!, under whatever path, raw name or alias",
         "they read files of the machine that compiles, and their errors quote them",
         "write the numbers that you need into the file",
         r#"const TEXT: &str = core::r#include_str!("/etc/hostname");"#,
     ),
     find: |parsed| {
-        let (name, place) =
-            macro_calls(&parsed.tokens).find(|(name, _)| FORBIDDEN.contains(name))?;
+        let (name, place) = macros_named(&parsed.tokens, &FORBIDDEN)?;
         Some(Offence::on(place, format!("{name}! is not allowed")))
     },
 };

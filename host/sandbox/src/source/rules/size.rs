@@ -1,18 +1,25 @@
 //! `source/size`
 
-use super::{SourceRule, page};
+use super::{PLAIN_LOSS, SourceRule, page};
 use crate::Span;
 use crate::limits::SOURCE_BYTES_MAX;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 pub(super) const RULE: SourceRule<str> = SourceRule {
-    page: page(
-        "source/size",
-        "files of more than 64 KiB",
-        "what reads the file takes time and memory that grow with it",
-        "a loss is a formula: a few kilobytes are plenty",
-        "",
-    ),
+    page: Rule {
+        rejected: Example::LongSource {
+            shown: "a loss with 70,000 bytes of comments",
+            text: || format!("{PLAIN_LOSS}// {}\n", "x".repeat(70_000)),
+        },
+        ..page(
+            "source/size",
+            "files of more than 64 KiB",
+            "what reads the file takes time and memory that grow with it",
+            "a loss is a formula: a few kilobytes are plenty",
+            "",
+        )
+    },
     find: |text| {
         let message = format!(
             "the file has {} bytes, expected at most {SOURCE_BYTES_MAX}",

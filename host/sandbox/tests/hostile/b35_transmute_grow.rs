@@ -1,5 +1,5 @@
 // expect: source/items
-// note: safe code that transmutes (rust-lang/rust issue 57893)
+// note: safe code that transmutes (rust-lang/rust issue 57893) and writes over all memory
 use guest_sdk::prelude::*;
 
 pair_loss! {
@@ -22,5 +22,9 @@ fn transmute<T, U>(x: T) -> U {
 }
 
 fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    let all: &'static mut [u8] = transmute::<(usize, usize), &'static mut [u8]>((1024, usize::MAX / 4));
+    for b in all.iter_mut() {
+        *b = 0x41;
+    }
     -(hp.beta * pair.logratio_margin()).log_sigmoid()
 }

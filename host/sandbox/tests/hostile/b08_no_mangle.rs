@@ -1,0 +1,18 @@
+// expect: source/attributes
+// note: exports a symbol
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+#[no_mangle]
+pub fn cabi_realloc() -> u32 {
+    0
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+}

@@ -1,0 +1,17 @@
+// expect: source/syntax source/nesting
+// note: begins with a manifest for cargo script
+---
+[dependencies]
+libc = "0.2"
+---
+use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "candidate",
+    summary: "a candidate",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid()
+}
