@@ -18,9 +18,10 @@ pub(crate) enum Found {
 }
 
 /// Opens the sandbox of this machine: finds the compiler, adds the wasm target if it is missing, builds the SDK.
-pub(crate) fn open_sandbox(cache: &Path) -> Result<Sandbox> {
+pub(crate) fn open_sandbox(cache: &Path, strict: bool) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut options = Options::new(cache, program);
+    options.strict = strict;
     options.notify = Some(Box::new(screen::note));
     Ok(Sandbox::open(options)?)
 }
@@ -31,7 +32,7 @@ pub(crate) fn load(
     cache: &Path,
 ) -> Result<(Sandbox, Result<ProbedPlugin, Rejection>)> {
     let found = find(&plugin.plugin, &plugin.plugins)?;
-    let sandbox = open_sandbox(cache)?;
+    let sandbox = open_sandbox(cache, plugin.strict)?;
     let loaded = match &found {
         Found::Path(path) => sandbox.load(path),
         Found::BuiltIn(source) => sandbox.validate(source),

@@ -24,6 +24,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// Program whose `main` calls [`sandbox::child::run_if_child`].
     pub child_program: PathBuf,
+    /// Refuse components that import anything: no candidate of a run may.
+    pub strict: bool,
     /// Trainings at a time.
     pub workers: usize,
     /// What is searched for, and how long.

@@ -43,6 +43,7 @@ fn config(folder: &Path, name: &str) -> Config {
         plugins_dir: folder.join("plugins"),
         cache_dir: folder.join("cache"),
         child_program: std::env::current_exe().expect("this program"),
+        strict: true,
         workers: 2,
         search: SearchSettings {
             proposer: Some(ProposerChoice::Evolve),

@@ -21,12 +21,14 @@ mod rejection;
 pub mod rules;
 mod sandbox;
 pub mod source;
+mod workroom;
 
 pub use compile::Component;
 pub use component::{AuditedComponent, ComponentReport};
 pub use fault::Fault;
-pub use guest::{Evaluation, Guest};
+pub use guest::{Evaluation, Guest, InProcess};
 pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};
+pub use limits::Walls;
 pub use probe::{ProbeReport, ProbedPlugin};
 pub use rejection::{Failure, Rejection, Span, Stage};
 pub use sandbox::{Notify, Options, Sandbox};

@@ -5,11 +5,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
-use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
+use crate::guest::Recipe;
+use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX, Walls};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::{AuditedCrate, CrateSource};
+use crate::workroom::Workroom;
 use crate::{
-    AuditedComponent, AuditedSource, Failure, Fault, Guest, Source, Stage, component, source,
+    AuditedComponent, AuditedSource, Failure, Fault, Guest, InProcess, Rejection, Source, Stage,
+    component, source,
 };
 
 /// Hears what the sandbox is doing, as a sentence.
@@ -23,6 +26,11 @@ pub struct Options {
     pub child_program: PathBuf,
     /// Hears about slow things: the target being added, the SDK being built.
     pub notify: Option<Notify>,
+    /// Refuses components that import anything. Otherwise WASI 0.2 is served from an empty context: no files, no
+    /// environment, no arguments, no network, clocks that stand still, random numbers from one seed.
+    pub strict: bool,
+    /// Wall clocks of a running plugin.
+    pub walls: Walls,
 }
 
 impl Options {
@@ -32,6 +40,8 @@ impl Options {
             cache_dir: cache_dir.into(),
             child_program: child_program.into(),
             notify: None,
+            strict: false,
+            walls: Walls::default(),
         }
     }
 }
@@ -42,6 +52,9 @@ pub struct Sandbox {
     pub(crate) toolchain: Toolchain,
     pub(crate) sdk: Sdk,
     pub(crate) child_program: PathBuf,
+    workroom: Workroom,
+    walls: Walls,
+    strict: bool,
 }
 
 impl Sandbox {
@@ -61,6 +74,9 @@ impl Sandbox {
             toolchain,
             sdk,
             child_program: options.child_program,
+            workroom: Workroom::default(),
+            walls: options.walls,
+            strict: options.strict,
         })
     }
 
@@ -69,6 +85,7 @@ impl Sandbox {
     /// # Errors
     /// The compiler's complaint about the candidate, or a fault.
     pub fn compile(&self, source: &AuditedSource) -> Result<Component, Failure> {
+        let _together = self.workroom.together();
         compile(self, source)
     }
 
@@ -77,7 +94,16 @@ impl Sandbox {
     /// # Errors
     /// What the manifest may not ask for, the compiler's complaint, or a fault.
     pub fn compile_crate(&self, source: &AuditedCrate) -> Result<Component, Failure> {
+        let _together = self.workroom.together();
         compile_crate(self, source)
+    }
+
+    /// Gate 3: holds a component against the rules, in a strict sandbox against imports of any kind too.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn audit(&self, component: Component) -> Result<AuditedComponent, Rejection> {
+        component::audit(component, self.strict)
     }
 
     /// Gate 4: runs the component on the fixed probes.
@@ -93,7 +119,33 @@ impl Sandbox {
     /// # Errors
     /// When the child cannot be started.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
-        Guest::start(&self.child_program, plugin.bytes(), stage)
+        self.start_audited(plugin.component(), stage)
+    }
+
+    /// Starts the plugin on a thread of this process, where only wasmtime stands between it and the host: see
+    /// [`InProcess`] for what is lost. Its traps and time-outs are rejections at `stage`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start_in_process(
+        &self,
+        plugin: &ProbedPlugin,
+        stage: Stage,
+    ) -> Result<InProcess, Failure> {
+        InProcess::start(self.recipe(plugin.component()), &self.workroom, stage)
+    }
+
+    /// A child for a component that may not have passed the probe.
+    pub(crate) fn start_audited(
+        &self,
+        component: &AuditedComponent,
+        stage: Stage,
+    ) -> Result<Guest, Failure> {
+        Guest::start(self.recipe(component), &self.workroom, stage)
+    }
+
+    fn recipe(&self, component: &AuditedComponent) -> Recipe {
+        Recipe::new(self.child_program.clone(), component, self.walls)
     }
 
     /// All four gates for a one-file loss.
@@ -103,7 +155,7 @@ impl Sandbox {
     pub fn validate(&self, source: &Source) -> Result<ProbedPlugin, Failure> {
         let audited = source::audit(source.clone())?;
         let component = self.compile(&audited)?;
-        let audited = component::audit(component)?;
+        let audited = self.audit(component)?;
         self.probe(audited)
     }
 
@@ -115,7 +167,7 @@ impl Sandbox {
         if path.is_dir() {
             let audited = source::audit_crate(CrateSource::read(path)?)?;
             let component = self.compile_crate(&audited)?;
-            return self.probe(component::audit(component)?);
+            return self.probe(self.audit(component)?);
         }
         let is_component = path
             .extension()
@@ -127,7 +179,7 @@ impl Sandbox {
         };
         let bytes = read(path, bytes_max)?;
         if is_component {
-            return self.probe(component::audit(Component::from_file(bytes))?);
+            return self.probe(self.audit(Component::from_file(bytes))?);
         }
         let name = path
             .file_stem()

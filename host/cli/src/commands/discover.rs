@@ -41,6 +41,7 @@ fn config(args: Discover, cache: &Path) -> Result<Config> {
         plugins_dir: args.plugins,
         cache_dir: cache.to_owned(),
         child_program: std::env::current_exe().context("cannot find this program's own file")?,
+        strict: args.strict,
         workers: args.workers,
         search: SearchSettings {
             proposer: args

@@ -60,7 +60,7 @@ fn print(finding: &Finding) {
 }
 
 fn compiler(cache: &Path) -> Finding {
-    match plugin::open_sandbox(cache) {
+    match plugin::open_sandbox(cache, false) {
         Ok(_) => Finding {
             what: "compiler",
             status: Status::Good,

@@ -66,6 +66,10 @@ impl ProbedPlugin {
         &self.report.warnings
     }
 
+    pub(crate) fn component(&self) -> &AuditedComponent {
+        &self.component
+    }
+
     /// The component.
     pub fn bytes(&self) -> &[u8] {
         self.component.bytes()
@@ -90,7 +94,7 @@ pub(crate) fn probe(
     sandbox: &Sandbox,
     component: AuditedComponent,
 ) -> Result<ProbedPlugin, Failure> {
-    let start = || Guest::start(&sandbox.child_program, component.bytes(), Stage::Probe);
+    let start = || sandbox.start_audited(&component, Stage::Probe);
     let guest = start()?;
     let metadata = guest.metadata().clone();
     metadata::check(&metadata)?;
