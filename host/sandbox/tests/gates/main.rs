@@ -8,5 +8,6 @@ mod hostile;
 mod native;
 mod plugins;
 mod rules;
+mod run;
 mod sources;
 mod support;
