@@ -74,6 +74,9 @@ pub(crate) struct Discover {
     /// Plugins folder; the winner is written to its subfolder generated/
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print the report as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -86,6 +89,9 @@ pub(crate) struct New {
     /// Plugins folder
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -126,6 +132,9 @@ pub(crate) struct Plugins {
     /// Plugins folder
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Go on, audit again what changes, and print a line for each change until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
@@ -151,6 +160,9 @@ pub(crate) struct Train {
     /// Write the trained model here, as a Hugging Face directory
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print the trajectory as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -179,6 +191,9 @@ pub(crate) struct Plugin {
     /// Plugins folder in which names are looked up before the built-in losses
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// One training a core, but two at most: more candidates in flight change nothing else.

@@ -27,6 +27,8 @@ pub struct Config {
     pub child_program: PathBuf,
     /// What the sandbox does where this machine lacks a way to confine candidates.
     pub missing_layers: MissingLayers,
+    /// Refuse components that import anything: no candidate of a run may.
+    pub strict: bool,
     /// Trainings at a time.
     pub workers: usize,
     /// What is searched for, and how long.

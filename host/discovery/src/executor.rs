@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 
 use sandbox::{
     AuditedComponent, AuditedSource, Component, Guest, Options, ProbedPlugin, Rejection, Sandbox,
-    Source, Stage, component, source,
+    Source, Stage, source,
 };
 use sha2::{Digest, Sha256};
 use trainer::{
@@ -53,6 +53,7 @@ fn open_sandbox(config: &Config, observer: &mut dyn Observer) -> Result<Sandbox,
     let (say, said) = channel::<String>();
     let mut options = Options::new(&config.cache_dir, &config.child_program);
     options.missing_layers = config.missing_layers;
+    options.strict = config.strict;
     options.notify = Some(Box::new(move |text| {
         // Nobody listens once the sandbox is open.
         let _ = say.send(text.to_owned());
@@ -85,7 +86,7 @@ impl Stages for Executor {
     }
 
     fn audit_component(&self, component: Component) -> Result<AuditedComponent, Failure> {
-        Ok(component::audit(component)?)
+        Ok(self.sandbox.audit(component)?)
     }
 
     fn probe(&self, component: AuditedComponent) -> Result<ProbedPlugin, Failure> {

@@ -44,6 +44,7 @@ fn config(folder: &Path, name: &str) -> Config {
         cache_dir: folder.join("cache"),
         child_program: std::env::current_exe().expect("this program"),
         missing_layers: sandbox::MissingLayers::Refuse,
+        strict: true,
         workers: 2,
         search: SearchSettings {
             proposer: Some(ProposerChoice::Evolve),

@@ -45,6 +45,7 @@ fn config(args: Discover, cache: &Path) -> Result<Config> {
         cache_dir: cache.to_owned(),
         child_program: std::env::current_exe().context("cannot find this program's own file")?,
         missing_layers: plugin::missing_layers(),
+        strict: args.strict,
         workers: args.workers,
         search: SearchSettings {
             proposer: args

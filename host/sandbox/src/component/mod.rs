@@ -59,7 +59,7 @@ pub struct ComponentReport {
     pub sha256: String,
     /// Names that it exports.
     pub exports: Vec<String>,
-    /// Names that it imports: none.
+    /// Names that it imports: none, or interfaces of WASI 0.2.
     pub imports: Vec<String>,
     /// Linear memory that it starts with, in bytes.
     pub memory_bytes: u64,
@@ -73,15 +73,18 @@ pub struct ComponentReport {
     pub custom_sections: Vec<String>,
 }
 
-/// Holds a component against every rule of this gate.
+/// Holds a component against every rule of this gate; a `strict` one allows no imports at all.
 ///
 /// # Errors
 /// The first rule that it breaks.
-pub fn audit(component: Component) -> Result<AuditedComponent, Rejection> {
+pub fn audit(component: Component, strict: bool) -> Result<AuditedComponent, Rejection> {
     let bytes = component.into_bytes();
     rules::size::check(&bytes)?;
     rules::valid::check(&bytes)?;
     let survey = Survey::of(&bytes).map_err(|error| rules::valid::invalid(&error))?;
+    if strict && let Some(name) = survey.imports.first() {
+        return Err(rules::no_imports::rejection(name));
+    }
     for rule in rules::ON_SURVEY {
         if let Some(message) = (rule.find)(&survey) {
             return Err(rule.page.rejection(message));
@@ -119,7 +122,7 @@ mod tests {
 
     #[track_caller]
     fn check_rejected(bytes: Vec<u8>, rule: &str) {
-        let rejection = audit(Component::from_file(bytes)).expect_err(rule);
+        let rejection = audit(Component::from_file(bytes), true).expect_err(rule);
         assert_eq!(rejection.rule, rule, "{rejection:?}");
     }
 

@@ -10,5 +10,6 @@ mod native;
 mod plugins;
 mod probes;
 mod rules;
+mod run;
 mod sources;
 mod support;

@@ -2,7 +2,7 @@
 
 mod code;
 mod memory;
-mod no_imports;
+pub(super) mod no_imports;
 mod no_start;
 pub(super) mod size;
 mod tables;
