@@ -126,6 +126,9 @@ pub(crate) struct Plugins {
     /// Plugins folder
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Go on, audit again what changes, and print a line for each change until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
@@ -151,6 +154,9 @@ pub(crate) struct Train {
     /// Write the trained model here, as a Hugging Face directory
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
+    /// Refuse components that import anything, WASI included
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print the trajectory as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -182,7 +188,7 @@ pub(crate) struct Plugin {
     /// Plugins folder in which names are looked up before the built-in losses
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
-    /// Refuse components that import anything, the WASI interfaces of std too
+    /// Refuse components that import anything, WASI included
     #[arg(long)]
     pub(crate) strict: bool,
 }

@@ -110,18 +110,23 @@ pub(crate) fn missing_layers() -> MissingLayers {
 }
 
 /// Opens the sandbox of this machine: finds the compiler, adds the wasm target if it is missing, builds the SDK.
-pub(crate) fn open_sandbox(cache: &Path) -> Result<Sandbox> {
-    open_sandbox_with(cache, missing_layers())
+pub(crate) fn open_sandbox(cache: &Path, strict: bool) -> Result<Sandbox> {
+    open_sandbox_with(cache, missing_layers(), strict)
 }
 
 /// The same, whatever the user said of missing layers: for doctor, which shows them apart.
-pub(crate) fn open_sandbox_with(cache: &Path, missing_layers: MissingLayers) -> Result<Sandbox> {
+pub(crate) fn open_sandbox_with(
+    cache: &Path,
+    missing_layers: MissingLayers,
+    strict: bool,
+) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut options = Options::new(cache, program);
     options.cache = CachePolicy::Keep {
         key_file: cache::key_file(cache),
     };
     options.missing_layers = missing_layers;
+    options.strict = strict;
     options.notify = Some(Box::new(screen::note));
     Ok(Sandbox::open(options)?)
 }
@@ -141,7 +146,7 @@ pub(crate) fn load_named(
     cache: &Path,
 ) -> Result<(Sandbox, Named, Result<ProbedPlugin, Rejection>)> {
     let named = find(&plugin.plugin, &plugin.plugins)?;
-    let sandbox = open_sandbox(cache)?;
+    let sandbox = open_sandbox(cache, plugin.strict)?;
     let loaded = rejection_apart(sandbox.admit(&named.submission))?;
     named.check_digits(&loaded)?;
     Ok((sandbox, named, loaded))

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 
 use sandbox::{
     AuditedComponent, AuditedSource, Component, Guest, Options, ProbedPlugin, Rejection, Sandbox,
-    Source, Stage, component, source,
+    Source, Stage, source,
 };
 use sha2::{Digest, Sha256};
 use trainer::{
@@ -85,7 +85,7 @@ impl Stages for Executor {
     }
 
     fn audit_component(&self, component: Component) -> Result<AuditedComponent, Failure> {
-        Ok(component::audit(component)?)
+        Ok(self.sandbox.audit(component)?)
     }
 
     fn probe(&self, component: AuditedComponent) -> Result<ProbedPlugin, Failure> {

@@ -85,6 +85,9 @@ pub enum Fault {
         .0.display()
     )]
     Steered(PathBuf),
+    /// A thread for a plugin in process could not be started.
+    #[error("cannot start a thread for the plugin: {0}")]
+    Thread(io::Error),
     /// The program that was started does not behave as a child of the sandbox.
     #[error(
         "{} did not answer as the sandbox's child (hint: its main must call sandbox::child::run_if_child first)",

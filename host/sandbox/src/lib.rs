@@ -25,14 +25,16 @@ pub mod rules;
 mod sandbox;
 pub mod source;
 mod submission;
+mod workroom;
 
 pub use cache::CachePolicy;
 pub use compile::Component;
 pub use component::{AuditedComponent, ComponentReport, Imports};
 pub use confine::MissingLayers;
 pub use fault::Fault;
-pub use guest::{Evaluation, Guest};
+pub use guest::{Evaluation, Guest, InProcess};
 pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};
+pub use limits::Walls;
 pub use probe::{BendKind, BendReport, Overflow, ProbeReport, ProbedPlugin};
 pub use rejection::{Failure, Rejection, Span, Stage};
 pub use sandbox::{Notify, Options, Sandbox};

@@ -83,8 +83,6 @@ pub const COMPONENT_TYPES_MAX: u64 = 1_000;
 pub const ALIASES_MAX: u64 = 1_000;
 /// Functions lifted, lowered or built in; more is rejected by `component/structure`.
 pub const CANONICAL_FUNCTIONS_MAX: u64 = 256;
-/// Memories of a component; more is rejected by `component/memory`.
-pub const MEMORIES_MAX: usize = 2;
 /// Linear memory that a component may declare in all, in bytes; more is rejected by `component/memory`.
 pub const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// Elements of a table; more is rejected by `component/tables`, growing further traps.
@@ -96,21 +94,79 @@ pub const ELEMENTS_MAX: u64 = 2_000;
 /// Tables of a component; more is rejected by `component/tables`.
 pub const TABLES_MAX: usize = 8;
 /// Stack of the guest in bytes; more traps.
+///
+/// Of the machine's stack, on which Cranelift's code keeps what it has no register for. The stack that a language keeps
+/// in linear memory is part of the memory. The thread that runs a guest has this much and four MiB for what calls it.
 pub const STACK_BYTES_MAX: usize = 512 << 10;
 
 /// Address space of the process that holds a guest; beyond, allocations fail, `run/crash`.
 pub const GUEST_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
 
-/// Fuel of one call: this much, and `FUEL_PER_PAIR` for each pair; running out is `…/fuel`.
+/// Linear memories of a component; more is rejected by `component/memory`.
+///
+/// [`MEMORY_BYTES_MAX`] bounds them together while the guest runs: what each may take depends on what the others took.
+/// Asking for more traps, so no result depends on how much was left. Not covered: what Cranelift takes to compile a
+/// component, which [`GUEST_ADDRESS_SPACE_BYTES`] bounds, and the copies of arguments and results on the host's side,
+/// which [`PAIRS_MAX`] bounds.
+pub const MEMORIES_MAX: usize = 2;
+/// Core instances of one call; more is `run/world` or `run/trap`.
+///
+/// One of Rust's compiler needs one; a component that imports WASI needs four.
+pub const INSTANCES_MAX: usize = 8;
+
+/// Fuel of one call: this much, and [`FUEL_PER_PAIR`] for each pair; running out is `run/fuel`.
+///
+/// The unit is about one WebAssembly instruction, and one byte of a bulk copy or fill. The count is the same on every
+/// machine and in every run, so running out is a verdict. Not covered: time. An instruction takes from a fraction of a
+/// nanosecond to a hundred (a division, a cache miss), and what the host does for a guest that imports WASI takes no
+/// fuel at all; [`Walls`] are there for that.
 pub const FUEL_PER_CALL: u64 = 2_000_000;
-/// See `FUEL_PER_CALL`. A DPO pair takes about 250.
+/// See [`FUEL_PER_CALL`]. A DPO pair takes about 250.
 pub const FUEL_PER_PAIR: u64 = 100_000;
-/// Wall clock of one call as epochs see it, inside the child; `…/timeout`.
-pub const CALL_EPOCH: Duration = Duration::from_secs(10);
-/// Wall clock of one answer as the parent sees it; the child is killed, `…/timeout`.
-pub const CALL_WALL: Duration = Duration::from_secs(15);
-/// Wall clock of compiling the component to machine code in the child; the child is killed, `…/timeout`.
-pub const START_WALL: Duration = Duration::from_secs(15);
+/// Fuel of a call with this many pairs.
+pub(crate) const fn fuel_of_call(n_pairs: usize) -> u64 {
+    FUEL_PER_CALL + FUEL_PER_PAIR * n_pairs as u64
+}
+
+/// The wall clocks of a running plugin: guards against what fuel does not count, and no verdicts.
+///
+/// What meets one is tried once more while every other guest and compiler of the sandbox is at rest; only what meets it
+/// again is rejected, by `run/timeout`. So the worst plugin holds its caller up for twice as long as this says, and the
+/// others while it is alone. Not covered: other programs on the machine, which can make any clock run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walls {
+    /// One call as epochs see it, where the guest runs: it is stopped between this and an eighth more, wherever it is.
+    ///
+    /// Default: 10 s. A bulk copy or fill is not stopped half way; of 64 MiB it takes some milliseconds.
+    pub call_inside: Duration,
+    /// One answer as the host sees it; the child is killed. In process there is no such wall.
+    ///
+    /// Default: 15 s. Less than `call_inside` makes this the only wall.
+    pub call: Duration,
+    /// Starting: from the component's bytes to machine code to the plugin's description; the child is killed.
+    ///
+    /// Default: 15 s. In process Cranelift cannot be stopped, so only the description has a wall there.
+    pub start: Duration,
+}
+
+impl Default for Walls {
+    fn default() -> Self {
+        Walls {
+            call_inside: Duration::from_secs(10),
+            call: Duration::from_secs(15),
+            start: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What is kept of a plugin's output, both streams together, in bytes; the rest is accepted and dropped.
+///
+/// It explains a trap and goes nowhere else. Only a plugin that imports WASI has an output.
+pub const WASI_OUTPUT_BYTES_MAX: usize = 1 << 10;
+/// Random bytes that a plugin may ask for at once; more traps.
+pub const WASI_RANDOM_BYTES_MAX: u64 = 64 << 10;
+/// Handles of WASI (streams, pollables, errors) that a call may hold; more traps.
+pub const WASI_RESOURCES_MAX: usize = 1_024;
 /// Disk space of the cached verdicts of one user; beyond, the least recently used are deleted. Processes that write at
 /// once may pass it by a sixteenth each.
 pub const CACHE_BYTES_MAX: u64 = 256 << 20;

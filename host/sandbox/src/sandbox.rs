@@ -6,15 +6,17 @@ use std::time::Duration;
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::child::Program;
 use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::component::Imports;
 use crate::confine::{self, LayerStatus, MissingLayers};
-use crate::guest::Variant;
-use crate::limits::COMPILE_WALL;
+use crate::guest::{Recipe, Variant};
+use crate::limits::{COMPILE_WALL, Walls};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
 use crate::submission::Content;
+use crate::workroom::Workroom;
 use crate::{
-    AuditedComponent, AuditedSource, Failure, Fault, Guest, Source, Stage, Submission, component,
-    source,
+    AuditedComponent, AuditedSource, Failure, Fault, Guest, InProcess, Rejection, Source, Stage,
+    Submission, component, source,
 };
 
 /// Hears what the sandbox is doing, as a sentence.
@@ -35,6 +37,11 @@ pub struct Options {
     pub missing_layers: MissingLayers,
     /// Hears about slow things (the target being added, the SDK being built) and about a cache that is damaged.
     pub notify: Option<Notify>,
+    /// Refuses components that import anything. Otherwise WASI 0.2 is served from an empty context: no files, no
+    /// environment, no arguments, no network, clocks that stand still, random numbers from one seed.
+    pub strict: bool,
+    /// Wall clocks of a running plugin.
+    pub walls: Walls,
 }
 
 impl Options {
@@ -52,6 +59,8 @@ impl Options {
             compile_wall: COMPILE_WALL,
             missing_layers: MissingLayers::Refuse,
             notify: None,
+            strict: false,
+            walls: Walls::default(),
         }
     }
 }
@@ -64,6 +73,9 @@ pub struct Sandbox {
     pub(crate) child: Program,
     pub(crate) compile_wall: Duration,
     cache: Cache,
+    workroom: Workroom,
+    walls: Walls,
+    strict: bool,
 }
 
 impl Sandbox {
@@ -88,8 +100,13 @@ impl Sandbox {
         let toolchain = Toolchain::find(&notify)?;
         toolchain.start_confined(&child)?;
         let sdk = Sdk::ready(&options.cache_dir, &toolchain, &notify)?;
-        // Whatever an option changes about a verdict of the compiler or of the probe belongs into this list.
-        let conditions = Conditions::new(&toolchain, &[options.missing_layers.as_str()]);
+        // Whatever an option changes about a verdict of the compiler or of the probe belongs into this list. Walls do
+        // not: what met a clock is not remembered.
+        let imports = match options.strict {
+            true => "no imports",
+            false => "imports of WASI",
+        };
+        let conditions = Conditions::new(&toolchain, &[options.missing_layers.as_str(), imports]);
         let cache = Cache::new(
             &options.cache_dir,
             options.cache,
@@ -102,6 +119,9 @@ impl Sandbox {
             child,
             compile_wall: options.compile_wall,
             cache,
+            workroom: Workroom::default(),
+            walls: options.walls,
+            strict: options.strict,
         })
     }
 
@@ -110,6 +130,7 @@ impl Sandbox {
     /// # Errors
     /// The compiler's complaint about the candidate, or a fault.
     pub fn compile(&self, source: &AuditedSource) -> Result<Component, Failure> {
+        let _together = self.workroom.together();
         compile(self, source)
     }
 
@@ -118,7 +139,25 @@ impl Sandbox {
     /// # Errors
     /// What the manifest may not ask for, the compiler's complaint, or a fault.
     pub fn compile_crate(&self, source: &AuditedCrate) -> Result<Component, Failure> {
+        let _together = self.workroom.together();
         compile_crate(self, source)
+    }
+
+    /// Gate 3: holds a component that was compiled here against the rules; it imports nothing.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn audit(&self, component: Component) -> Result<AuditedComponent, Rejection> {
+        component::audit(component)
+    }
+
+    /// Gate 3 for a component that was built elsewhere: unless the sandbox is strict, it may import WASI.
+    fn audit_dropped(&self, component: Component) -> Result<AuditedComponent, Rejection> {
+        let imports = match self.strict {
+            true => Imports::None,
+            false => Imports::Wasi,
+        };
+        component::audit_with(component, imports)
     }
 
     /// Gate 4: runs the component on the fixed probes.
@@ -134,7 +173,35 @@ impl Sandbox {
     /// # Errors
     /// When the child cannot be started.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
-        Guest::start(&self.child, plugin.bytes(), stage, Variant::Training)
+        self.start_audited(plugin.component(), stage, Variant::Training)
+    }
+
+    /// Starts the plugin on a thread of this process, where only wasmtime stands between it and the host: see
+    /// [`InProcess`] for what is lost. Its traps and time-outs are rejections at `stage`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start_in_process(
+        &self,
+        plugin: &ProbedPlugin,
+        stage: Stage,
+    ) -> Result<InProcess, Failure> {
+        let recipe = self.recipe(plugin.component(), Variant::Training);
+        InProcess::start(recipe, &self.workroom, stage)
+    }
+
+    /// A child for a component that may not have passed the probe.
+    pub(crate) fn start_audited(
+        &self,
+        component: &AuditedComponent,
+        stage: Stage,
+        variant: Variant,
+    ) -> Result<Guest, Failure> {
+        Guest::start(self.recipe(component, variant), &self.workroom, stage)
+    }
+
+    fn recipe(&self, component: &AuditedComponent, variant: Variant) -> Recipe {
+        Recipe::new(self.child.clone(), component, variant, self.walls)
     }
 
     /// All four gates for a one-file loss.
@@ -159,25 +226,27 @@ impl Sandbox {
     /// # Errors
     /// As the gates do.
     pub fn admit(&self, submission: &Submission) -> Result<ProbedPlugin, Failure> {
-        let component = match &submission.content {
+        let audited = match &submission.content {
             Content::OneFile { name, bytes } => {
                 let text = std::str::from_utf8(bytes).map_err(|_| source::not_text())?;
                 let audited = source::audit(Source::one_file(name, text))?;
-                self.cache
-                    .compiled("one file", [text.as_bytes()], || self.compile(&audited))?
+                let compile = || self.compile(&audited);
+                self.audit(
+                    self.cache
+                        .compiled("one file", [text.as_bytes()], compile)?,
+                )?
             }
             Content::Crate(files) => {
                 let audited = source::audit_crate(files.clone())?;
                 let content = audited.files().iter().flat_map(|(path, text)| {
                     [path.as_os_str().as_encoded_bytes(), text.as_bytes()]
                 });
-                self.cache
-                    .compiled("crate", content, || self.compile_crate(&audited))?
+                let compile = || self.compile_crate(&audited);
+                self.audit(self.cache.compiled("crate", content, compile)?)?
             }
-            Content::Component(bytes) => Component::from_file(bytes.clone()),
+            Content::Component(bytes) => self.audit_dropped(Component::from_file(bytes.clone()))?,
             Content::Refused(rejection) => return Err(rejection.clone().into()),
         };
-        let audited = component::audit(component)?;
         self.cache
             .probed(audited, |component| self.probe(component))
     }

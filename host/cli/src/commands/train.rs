@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Train, cache: &Path) -> Result<Outcome> {
     let named = Plugin {
         plugin: name.to_owned(),
         plugins: args.plugins.clone(),
-        strict: false,
+        strict: args.strict,
     };
     let (sandbox, loaded) = plugin::load(&named, cache)?;
     let probed = match loaded {

@@ -22,10 +22,10 @@ impl Answer {
         let bytes = match self {
             Answer::Component(bytes) => [&[COMPONENT], bytes.as_slice()].concat(),
             Answer::Probed(metadata, report) => {
+                // A frame, which begins with its length.
                 let metadata = protocol::encode_ready(&Ok(metadata.clone()));
-                let length = u32::try_from(metadata.len()).ok()?.to_le_bytes();
                 let report = serde_json::to_vec(report).ok()?;
-                [&[PROBED], length.as_slice(), &metadata, &report].concat()
+                [&[PROBED], metadata.as_slice(), &report].concat()
             }
             Answer::Rejected(rejection) => {
                 [&[REJECTED], serde_json::to_vec(rejection).ok()?.as_slice()].concat()

@@ -104,6 +104,10 @@ impl ProbedPlugin {
         &self.report.warnings
     }
 
+    pub(crate) fn component(&self) -> &AuditedComponent {
+        &self.component
+    }
+
     /// The component.
     pub fn bytes(&self) -> &[u8] {
         self.component.bytes()
@@ -129,7 +133,7 @@ pub(crate) fn probe(
     sandbox: &Sandbox,
     component: AuditedComponent,
 ) -> Result<ProbedPlugin, Failure> {
-    let start = |variant| Guest::start(&sandbox.child, component.bytes(), Stage::Probe, variant);
+    let start = |variant| sandbox.start_audited(&component, Stage::Probe, variant);
     let mut guest = start(Variant::Training)?;
     let metadata = guest.metadata().clone();
     metadata::check(&metadata)?;

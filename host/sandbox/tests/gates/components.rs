@@ -7,40 +7,7 @@ use std::process::{Command, Stdio};
 
 use sandbox::{Failure, Fault, Options, Pairs, ProbedPlugin, Rejection, Sandbox, Stage};
 
-use crate::support::{component, pair_loss, sandbox, validate, verdict};
-
-/// A crate whose `evaluate` begins with the gradients of DPO in `answer` and then does this.
-fn lying(items: &str, then: &str) -> String {
-    format!(
-        r#"#![no_std]
-        extern crate alloc;
-        use guest_sdk::{{Gradients, Hyperparameter, Metadata, Pairs, PreferenceLoss, Scope, prelude::*}};
-        {items}
-        struct Hyperparameters {{ beta: f64 }}
-        fn dpo(pair: &Pair, hp: &Hyperparameters) -> Dual {{ -(hp.beta * pair.logratio_margin()).log_sigmoid() }}
-        pub struct Loss;
-        impl PreferenceLoss for Loss {{
-            fn describe() -> Metadata {{
-                Metadata {{
-                    name: "candidate".into(),
-                    summary: "not what it says".into(),
-                    citation: None,
-                    scope: Scope::Pair,
-                    hyperparameters: vec![
-                        Hyperparameter {{ name: "beta".into(), default: 0.1, minimum: 0.001, maximum: 10.0 }},
-                    ],
-                }}
-            }}
-            fn evaluate(pairs: &Pairs, hp: &[f64]) -> Result<Gradients, alloc::string::String> {{
-                let hp = Hyperparameters {{ beta: hp[0] }};
-                let mut answer = guest_sdk::evaluate_pairs(pairs, |pair| dpo(pair, &hp))?;
-                {then}
-                Ok(answer)
-            }}
-        }}
-        guest_sdk::export!(Loss);"#
-    )
-}
+use crate::support::{component, lying, one_pair, pair_loss, sandbox, validate, verdict};
 
 fn load(root: &str) -> Result<ProbedPlugin, Rejection> {
     let folder = tempfile::tempdir().unwrap();
@@ -296,16 +263,4 @@ fn an_interface_of_other_types_is_not_the_world() {
             .rule,
         "component/world"
     );
-}
-
-/// Policy and reference agree, so the margin is 0.
-fn one_pair() -> Pairs {
-    Pairs {
-        policy_chosen_logps: vec![-10.0],
-        policy_rejected_logps: vec![-12.0],
-        reference_chosen_logps: vec![-10.0],
-        reference_rejected_logps: vec![-12.0],
-        chosen_tokens: vec![5],
-        rejected_tokens: vec![6],
-    }
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::thread;
 
 use sandbox::confine::{Layer, layers};
-use sandbox::{Source, component, source};
+use sandbox::{Source, source};
 
 use crate::support::{pair_loss, sandbox, verdict};
 
@@ -22,7 +22,7 @@ fn candidates_compiled_at_the_same_time_get_their_own_components() {
                 .replace("name: \"candidate\"", &format!("name: {name:?}"));
             let audited = source::audit(Source::one_file("candidate", &text)).unwrap();
             let component = verdict(sandbox().compile(&audited)).unwrap();
-            let audited = component::audit(component).unwrap();
+            let audited = sandbox().audit(component).unwrap();
             verdict(sandbox().probe(audited)).unwrap()
         };
         let running: Vec<_> = names

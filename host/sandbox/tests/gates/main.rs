@@ -10,5 +10,6 @@ mod hostile_components;
 mod plugins;
 mod probes;
 mod rules;
+mod run;
 mod sources;
 mod support;

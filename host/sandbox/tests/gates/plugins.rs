@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use guest_sdk::Pairs;
-use sandbox::{Evaluation, Options, Sandbox, Source, Stage, component, source};
+use sandbox::{Evaluation, Options, Sandbox, Source, Stage, source};
 
 use crate::support::{pair_loss, sandbox, verdict};
 
@@ -173,7 +173,7 @@ fn kinks_and_jumps_are_where_the_formulas_have_them() {
 fn hash(sandbox: &Sandbox, text: &str) -> String {
     let audited = source::audit(Source::one_file("candidate", text)).unwrap();
     let component = verdict(sandbox.compile(&audited)).unwrap();
-    component::audit(component).unwrap().report().sha256.clone()
+    sandbox.audit(component).unwrap().report().sha256.clone()
 }
 
 /// Two sandboxes open the same empty cache at once: both find a whole SDK in it, whoever was first.

@@ -24,7 +24,7 @@ use row::Row;
 const WORKERS_MAX: usize = 4;
 
 pub(crate) fn run(args: &Plugins, cache: &Path) -> Result<Outcome> {
-    let sandbox = plugin::open_sandbox(cache)?;
+    let sandbox = plugin::open_sandbox(cache, args.strict)?;
     if args.watch {
         watch::run(args, sandbox)?;
     } else {

@@ -4,7 +4,7 @@ mod canonical;
 mod code;
 mod declarations;
 mod memory;
-mod no_imports;
+pub(super) mod no_imports;
 mod no_start;
 pub(super) mod proposals;
 pub(super) mod size;
