@@ -167,7 +167,10 @@ fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
             "out of range",
         ),
         (vec!["new", "../escape"], "cannot be a plugin's name"),
-        (vec!["rules", "no/such-rule"], "`lossbox rules` lists them"),
+        (
+            vec!["rules", "no/such-rule"],
+            "`lossbox rules` prints them all",
+        ),
     ] {
         let output = lossbox.run(&arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);

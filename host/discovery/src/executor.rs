@@ -50,16 +50,22 @@ impl Executor {
 
 /// What the sandbox says while it opens is told as it is said.
 fn open_sandbox(config: &Config, observer: &mut dyn Observer) -> Result<Sandbox, Fault> {
-    let (say, said) = channel::<String>();
+    let (say, said) = channel::<Option<String>>();
+    let opened = say.clone();
     let mut options = Options::new(&config.cache_dir, &config.child_program);
     options.missing_layers = config.missing_layers;
     options.notify = Some(Box::new(move |text| {
         // Nobody listens once the sandbox is open.
-        let _ = say.send(text.to_owned());
+        let _ = say.send(Some(text.to_owned()));
     }));
     std::thread::scope(|scope| {
-        let opening = scope.spawn(move || Sandbox::open(options));
-        for text in said {
+        let opening = scope.spawn(move || {
+            let sandbox = Sandbox::open(options);
+            // The sandbox keeps its voice for later, so the line has no end of its own.
+            let _ = opened.send(None);
+            sandbox
+        });
+        while let Ok(Some(text)) = said.recv() {
             observer.on_event(Event::Notice(&text));
         }
         let opened = opening.join();

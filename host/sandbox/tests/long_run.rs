@@ -49,15 +49,15 @@ fn nothing_accumulates() {
     let mut hostile: Vec<(ProbedPlugin, &str)> = HOSTILE
         .iter()
         .map(|(then, rule)| {
-            let then = format!("if pairs.len() == 3 {{ {then} }}");
+            let then = format!("if pairs.len() == 5_003 {{ {then} }}");
             (built(&lying("", &then)), *rule)
         })
         .collect();
     let panics =
-        "if pairs.policy_chosen_logps.len() == 3 { panic!(\"{}\", \"x\".repeat(5_000)); } 1.0";
+        "if pairs.policy_chosen_logps.len() == 5_003 { panic!(\"{}\", \"x\".repeat(5_000)); } 1.0";
     hostile.push((built(&with_std(panics)), "run/trap"));
     let good = [built(&lying("", "")), built(&with_std("1.0"))];
-    let expected: Vec<Evaluation> = good.iter().map(|plugin| in_child(plugin)).collect();
+    let expected: Vec<Evaluation> = good.iter().map(in_child).collect();
 
     let components = std::env::var("LOSSBOX_LONG_RUN");
     let rounds = components.map_or(COMPONENTS, |n| n.parse().unwrap()) / COMPONENTS_PER_ROUND;
@@ -71,10 +71,10 @@ fn nothing_accumulates() {
         }
         let (plugin, rule) = &hostile[round % hostile.len()];
         let mut guest = verdict(sandbox().start(plugin, Stage::Train)).unwrap();
-        let outcome = verdict(guest.evaluate(&pairs(3), &[0.1]));
+        let outcome = verdict(guest.evaluate(&pairs(5_003), &[0.1]));
         assert_eq!(outcome.expect_err(rule).rule, *rule);
         let mut thread = verdict(sandbox().start_in_process(plugin, Stage::Train)).unwrap();
-        let outcome = verdict(thread.evaluate(&pairs(3), &[0.1]));
+        let outcome = verdict(thread.evaluate(&pairs(5_003), &[0.1]));
         assert_eq!(outcome.expect_err(rule).rule, *rule);
         let which = round % good.len();
         assert_eq!(in_child(&good[which]), expected[which]);

@@ -28,7 +28,11 @@ fn in_process(plugin: &ProbedPlugin, pairs: &Pairs) -> Result<Evaluation, Reject
 /// Neither the numbers nor the fuel tell where a plugin ran.
 #[test]
 fn in_process_and_in_a_child_a_call_has_the_same_answer() {
-    let plugin = load(&lying("", "if pairs.len() == 3 { answer.losses.pop(); }")).unwrap();
+    let plugin = load(&lying(
+        "",
+        "if pairs.len() == 5_003 { answer.losses.pop(); }",
+    ))
+    .unwrap();
     for n_pairs in [1, 64, 1_024] {
         let pairs = pairs(n_pairs);
         assert_eq!(
@@ -36,8 +40,8 @@ fn in_process_and_in_a_child_a_call_has_the_same_answer() {
             in_child(&plugin, &pairs).unwrap()
         );
     }
-    let rejected = in_process(&plugin, &pairs(3)).expect_err("two losses of three");
-    assert_eq!(Err(rejected), in_child(&plugin, &pairs(3)));
+    let rejected = in_process(&plugin, &pairs(5_003)).expect_err("a loss too few");
+    assert_eq!(Err(rejected), in_child(&plugin, &pairs(5_003)));
 }
 
 /// The caller's thread has less stack than the guest may take, and the guest takes all that it may.
@@ -47,14 +51,14 @@ fn a_guest_in_process_has_a_stack_of_its_own() {
                  let b = if n == 0 { 0.0 } else { deep(n + 1) }; core::hint::black_box(&a)[3] + b }";
     let plugin = load(&lying(
         items,
-        "if pairs.len() == 3 { answer.losses[0] += deep(1); }",
+        "if pairs.len() == 5_003 { answer.losses[0] += deep(1); }",
     ));
     let plugin = plugin.unwrap();
     let small = std::thread::Builder::new().stack_size(128 << 10);
     let rejection = small
         .spawn(move || {
             assert!(in_process(&plugin, &one_pair()).is_ok());
-            in_process(&plugin, &pairs(3)).expect_err("endless recursion")
+            in_process(&plugin, &pairs(5_003)).expect_err("endless recursion")
         })
         .unwrap()
         .join()
@@ -153,12 +157,12 @@ fn the_network_is_not_served() {
 #[track_caller]
 fn check_in_training(first: &str, rule: &str, words: &str) {
     let root = with_std(&format!(
-        "if pairs.policy_chosen_logps.len() == 3 {{ {first} }} 1.0"
+        "if pairs.policy_chosen_logps.len() == 5_003 {{ {first} }} 1.0"
     ));
     let plugin = load(&root).unwrap();
     for rejection in [
-        in_child(&plugin, &pairs(3)).expect_err(rule),
-        in_process(&plugin, &pairs(3)).expect_err(rule),
+        in_child(&plugin, &pairs(5_003)).expect_err(rule),
+        in_process(&plugin, &pairs(5_003)).expect_err(rule),
     ] {
         assert_eq!(rejection.rule, rule, "{rejection}");
         assert!(rejection.message.contains(words), "{rejection}");
@@ -182,9 +186,9 @@ fn what_a_plugin_wrote_explains_its_trap() {
 fn output_without_end_is_dropped() {
     let first = "for _ in 0..50 { println!(\"{}\", \"x\".repeat(1_000)); } panic!();";
     let root = with_std(&format!(
-        "if pairs.policy_chosen_logps.len() == 3 {{ {first} }} 1.0"
+        "if pairs.policy_chosen_logps.len() == 5_003 {{ {first} }} 1.0"
     ));
-    let rejection = in_child(&load(&root).unwrap(), &pairs(3)).expect_err("it panics");
+    let rejection = in_child(&load(&root).unwrap(), &pairs(5_003)).expect_err("it panics");
     assert_eq!(rejection.rule, "run/trap");
     assert!(
         rejection.message.len() < 2_000,

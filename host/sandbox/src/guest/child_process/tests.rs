@@ -158,7 +158,11 @@ fn a_child_that_does_not_greet_as_one_is_our_fault() {
     check("", "NotAChild");
     check("echo hello\nsleep 60\n", "NotAChild");
     check(&printed(&protocol::frame(b"lossbox guest 0")), "NotAChild");
-    check(&format!("{}printf x\nsleep 60\n", greeting()), "NotAChild");
+    let greeting_and_more = [&protocol::frame(GREETING)[..], b"x"].concat();
+    check(
+        &format!("{}sleep 60\n", printed(&greeting_and_more)),
+        "NotAChild",
+    );
 }
 
 /// Nobody waits longer than the wall says for a child that never greets.
