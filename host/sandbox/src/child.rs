@@ -1,7 +1,7 @@
 //! The host's own program as a child: the compiler's guard, or the process that holds a guest.
 //!
 //! This is where a child gives up what it does not need, before any untrusted byte is read; what that is stands in
-//! [`confine`](crate::confine). A child that cannot be confined does nothing else: it says why and ends.
+//! [`crate::confine`]. A child that cannot be confined does nothing else: it says why and ends.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
