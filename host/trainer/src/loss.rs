@@ -2,7 +2,7 @@
 //!
 //! A loss sees numbers per preference pair, never tensors, text or weights, and answers with one loss
 //! and two derivatives per pair. The trainer does not care whether a closure, a plugin in a sandbox or
-//! a test stands behind [`PreferenceLoss`]; what comes back is an allegation until [`checked`] has
+//! a test stands behind [`PreferenceLoss`]; what comes back is an allegation until `checked` has
 //! counted it and found it finite.
 //!
 //! Not here: how the log-probs come about (`logps`), how the derivatives reach the weights (`step`).
