@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Bench, Command};
 
 /// What a subcommand comes to when nothing went wrong on our side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,9 @@ fn dispatch(args: Args) -> anyhow::Result<Outcome> {
         Command::Audit(args) => commands::audit::run(&args, &cache),
         Command::Call(args) => commands::call::run(&args, &cache),
         Command::Plugins(args) => commands::plugins::run(&args, &cache),
+        Command::Bench {
+            subject: Bench::Plugin(args),
+        } => commands::bench::run(&args, &cache),
         Command::Train(args) => commands::train::run(&args, &cache),
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &cache),

@@ -26,6 +26,8 @@ pub(super) struct ChildProcess {
     stdout: ChildStdout,
     inbox: Inbox,
     walls: Walls,
+    /// From the component's bytes to the plugin's description.
+    compile_time: Duration,
     n_calls: u32,
     is_over: bool,
 }
@@ -38,9 +40,11 @@ impl Home for ChildProcess {
             Ok(greeting) if greeting == GREETING => {}
             _ => return Err(Fault::NotAChild(program.clone())),
         }
+        let sent = Instant::now();
         let ready = process
             .exchange(&protocol::encode_setup(&recipe.setup()), recipe.walls.start)
             .and_then(|ready| protocol::decode_ready(ready).ok_or(Problem::Crash));
+        process.compile_time = sent.elapsed();
         Ok(match ready {
             Ok(Ok(metadata)) => Ok((process, metadata)),
             Ok(Err(problem)) | Err(problem) => Err(problem),
@@ -83,6 +87,7 @@ impl ChildProcess {
             stdout,
             inbox: Inbox::new(ANSWER_BYTES_MAX),
             walls: recipe.walls,
+            compile_time: Duration::ZERO,
             n_calls: 0,
             is_over: false,
         };
@@ -90,6 +95,10 @@ impl ChildProcess {
         ioctl_fionbio(&process.stdin, true)?;
         ioctl_fionbio(&process.stdout, true)?;
         Ok(process)
+    }
+
+    pub(super) fn compile_time(&self) -> Duration {
+        self.compile_time
     }
 
     /// One frame to the child and one back.

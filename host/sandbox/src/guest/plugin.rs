@@ -6,7 +6,7 @@
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest_sdk::{Hyperparameter, Metadata, Pairs, Scope};
 use tokio::runtime::Runtime;
@@ -21,7 +21,7 @@ use self::bindings::exports::lossbox::preference::loss as wit;
 use self::bindings::{PreferenceLoss, PreferenceLossPre};
 use super::bounds::Bounds;
 use super::wasi::{self, EmptyContext};
-use super::{Answer, Evaluation, Problem, Setup, Variant, protocol};
+use super::{Answer, Evaluation, Problem, Setup, Spent, Variant, protocol};
 use crate::component::FEATURES;
 use crate::limits::{
     FUEL_PER_CALL, INSTANCES_MAX, MEMORIES_MAX, MEMORY_BYTES_MAX, STACK_BYTES_MAX,
@@ -108,6 +108,7 @@ impl Plugin {
     pub(super) fn evaluate(&self, pairs: &Pairs, hyperparameters: &[f64]) -> Answer {
         let _entered = self.runtime.as_ref().map(Runtime::enter);
         let fuel = fuel_of_call(pairs.len());
+        let start = Instant::now();
         let mut store = self.store(fuel)?;
         let arguments = wit::Pairs {
             policy_chosen_logps: &pairs.policy_chosen_logps,
@@ -118,11 +119,13 @@ impl Plugin {
             rejected_tokens: &pairs.rejected_tokens,
         };
         let instance: wasmtime::Result<PreferenceLoss> = self.instance.instantiate(&mut store);
+        let instantiate = start.elapsed();
         let answered = instance.and_then(|plugin| {
             plugin
                 .lossbox_preference_loss()
                 .call_evaluate(&mut store, arguments, hyperparameters)
         });
+        let evaluate = start.elapsed() - instantiate;
         let gradients = answered
             .map_err(|error| problem(&error, store.data()))?
             .map_err(Problem::Guest)?;
@@ -134,6 +137,10 @@ impl Plugin {
             policy_chosen: gradients.policy_chosen,
             policy_rejected: gradients.policy_rejected,
             fuel: fuel - left,
+            spent: Spent {
+                instantiate,
+                evaluate,
+            },
         })
     }
 

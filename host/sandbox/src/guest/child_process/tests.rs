@@ -10,7 +10,7 @@ use guest_sdk::Scope;
 use super::*;
 use crate::child::Program;
 use crate::confine::MissingLayers;
-use crate::guest::{Guest, Variant};
+use crate::guest::{Guest, Spent, Variant};
 use crate::workroom::Workroom;
 use crate::{Evaluation, Failure, Stage};
 
@@ -49,6 +49,7 @@ fn good() -> Evaluation {
         policy_chosen: vec![2.0],
         policy_rejected: vec![3.0],
         fuel: 4,
+        spent: Spent::default(),
     }
 }
 
