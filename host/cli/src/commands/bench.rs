@@ -5,7 +5,6 @@
 //! does hits both. Figures are medians with quartiles; none of them decides anything.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -16,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::BenchPlugin;
 use crate::plugin::Named;
+use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
 /// Starts of the child that are timed.
@@ -25,14 +25,14 @@ const N_WARM_UP: usize = 20;
 /// Pairs of one native measurement: enough calls to last far longer than the clock's tick.
 const NATIVE_PAIRS: usize = 4_096;
 
-pub(crate) fn run(args: &BenchPlugin, cache: &Path) -> Result<Outcome> {
+pub(crate) fn run(args: &BenchPlugin, settings: &Settings) -> Result<Outcome> {
     ensure!(
         (1..=PAIRS_MAX).contains(&args.pairs),
         "--pairs {} is out of range: expected 1 to {PAIRS_MAX}",
         args.pairs
     );
     ensure!(args.calls > 0, "--calls 0 measures nothing");
-    let (sandbox, named, loaded) = plugin::load_named(&args.plugin, cache)?;
+    let (sandbox, named, loaded) = plugin::load_named(&args.plugin, settings)?;
     let outcome = match loaded {
         Err(rejection) => Err(rejection),
         Ok(probed) => {
