@@ -8,7 +8,7 @@ use std::time::Duration;
 use guest_sdk::{Hyperparameter, Metadata, Pairs, Scope};
 
 use super::{Answer, Evaluation, Problem, Setup, Spent, Variant};
-use crate::limits::{COMPONENT_BYTES_MAX, GUEST_TEXT_BYTES_MAX, PAIRS_MAX};
+use crate::limits::{COMPONENT_BYTES_MAX, GUEST_TEXT_BYTES_MAX, HYPERPARAMETERS_MAX, PAIRS_MAX};
 
 /// The first frame of every child: it tells one from another program that was started by mistake.
 pub(crate) const GREETING: &[u8] = b"lossbox guest 3";
@@ -16,8 +16,8 @@ pub(crate) const GREETING: &[u8] = b"lossbox guest 3";
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 + 3 * 8 * PAIRS_MAX + 64 * GUEST_TEXT_BYTES_MAX;
 /// The largest payload that a host sends.
 pub(crate) const CALL_BYTES_MAX: usize = COMPONENT_BYTES_MAX + 64 + 40 * PAIRS_MAX;
-/// Hyperparameters of one loss.
-const HYPERPARAMETERS_MAX: usize = 32;
+/// Hyperparameters of a description: one more than a loss may have, so that the probe sees that there are too many.
+const HYPERPARAMETERS_DESCRIBED: usize = HYPERPARAMETERS_MAX + 1;
 /// A frame begins with the length of its payload.
 const HEADER_BYTES: usize = 4;
 /// What is asked of a pipe at once: as much as one holds.
@@ -207,8 +207,12 @@ pub(crate) fn encode_ready(ready: &Result<Metadata, Problem>) -> Vec<u8> {
             writer.byte(u8::from(metadata.citation.is_some()));
             writer.text(metadata.citation.as_deref().unwrap_or_default());
             writer.byte(u8::from(matches!(metadata.scope, Scope::Batch)));
-            writer.count(metadata.hyperparameters.len());
-            for hyperparameter in metadata.hyperparameters.iter().take(HYPERPARAMETERS_MAX) {
+            let n_hyperparameters = metadata
+                .hyperparameters
+                .len()
+                .min(HYPERPARAMETERS_DESCRIBED);
+            writer.count(n_hyperparameters);
+            for hyperparameter in &metadata.hyperparameters[..n_hyperparameters] {
                 writer.text(&hyperparameter.name);
                 writer.numbers(&[
                     hyperparameter.default,
@@ -233,7 +237,7 @@ pub(crate) fn decode_ready(payload: &[u8]) -> Option<Result<Metadata, Problem>> 
         false => Scope::Pair,
         true => Scope::Batch,
     };
-    let n_hyperparameters = reader.count(HYPERPARAMETERS_MAX)?;
+    let n_hyperparameters = reader.count(HYPERPARAMETERS_DESCRIBED)?;
     let hyperparameters: Option<Vec<Hyperparameter>> = (0..n_hyperparameters)
         .map(|_| {
             let name = reader.text()?;
