@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,8 @@ impl ChildProcess {
         let mut child = recipe
             .program
             .guest()
+            // Ctrl-C is for the host, which may have its reasons to go on: it must not look like a plugin that died.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

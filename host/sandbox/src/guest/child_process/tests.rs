@@ -329,6 +329,18 @@ fn who_is_alone_has_no_company() {
     });
 }
 
+/// A signal for the host's group, as a terminal sends it at Ctrl-C, is none for a plugin: the verdict is not made by it.
+#[test]
+fn a_child_is_in_a_process_group_of_its_own() {
+    use rustix::process::{Pid, getpgid, getpgrp};
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!("{}{HEAR_SETUP}{}exec sleep 60\n", greeting(), ready());
+    let guest = start(&recipe(folder.path(), &script)).expect("it starts");
+    let child = Pid::from_child(&guest.0.home().child);
+    assert_eq!(getpgid(Some(child)), Ok(child));
+    assert_ne!(getpgrp(), child);
+}
+
 /// After a crash nothing is asked any more, and nothing hangs.
 #[test]
 fn a_dead_child_stays_dead() {
