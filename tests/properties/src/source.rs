@@ -331,7 +331,15 @@ fn generate(u: &mut Unstructured<'_>) -> Result<String> {
         0 => text(u.bytes(u.len())?),
         1 => around_a_loss(u, nesting)?,
         2 => around_a_loss(u, chain)?,
-        3 | 4 => {
+        3 => {
+            let mut lines: Vec<&str> = u.choose(&LOSSES)?.lines().collect();
+            for _ in 0..u.int_in_range(1..=2)? {
+                let at = u.int_in_range(0..=lines.len())?;
+                lines.insert(at, u.choose(PIECES)?);
+            }
+            lines.join("\n")
+        }
+        4 => {
             let loss = *u.choose(&LOSSES)?;
             let pieces: Vec<&[u8]> = PIECES.iter().map(|piece| piece.as_bytes()).collect();
             text(&damaged(u, loss.as_bytes().to_vec(), &pieces)?)
