@@ -4,10 +4,12 @@
 //! pointers and lengths lie in ways that a compiler never would.
 
 use arbitrary::{Arbitrary as _, Result, Unstructured};
-use sandbox::{AuditedComponent, Evaluation, InProcess, Pairs, Rejection};
+use sandbox::{
+    AuditedComponent, Evaluation, Failure, Imports, InProcess, Pairs, Rejection, Stage, Walls,
+};
 use wasm_smith::{Config, Module};
 
-use crate::component::{SHAPE, audited, wrapped};
+use crate::component::{SHAPE, audited, with_an_import, wrapped};
 use crate::{Verdict, rejected};
 
 /// Pairs of a call: fuel grows with them, and few show as much as many.
@@ -22,7 +24,7 @@ pub fn check(bytes: &[u8]) -> Verdict {
     let Ok((pairs, component)) = generate(u) else {
         return Verdict::Rejected("nothing to call");
     };
-    let answer = audited(&component).and_then(|audited| called(&audited, &pairs));
+    let answer = audited(&component, Imports::Wasi).and_then(|audited| called(&audited, &pairs));
     match answer {
         Ok(_) => Verdict::Accepted,
         Err(rejection) => rejected(&rejection.rule),
@@ -33,15 +35,12 @@ fn called(
     component: &AuditedComponent,
     pairs: &Pairs,
 ) -> std::result::Result<Evaluation, Rejection> {
-    let guest = InProcess::start(component)?;
-    let hyperparameters: Vec<f64> = guest
-        .metadata()
-        .hyperparameters
-        .iter()
-        .map(|h| h.default)
-        .collect();
-    let first = guest.evaluate(pairs, &hyperparameters);
-    let second = guest.evaluate(pairs, &hyperparameters);
+    let guest = InProcess::unprobed(component, Walls::default(), Stage::Probe);
+    let mut guest = guest.map_err(rejection)?;
+    let declared = &guest.metadata().hyperparameters;
+    let hyperparameters: Vec<f64> = declared.iter().map(|declared| declared.default).collect();
+    let mut call = || guest.evaluate(pairs, &hyperparameters).map_err(rejection);
+    let (first, second) = (call(), call());
     match (&first, &second) {
         (Ok(first), Ok(second)) => {
             assert_eq!(bits(first), bits(second), "two calls, two answers");
@@ -52,6 +51,14 @@ fn called(
         (first, second) => panic!("two calls, {first:?} and {second:?}"),
     }
     first
+}
+
+/// The plugin's fault; there must be none of ours.
+fn rejection(failure: Failure) -> Rejection {
+    match failure {
+        Failure::Rejected(rejection) => *rejection,
+        Failure::Fault(fault) => panic!("a plugin made a fault of ours: {fault}"),
+    }
 }
 
 fn bits(evaluation: &Evaluation) -> (Vec<u64>, u64) {
@@ -66,7 +73,7 @@ fn bits(evaluation: &Evaluation) -> (Vec<u64>, u64) {
 
 fn generate(u: &mut Unstructured<'_>) -> Result<(Pairs, Vec<u8>)> {
     let pairs = pairs(u)?;
-    Ok((pairs, wrapped(&module(u)?)))
+    Ok((pairs, component(u)?))
 }
 
 fn pairs(u: &mut Unstructured<'_>) -> Result<Pairs> {
@@ -90,8 +97,18 @@ fn pairs(u: &mut Unstructured<'_>) -> Result<Pairs> {
     Ok(pairs)
 }
 
+/// A component of the world; some import a clock, so that they are called where WASI is served.
+pub(crate) fn component(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let imports = u.ratio(1, 8)?;
+    let component = wrapped(&module(u)?);
+    Ok(match imports {
+        true => with_an_import(component),
+        false => component,
+    })
+}
+
 /// A core module with the exports of a plugin.
-pub(crate) fn module(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+fn module(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     if u.ratio(1, 2)? {
         Ok(Module::new(valid(u)?, u)?.to_bytes())
     } else {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use arbitrary::{Arbitrary as _, Result, Unstructured};
 use sandbox::limits::{COMPONENT_BYTES_MAX, COMPONENT_FUNCTIONS_MAX, MEMORY_BYTES_MAX};
-use sandbox::{AuditedComponent, Component, Rejection, Stage};
+use sandbox::{AuditedComponent, Component, Imports, Rejection, Stage};
 use wasm_smith::{Config, Module};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -71,6 +71,30 @@ pub(crate) fn wrapped(module: &[u8]) -> Vec<u8> {
     component
 }
 
+/// Imports a clock of WASI behind everything else, where no index of the component is moved by it.
+pub(crate) fn with_an_import(mut component: Vec<u8>) -> Vec<u8> {
+    const CLOCK: &str = r#"(component
+        (import "wasi:clocks/monotonic-clock@0.2.6" (instance (export "now" (func (result u64))))))"#;
+    let clock = wat::parse_str(CLOCK).expect("well formed");
+    let n_types = Validator::new_with_features(WasmFeatures::all())
+        .validate_all(&component)
+        .map_or(0, |types| types.as_ref().component_type_count());
+    for payload in Parser::new(0).parse_all(&clock) {
+        match payload.expect("well formed") {
+            Payload::ComponentTypeSection(types) => {
+                component.extend(section(7, &clock[types.range()]));
+            }
+            Payload::ComponentImportSection(imports) => {
+                let (index, name) = clock[imports.range()].split_last().expect("an index");
+                assert_eq!(*index, 0, "the import's type is the only one");
+                component.extend(section(10, &[name, &leb(n_types as usize)].concat()));
+            }
+            _ => {}
+        }
+    }
+    component
+}
+
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
     let mut section = vec![id];
     section.extend(leb(content.len()));
@@ -97,15 +121,29 @@ fn leb(mut number: usize) -> Vec<u8> {
 /// When the property does not hold.
 pub fn check(bytes: &[u8]) -> Verdict {
     let component = generate(&mut Unstructured::new(bytes)).unwrap_or_default();
-    match audited(&component) {
+    let strict = audited(&component, Imports::None);
+    let open = audited(&component, Imports::Wasi);
+    match (&strict, &open) {
+        (Ok(strict), Ok(open)) => assert_eq!(strict.report(), open.report()),
+        (Ok(_), Err(rejection)) => panic!("rejected where more is allowed: {rejection:?}"),
+        (Err(rejection), Ok(open)) => {
+            assert_eq!(rejection.rule, "component/no-imports");
+            assert!(open.report().needs_wasi, "{:?}", open.report());
+        }
+        (Err(_), Err(_)) => {}
+    }
+    match strict {
         Ok(_) => Verdict::Accepted,
         Err(rejection) => rejected(&rejection.rule),
     }
 }
 
 /// The gate's answer, held against what must be true of it.
-pub(crate) fn audited(bytes: &[u8]) -> std::result::Result<AuditedComponent, Rejection> {
-    let audit = || sandbox::component::audit(Component::from_file(bytes.to_vec()));
+pub(crate) fn audited(
+    bytes: &[u8],
+    imports: Imports,
+) -> std::result::Result<AuditedComponent, Rejection> {
+    let audit = || sandbox::component::audit_with(Component::from_file(bytes.to_vec()), imports);
     let answer = audit();
     match (&answer, audit()) {
         (Ok(first), Ok(second)) => assert_eq!(first.report(), second.report()),
@@ -113,19 +151,22 @@ pub(crate) fn audited(bytes: &[u8]) -> std::result::Result<AuditedComponent, Rej
         (first, second) => panic!("two answers to the same bytes: {first:?} and {second:?}"),
     }
     match &answer {
-        Ok(audited) => check_report(bytes, audited),
+        Ok(audited) => check_report(bytes, audited, imports),
         Err(rejection) => {
             assert_eq!(rejection.stage, Stage::Component);
-            assert!(
-                !rejection.message.chars().any(char::is_control),
-                "{rejection:?}"
-            );
+            assert!(is_plain(&rejection.message), "{rejection:?}");
         }
     }
     answer
 }
 
-fn check_report(bytes: &[u8], audited: &AuditedComponent) {
+/// Neither a terminal's control characters nor those that turn the line round.
+fn is_plain(text: &str) -> bool {
+    let turns = |c| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|c| c.is_control() || turns(c))
+}
+
+fn check_report(bytes: &[u8], audited: &AuditedComponent, imports: Imports) {
     let report = audited.report();
     assert_eq!(report.bytes, bytes.len());
     assert!(report.bytes <= COMPONENT_BYTES_MAX);
@@ -133,10 +174,16 @@ fn check_report(bytes: &[u8], audited: &AuditedComponent) {
     assert!(report.memory_bytes_max <= MEMORY_BYTES_MAX as u64);
     assert!(report.functions <= COMPONENT_FUNCTIONS_MAX);
     assert_eq!(report.exports, ["lossbox:preference/loss@0.1.0"]);
-    let is_wasi = |name: &String| name.starts_with("wasi:");
-    assert!(report.imports.iter().all(is_wasi), "{report:?}");
-    let shown = report.custom_sections.iter().flat_map(|name| name.chars());
-    assert!(!shown.into_iter().any(char::is_control), "{report:?}");
+    let is_allowed = |name: &String| imports == Imports::Wasi && name.starts_with("wasi:");
+    assert!(report.imports.iter().all(is_allowed), "{report:?}");
+    assert_eq!(report.needs_wasi, !report.imports.is_empty());
+    let mut limits = report.limits.iter();
+    assert!(
+        limits.all(|measure| measure.count <= measure.limit),
+        "{report:?}"
+    );
+    let mut shown = report.custom_sections.iter();
+    assert!(shown.all(|name| is_plain(name)), "{report:?}");
     Validator::new_with_features(WasmFeatures::all())
         .validate_all(bytes)
         .expect("what is valid with few proposals is valid with all");
@@ -181,10 +228,10 @@ fn generate(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         2 => assembled(u)?,
         3 => nested(u)?,
         4 => wrapped(&Module::new(anything(u)?, u)?.to_bytes()),
-        5 => wrapped(&crate::call::module(u)?),
+        5 => crate::call::component(u)?,
         _ => {
-            let module = crate::call::module(u)?;
-            damaged(u, wrapped(&module), PIECES)?
+            let component = crate::call::component(u)?;
+            damaged(u, component, PIECES)?
         }
     };
     component.truncate(4 * BYTES_MAX);
