@@ -9,7 +9,7 @@ use sandbox::{
 };
 use wasm_smith::{Config, Module};
 
-use crate::component::{SHAPE, audited, with_an_import, wrapped};
+use crate::component::{SHAPE, audited, is_plain, with_an_import, wrapped};
 use crate::{Verdict, rejected};
 
 /// Pairs of a call: fuel grows with them, and few show as much as many.
@@ -56,7 +56,10 @@ fn called(
 /// The plugin's fault; there must be none of ours.
 fn rejection(failure: Failure) -> Rejection {
     match failure {
-        Failure::Rejected(rejection) => *rejection,
+        Failure::Rejected(rejection) => {
+            assert!(is_plain(&rejection.message), "{rejection:?}");
+            *rejection
+        }
         Failure::Fault(fault) => panic!("a plugin made a fault of ours: {fault}"),
     }
 }
