@@ -65,7 +65,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
-            if hidden || path == root().join("target") || path.ends_with("hostile") {
+            if hidden || path.ends_with("target") || path.ends_with("hostile") {
                 continue;
             }
             if path.is_dir() {

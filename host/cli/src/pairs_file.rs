@@ -27,15 +27,19 @@ struct PairsFile {
 /// When the file cannot be read, is not of this form, has no pairs or has lists of different lengths.
 pub(crate) fn read(path: &Path) -> Result<Pairs> {
     let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let file: PairsFile = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{} is not a pairs file (hint: an object with the lists policy_chosen_logps, \
-             policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, chosen_tokens and \
-             rejected_tokens)",
-            path.display()
-        )
-    })?;
-    checked(file).with_context(|| format!("in {}", path.display()))
+    parse(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// Reads pairs from a file's text.
+///
+/// # Errors
+/// When the text is not of this form, has no pairs or has lists of different lengths.
+pub(crate) fn parse(text: &str) -> Result<Pairs> {
+    let file: PairsFile = serde_json::from_str(text).context(
+        "this is not a pairs file (hint: an object with the lists policy_chosen_logps, policy_rejected_logps, \
+         reference_chosen_logps, reference_rejected_logps, chosen_tokens and rejected_tokens)",
+    )?;
+    checked(file)
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {

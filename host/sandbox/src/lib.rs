@@ -19,6 +19,7 @@ pub mod confine;
 mod fault;
 mod guest;
 pub mod limits;
+mod printable;
 mod probe;
 mod rejection;
 pub mod rules;

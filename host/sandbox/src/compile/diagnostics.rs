@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::rules::RUSTC;
+use crate::printable::shown;
 use crate::{Rejection, Span};
 
 /// Errors that go into one rejection.
@@ -131,13 +132,7 @@ fn text(diagnostic: &Diagnostic, author: Author) -> String {
 fn printable(message: &str) -> String {
     message
         .chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
+        .map(|c| if c == '\n' { c } else { shown(c) })
         .take(MESSAGE_CHARACTERS_MAX)
         .collect()
 }

@@ -40,7 +40,7 @@ pub struct Component {
 
 impl Component {
     /// Bytes that a user dropped: the next gate says whether they are a component.
-    pub(crate) fn from_file(bytes: Vec<u8>) -> Self {
+    pub fn from_file(bytes: Vec<u8>) -> Self {
         Component { bytes }
     }
 

@@ -158,6 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn names_in_messages_cannot_steer_a_terminal() {
+        let text = r#"(component
+            (core module $m (import "\1b[2J\e2\80\ae" "x" (func)))
+            (core instance (instantiate $m)))"#;
+        let bytes = wat::parse_str(text).expect("well formed");
+        let rejection = audit(Component::from_file(bytes)).expect_err("an import is missing");
+        assert!(
+            rejection.message.contains(r"\u{1b}[2J\u{202e}"),
+            "{rejection:?}"
+        );
+    }
+
+    #[test]
     fn proposals_that_a_loss_does_not_need_are_rejected() {
         for (module, proposal) in [
             ("(memory 1 1 shared)", "threads"),

@@ -3,15 +3,17 @@
 //! Nothing here starts a process or opens a pipe, which is what speaks for it: a host that may not start processes, or
 //! one that runs losses that it wrote itself.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use guest_sdk::{Metadata, Pairs};
 
 use super::plugin::{Plugin, THREAD_STACK_BYTES};
-use super::{Answer, Evaluation, Home, Problem, Recipe, Session};
+use super::{Answer, Evaluation, Home, Problem, Recipe, Session, Variant};
+use crate::child::Program;
 use crate::workroom::Workroom;
-use crate::{Failure, Fault, Stage};
+use crate::{AuditedComponent, Failure, Fault, MissingLayers, Stage, Walls};
 
 /// A plugin on a thread of this process. Dropping it ends the thread.
 ///
@@ -36,6 +38,32 @@ impl InProcess {
         stage: Stage,
     ) -> Result<Self, Failure> {
         Session::start(recipe, workroom.clone(), stage).map(InProcess)
+    }
+
+    /// A plugin that kept the rules of the component gate and has not met the probe.
+    ///
+    /// For whoever tries what a guest can do, as a fuzzer does. Needs no sandbox, hence no compiler and no folder; a call
+    /// that meets its wall clock is repeated beside whatever else runs.
+    ///
+    /// # Errors
+    /// A rejection at `stage` if it cannot be instantiated or traps while it describes itself.
+    pub fn unprobed(
+        component: &AuditedComponent,
+        walls: Walls,
+        stage: Stage,
+    ) -> Result<Self, Failure> {
+        // Nothing is started here: the program is named for nobody.
+        let program = Program {
+            path: PathBuf::new(),
+            missing: MissingLayers::Refuse,
+        };
+        let recipe = Recipe::new(program, component, Variant::Training, walls);
+        Self::start(recipe, &Workroom::default(), stage)
+    }
+
+    /// What the plugin says of itself, no longer than an answer may be. Whether it makes sense is for the probe to say.
+    pub fn metadata(&self) -> &Metadata {
+        self.0.metadata()
     }
 
     /// Calls the plugin in a fresh instance. The numbers may be infinite or NaN.

@@ -7,6 +7,7 @@ use guest_sdk::{Metadata, Pairs};
 
 use super::{Answer, Evaluation, Home, Problem, Recipe, protocol, rules};
 use crate::limits::{PAIRS_MAX, fuel_of_call};
+use crate::printable::shown;
 use crate::workroom::Workroom;
 use crate::{Failure, Fault, Rejection, Stage};
 
@@ -153,8 +154,19 @@ fn in_stage(rejection: Rejection, stage: Stage) -> Rejection {
 
 /// A guest can put anything into a text, terminal control sequences too.
 fn printable(text: &str) -> String {
-    protocol::cut(text)
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    protocol::cut(text).chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_says_nothing_that_does_not_show() {
+        let said = Problem::Guest("\u{202e}worse\u{e0041}\u{1b}[2J".to_owned());
+        assert_eq!(
+            rejection(&said, Stage::Probe).message,
+            "the plugin reported an error: \u{fffd}worse\u{fffd}\u{fffd}[2J"
+        );
+    }
 }

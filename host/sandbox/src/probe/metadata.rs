@@ -5,6 +5,7 @@ use guest_sdk::{Hyperparameter, Metadata};
 use super::page;
 use crate::Rejection;
 use crate::limits::HYPERPARAMETERS_MAX;
+use crate::printable::is_printable;
 use crate::rules::Rule;
 
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -91,17 +92,6 @@ fn text(what: &str, text: &str) -> Result<(), Rejection> {
             character.escape_unicode()
         ))),
     }
-}
-
-/// Whether a character shows and leaves the text around it as it is.
-fn is_printable(character: char) -> bool {
-    let turns_direction =
-        matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
-    let has_no_width = matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
-    let breaks_the_line = matches!(character, '\u{2028}' | '\u{2029}');
-    // Tags, which terminals do not show and models read.
-    let is_tag = matches!(character, '\u{e0000}'..='\u{e007f}');
-    !(character.is_control() || turns_direction || has_no_width || breaks_the_line || is_tag)
 }
 
 fn range(hyperparameter: &Hyperparameter) -> Result<(), Rejection> {
