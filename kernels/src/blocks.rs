@@ -21,14 +21,8 @@ pub(crate) fn add_partial_sums(
 ) {
     let width = total.len();
     let mut partials = vec![0.0; n_blocks * width];
-    partials
-        .par_chunks_mut(width.max(1))
-        .enumerate()
-        .for_each(|(block, sum)| partial(block, sum));
+    partials.par_chunks_mut(width.max(1)).enumerate().for_each(|(block, sum)| partial(block, sum));
     for sum in partials.chunks_exact(width.max(1)) {
-        total
-            .iter_mut()
-            .zip(sum)
-            .for_each(|(total, sum)| *total += sum);
+        total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
     }
 }

@@ -182,11 +182,7 @@ pub(crate) fn exp(x: f32) -> f32 {
         polynomial = polynomial * r + coefficient;
     }
     let fraction = 1.0 + (r + r * r * polynomial);
-    let exponent = shifted
-        .to_bits()
-        .wrapping_sub(ROUND.to_bits())
-        .wrapping_add(127)
-        << 23;
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     let result = fraction * f32::from_bits(exponent);
     if x < LOWEST { 0.0 } else { result }
 }
@@ -228,11 +224,7 @@ mod tests {
                 ),
                 expected
             );
-            let largest = if n == 0 {
-                f32::NEG_INFINITY
-            } else {
-                n as f32 - 1.0
-            };
+            let largest = if n == 0 { f32::NEG_INFINITY } else { n as f32 - 1.0 };
             assert_eq!(maximum(&counted), largest);
         }
     }

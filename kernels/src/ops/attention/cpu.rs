@@ -47,23 +47,11 @@ pub(super) fn forward(
         tasks.push((block, y, lse));
         (y_left, lse_left) = (y_rest, lse_rest);
     }
-    tasks
-        .into_par_iter()
-        .for_each_init(Scratch::default, |scratch, (block, y, lse)| {
-            for kv_head in 0..shape.kv_heads {
-                forward_tile(
-                    y,
-                    lse,
-                    inputs,
-                    &Tile {
-                        block,
-                        kv_head,
-                        shape,
-                    },
-                    scratch,
-                );
-            }
-        });
+    tasks.into_par_iter().for_each_init(Scratch::default, |scratch, (block, y, lse)| {
+        for kv_head in 0..shape.kv_heads {
+            forward_tile(y, lse, inputs, &Tile { block, kv_head, shape }, scratch);
+        }
+    });
 }
 
 /// y and lse are the block's own rows.
@@ -81,13 +69,7 @@ fn forward_tile(
     let p = scratch(&mut buffers.p, n_stacked * n_keys);
     let stacked = scratch(&mut buffers.stacked, n_stacked * head_dim);
 
-    multiply(
-        MatrixMut::new(p, n_stacked, n_keys),
-        q,
-        k.transposed(),
-        tile.shape.scale,
-        Overwrite,
-    );
+    multiply(MatrixMut::new(p, n_stacked, n_keys), q, k.transposed(), tile.shape.scale, Overwrite);
     vectorised(
         #[inline(always)]
         || softmax_rows(p, lse, tile),
@@ -154,44 +136,31 @@ pub(super) fn backward(
     shape: &Shape,
 ) {
     let mut tasks = Vec::new();
-    let Gradients {
-        dq: mut dq_left,
-        dk: mut dk_left,
-        dv: mut dv_left,
-    } = gradients;
+    let Gradients { dq: mut dq_left, dk: mut dk_left, dv: mut dv_left } = gradients;
     for segments in families(segments) {
         let rows: usize = segments.iter().map(|segment| segment.len).sum();
         let (dq, dq_rest) = dq_left.split_at_mut(rows * shape.q_width());
         let (dk, dk_rest) = dk_left.split_at_mut(rows * shape.kv_width());
         let (dv, dv_rest) = dv_left.split_at_mut(rows * shape.kv_width());
-        tasks.push(Family {
-            segments,
-            gradients: Gradients { dq, dk, dv },
-        });
+        tasks.push(Family { segments, gradients: Gradients { dq, dk, dv } });
         (dq_left, dk_left, dv_left) = (dq_rest, dk_rest, dv_rest);
     }
-    tasks
-        .into_par_iter()
-        .for_each_init(Scratch::default, |scratch, mut family| {
-            family.gradients.dk.fill(0.0);
-            family.gradients.dv.fill(0.0);
-            for block in family.segments.iter().flat_map(Block::of) {
-                for kv_head in 0..shape.kv_heads {
-                    backward_tile(
-                        &mut family,
-                        dy,
-                        outputs,
-                        inputs,
-                        &Tile {
-                            block,
-                            kv_head,
-                            shape,
-                        },
-                        scratch,
-                    );
-                }
+    tasks.into_par_iter().for_each_init(Scratch::default, |scratch, mut family| {
+        family.gradients.dk.fill(0.0);
+        family.gradients.dv.fill(0.0);
+        for block in family.segments.iter().flat_map(Block::of) {
+            for kv_head in 0..shape.kv_heads {
+                backward_tile(
+                    &mut family,
+                    dy,
+                    outputs,
+                    inputs,
+                    &Tile { block, kv_head, shape },
+                    scratch,
+                );
             }
-        });
+        }
+    });
 }
 
 /// Writes dq of the block; dk and dv of its keys grow.
@@ -203,12 +172,8 @@ fn backward_tile(
     tile: &Tile,
     buffers: &mut Scratch,
 ) {
-    let (n_stacked, n_keys, head_dim, scale) = (
-        tile.n_stacked(),
-        tile.n_keys(),
-        tile.shape.head_dim,
-        tile.shape.scale,
-    );
+    let (n_stacked, n_keys, head_dim, scale) =
+        (tile.n_stacked(), tile.n_keys(), tile.shape.head_dim, tile.shape.scale);
     let q = Matrix::new(tile.stack(&mut buffers.q, inputs.q), n_stacked, head_dim);
     let dy_rows = tile.stack(&mut buffers.dy, dy);
     let dy = Matrix::new(dy_rows, n_stacked, head_dim);
@@ -217,55 +182,22 @@ fn backward_tile(
     let p = scratch(&mut buffers.p, n_stacked * n_keys);
     let ds = scratch(&mut buffers.ds, n_stacked * n_keys);
 
-    multiply(
-        MatrixMut::new(p, n_stacked, n_keys),
-        q,
-        k.transposed(),
-        scale,
-        Overwrite,
-    );
-    multiply(
-        MatrixMut::new(ds, n_stacked, n_keys),
-        dy,
-        v.transposed(),
-        1.0,
-        Overwrite,
-    );
+    multiply(MatrixMut::new(p, n_stacked, n_keys), q, k.transposed(), scale, Overwrite);
+    multiply(MatrixMut::new(ds, n_stacked, n_keys), dy, v.transposed(), 1.0, Overwrite);
     vectorised(
         #[inline(always)]
         || softmax_backward_rows(p, ds, dy_rows, outputs, tile),
     );
 
-    let (p, ds) = (
-        Matrix::new(p, n_stacked, n_keys),
-        Matrix::new(ds, n_stacked, n_keys),
-    );
+    let (p, ds) = (Matrix::new(p, n_stacked, n_keys), Matrix::new(ds, n_stacked, n_keys));
     let stacked = scratch(&mut buffers.stacked, n_stacked * head_dim);
     let gathered = scratch(&mut buffers.gathered, n_keys * head_dim);
     let first_row = family.segments[0].start;
-    multiply(
-        MatrixMut::new(stacked, n_stacked, head_dim),
-        ds,
-        k,
-        scale,
-        Overwrite,
-    );
+    multiply(MatrixMut::new(stacked, n_stacked, head_dim), ds, k, scale, Overwrite);
     tile.unstack(family.gradients.dq, first_row, stacked);
-    multiply(
-        MatrixMut::new(gathered, n_keys, head_dim),
-        ds.transposed(),
-        q,
-        scale,
-        Overwrite,
-    );
+    multiply(MatrixMut::new(gathered, n_keys, head_dim), ds.transposed(), q, scale, Overwrite);
     tile.scatter_add(family.gradients.dk, first_row, gathered);
-    multiply(
-        MatrixMut::new(gathered, n_keys, head_dim),
-        p.transposed(),
-        dy,
-        1.0,
-        Overwrite,
-    );
+    multiply(MatrixMut::new(gathered, n_keys, head_dim), p.transposed(), dy, 1.0, Overwrite);
     tile.scatter_add(family.gradients.dv, first_row, gathered);
 }
 
@@ -273,10 +205,8 @@ fn backward_tile(
 #[inline(always)]
 fn softmax_backward_rows(p: &mut [f32], ds: &mut [f32], dy: &[f32], outputs: Outputs, tile: &Tile) {
     let (group, n_keys, head_dim) = (tile.shape.group(), tile.n_keys(), tile.shape.head_dim);
-    let rows = p
-        .chunks_exact_mut(n_keys)
-        .zip(ds.chunks_exact_mut(n_keys))
-        .zip(dy.chunks_exact(head_dim));
+    let rows =
+        p.chunks_exact_mut(n_keys).zip(ds.chunks_exact_mut(n_keys)).zip(dy.chunks_exact(head_dim));
     for (s, ((p, ds), dy)) in rows.enumerate() {
         let (i, j) = (s / group, s % group);
         let row = tile.block.start + i;

@@ -110,21 +110,9 @@ pub fn backward(
 ) {
     check(outputs, inputs, segments, shape);
     assert_eq!(dy.len(), outputs.y.len(), "dy and y differ in size");
-    assert_eq!(
-        gradients.dq.len(),
-        inputs.q.len(),
-        "dq and q differ in size"
-    );
-    assert_eq!(
-        gradients.dk.len(),
-        inputs.k.len(),
-        "dk and k differ in size"
-    );
-    assert_eq!(
-        gradients.dv.len(),
-        inputs.v.len(),
-        "dv and v differ in size"
-    );
+    assert_eq!(gradients.dq.len(), inputs.q.len(), "dq and q differ in size");
+    assert_eq!(gradients.dk.len(), inputs.k.len(), "dk and k differ in size");
+    assert_eq!(gradients.dv.len(), inputs.v.len(), "dv and v differ in size");
     cpu::backward(gradients, dy, outputs, inputs, segments, shape);
 }
 
@@ -136,17 +124,10 @@ fn check(outputs: Outputs, inputs: Inputs, segments: &[Segment], shape: &Shape) 
             "segments do not follow each other: {segment:?} should start at {rows}"
         );
         let prefix_end = segment.prefix_start + segment.prefix_len;
-        assert!(
-            prefix_end <= segment.start,
-            "the prefix of {segment:?} does not lie before it"
-        );
+        assert!(prefix_end <= segment.start, "the prefix of {segment:?} does not lie before it");
         rows += segment.len;
     }
-    assert_eq!(
-        shape.heads % shape.kv_heads,
-        0,
-        "key heads do not divide query heads in {shape:?}"
-    );
+    assert_eq!(shape.heads % shape.kv_heads, 0, "key heads do not divide query heads in {shape:?}");
     assert_eq!(
         inputs.q.len(),
         rows * shape.q_width(),

@@ -26,21 +26,11 @@ pub(super) fn forward(inputs: &Rows, segments: &[Segment], shape: &Shape) -> (Ve
 
 pub(super) fn backward(dy: &[f64], inputs: &Rows, segments: &[Segment], shape: &Shape) -> Rows {
     let zeros = |like: &[f64]| vec![0.0; like.len()];
-    let mut gradients = Rows {
-        q: zeros(&inputs.q),
-        k: zeros(&inputs.k),
-        v: zeros(&inputs.v),
-    };
-    let Rows {
-        q: dq,
-        k: dk,
-        v: dv,
-    } = &mut gradients;
+    let mut gradients = Rows { q: zeros(&inputs.q), k: zeros(&inputs.k), v: zeros(&inputs.v) };
+    let Rows { q: dq, k: dk, v: dv } = &mut gradients;
     for_each_query(inputs, segments, shape, |query, keys, p, _| {
         let dp = |key: usize| {
-            (0..shape.head_dim)
-                .map(|d| dy[query + d] * inputs.v[key + d])
-                .sum::<f64>()
+            (0..shape.head_dim).map(|d| dy[query + d] * inputs.v[key + d]).sum::<f64>()
         };
         let mean: f64 = keys.iter().zip(p).map(|(&key, &p)| p * dp(key)).sum();
         for (&key, &p) in keys.iter().zip(p) {
@@ -63,12 +53,7 @@ fn for_each_query(
     shape: &Shape,
     mut visit: impl FnMut(usize, &[usize], &[f64], f64),
 ) {
-    let Shape {
-        heads,
-        kv_heads,
-        head_dim,
-        scale,
-    } = *shape;
+    let Shape { heads, kv_heads, head_dim, scale } = *shape;
     for segment in segments {
         for row in segment.start..segment.start + segment.len {
             for head in 0..heads {
@@ -79,14 +64,10 @@ fn for_each_query(
                     .map(|j| (j * kv_heads + head / (heads / kv_heads)) * head_dim)
                     .collect();
                 let score = |key: usize| {
-                    (0..head_dim)
-                        .map(|d| inputs.q[query + d] * inputs.k[key + d])
-                        .sum::<f64>()
+                    (0..head_dim).map(|d| inputs.q[query + d] * inputs.k[key + d]).sum::<f64>()
                 };
-                let weights: Vec<f64> = keys
-                    .iter()
-                    .map(|&key| (f64::from(scale) * score(key)).exp())
-                    .collect();
+                let weights: Vec<f64> =
+                    keys.iter().map(|&key| (f64::from(scale) * score(key)).exp()).collect();
                 let sum: f64 = weights.iter().sum();
                 let p: Vec<f64> = weights.iter().map(|weight| weight / sum).collect();
                 visit(query, &keys, &p, sum.ln());

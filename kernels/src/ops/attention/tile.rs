@@ -25,13 +25,11 @@ impl Block {
     /// The blocks of a segment, in order.
     pub(super) fn of(segment: &Segment) -> impl Iterator<Item = Self> + use<> {
         let segment = *segment;
-        (0..segment.len)
-            .step_by(BLOCK_ROWS)
-            .map(move |offset| Self {
-                segment,
-                start: segment.start + offset,
-                len: BLOCK_ROWS.min(segment.len - offset),
-            })
+        (0..segment.len).step_by(BLOCK_ROWS).map(move |offset| Self {
+            segment,
+            start: segment.start + offset,
+            len: BLOCK_ROWS.min(segment.len - offset),
+        })
     }
 
     fn rows(&self) -> Range<usize> {
@@ -40,12 +38,7 @@ impl Block {
 
     /// The rows that the block's last query sees, prefix first.
     fn keys(&self) -> impl Iterator<Item = usize> + use<> {
-        let Segment {
-            start,
-            prefix_start,
-            prefix_len,
-            ..
-        } = self.segment;
+        let Segment { start, prefix_start, prefix_len, .. } = self.segment;
         (prefix_start..prefix_start + prefix_len).chain(start..self.start + self.len)
     }
 
@@ -70,9 +63,7 @@ impl Tile<'_> {
 
     /// Gathered keys with their padding.
     pub(super) fn n_keys(&self) -> usize {
-        self.block
-            .n_visible(self.block.len - 1)
-            .next_multiple_of(LANES)
+        self.block.n_visible(self.block.len - 1).next_multiple_of(LANES)
     }
 
     /// The block's rows of `data` \[rows, heads, head_dim\], stacked: \[n_stacked, head_dim\].
@@ -106,16 +97,9 @@ impl Tile<'_> {
 
     /// Adds gathered rows to where they came from, in rows that begin at `first_row`.
     pub(super) fn scatter_add(&self, data: &mut [f32], first_row: usize, gathered: &[f32]) {
-        for (key, row) in self
-            .block
-            .keys()
-            .zip(gathered.chunks_exact(self.shape.head_dim))
-        {
+        for (key, row) in self.block.keys().zip(gathered.chunks_exact(self.shape.head_dim)) {
             let target = &mut data[self.key(key - first_row)];
-            target
-                .iter_mut()
-                .zip(row)
-                .for_each(|(total, x)| *total += x);
+            target.iter_mut().zip(row).for_each(|(total, x)| *total += x);
         }
     }
 
@@ -147,18 +131,11 @@ pub(super) fn families(segments: &[Segment]) -> Vec<&[Segment]> {
     for (i, segment) in segments.iter().enumerate() {
         firsts.push(i);
         if segment.prefix_len > 0 {
-            while firsts
-                .last()
-                .is_some_and(|&first| segments[first].start > segment.prefix_start)
-            {
+            while firsts.last().is_some_and(|&first| segments[first].start > segment.prefix_start) {
                 firsts.pop();
             }
         }
     }
     let ends = firsts.iter().skip(1).copied().chain([segments.len()]);
-    firsts
-        .iter()
-        .zip(ends)
-        .map(|(&first, end)| &segments[first..end])
-        .collect()
+    firsts.iter().zip(ends).map(|(&first, end)| &segments[first..end]).collect()
 }

@@ -26,10 +26,7 @@ fn sum_of_squares(values: &[f32]) -> f64 {
             *lane += f64::from(value) * f64::from(value);
         }
     }
-    let rest: f64 = rest
-        .iter()
-        .map(|&value| f64::from(value) * f64::from(value))
-        .sum();
+    let rest: f64 = rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
     lanes.iter().sum::<f64>() + rest
 }
 

@@ -15,9 +15,7 @@ pub(super) fn append(
     capacity: usize,
     width: usize,
 ) {
-    let sequences = cache
-        .chunks_exact_mut(capacity * width)
-        .zip(rows.chunks_exact(width));
+    let sequences = cache.chunks_exact_mut(capacity * width).zip(rows.chunks_exact(width));
     for ((cache, row), &position) in sequences.zip(positions) {
         cache[position as usize * width..][..width].copy_from_slice(row);
     }
@@ -26,16 +24,9 @@ pub(super) fn append(
 pub(super) fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &Shape) {
     let stride = cache.capacity * shape.kv_heads * shape.head_dim;
     let width = shape.heads * shape.head_dim;
-    let sequences = y
-        .par_chunks_mut(width)
-        .zip(q.par_chunks(width))
-        .zip(lengths)
-        .enumerate();
+    let sequences = y.par_chunks_mut(width).zip(q.par_chunks(width)).zip(lengths).enumerate();
     sequences.for_each_init(Vec::new, |scores, (s, ((y, q), &length))| {
-        let (k, v) = (
-            &cache.k[s * stride..][..stride],
-            &cache.v[s * stride..][..stride],
-        );
+        let (k, v) = (&cache.k[s * stride..][..stride], &cache.v[s * stride..][..stride]);
         if length == 0 {
             y.fill(0.0);
         } else {
@@ -54,26 +45,15 @@ fn attend(
     shape: &Shape,
     scores: &mut Vec<f32>,
 ) {
-    let (group, head_dim, kv_width) = (
-        shape.heads / shape.kv_heads,
-        shape.head_dim,
-        shape.kv_heads * shape.head_dim,
-    );
+    let (group, head_dim, kv_width) =
+        (shape.heads / shape.kv_heads, shape.head_dim, shape.kv_heads * shape.head_dim);
     scores.resize(group * length, 0.0);
-    let groups = y
-        .chunks_exact_mut(group * head_dim)
-        .zip(q.chunks_exact(group * head_dim));
+    let groups = y.chunks_exact_mut(group * head_dim).zip(q.chunks_exact(group * head_dim));
     for (kv_head, (y, q)) in groups.enumerate() {
         let k = Matrix::strided(&k[kv_head * head_dim..], length, head_dim, kv_width);
         let v = Matrix::strided(&v[kv_head * head_dim..], length, head_dim, kv_width);
         let q = Matrix::new(q, group, head_dim);
-        multiply(
-            MatrixMut::new(scores, group, length),
-            q,
-            k.transposed(),
-            shape.scale,
-            Overwrite,
-        );
+        multiply(MatrixMut::new(scores, group, length), q, k.transposed(), shape.scale, Overwrite);
         vectorised(
             #[inline(always)]
             || {

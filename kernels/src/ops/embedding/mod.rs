@@ -18,11 +18,7 @@ pub fn backward(dtable: &mut [f32], dy: &[f32], ids: &[u32], width: usize) {
 }
 
 fn check(table: &[f32], ids: &[u32], y: &[f32], width: usize) {
-    assert_eq!(
-        table.len() % width,
-        0,
-        "the table is not [vocabulary, width] with width {width}"
-    );
+    assert_eq!(table.len() % width, 0, "the table is not [vocabulary, width] with width {width}");
     assert_eq!(
         y.len(),
         ids.len() * width,
@@ -51,12 +47,7 @@ mod tests {
     #[test]
     fn gradients_of_a_repeated_token_add_up() {
         let mut dtable = [0.5; 6];
-        backward(
-            &mut dtable,
-            &[1.0, 2.0, 3.0, 4.0, 10.0, 20.0],
-            &[2, 0, 2],
-            2,
-        );
+        backward(&mut dtable, &[1.0, 2.0, 3.0, 4.0, 10.0, 20.0], &[2, 0, 2], 2);
         assert_eq!(dtable, [3.5, 4.5, 0.5, 0.5, 11.5, 22.5]);
     }
 

@@ -13,25 +13,15 @@ fn chunk_rows(vocabulary: usize) -> usize {
 }
 
 fn matmul_shape(rows: usize, shape: Shape) -> matmul::Shape {
-    matmul::Shape {
-        rows,
-        inputs: shape.width,
-        outputs: shape.vocabulary,
-    }
+    matmul::Shape { rows, inputs: shape.width, outputs: shape.vocabulary }
 }
 
 pub(super) fn forward(logp: &mut [f32], lse: &mut [f32], inputs: Inputs, shape: Shape) {
-    let Shape {
-        rows,
-        width,
-        vocabulary,
-    } = shape;
+    let Shape { rows, width, vocabulary } = shape;
     let chunk = chunk_rows(vocabulary);
     let mut logits = vec![0.0; chunk.min(rows) * vocabulary];
-    let chunks = logp
-        .chunks_mut(chunk)
-        .zip(lse.chunks_mut(chunk))
-        .zip(inputs.targets.chunks(chunk));
+    let chunks =
+        logp.chunks_mut(chunk).zip(lse.chunks_mut(chunk)).zip(inputs.targets.chunks(chunk));
     for (((logp, lse), targets), hidden) in chunks.zip(inputs.hidden.chunks(chunk * width)) {
         let logits = &mut logits[..logp.len() * vocabulary];
         matmul::forward(
@@ -41,11 +31,7 @@ pub(super) fn forward(logp: &mut [f32], lse: &mut [f32], inputs: Inputs, shape: 
             matmul_shape(logp.len(), shape),
             Write::Overwrite,
         );
-        let rows = logp
-            .par_iter_mut()
-            .zip(lse)
-            .zip(targets)
-            .zip(logits.par_chunks(vocabulary));
+        let rows = logp.par_iter_mut().zip(lse).zip(targets).zip(logits.par_chunks(vocabulary));
         rows.for_each(|(((logp, lse), &target), logits)| {
             let exact = vectorised(
                 #[inline(always)]
@@ -65,29 +51,17 @@ pub(super) fn backward(
     inputs: Inputs,
     shape: Shape,
 ) {
-    let Shape {
-        rows,
-        width,
-        vocabulary,
-    } = shape;
+    let Shape { rows, width, vocabulary } = shape;
     let chunk = chunk_rows(vocabulary);
     let mut logits = vec![0.0; chunk.min(rows) * vocabulary];
-    let chunks = dlogp
-        .chunks(chunk)
-        .zip(lse.chunks(chunk))
-        .zip(inputs.targets.chunks(chunk));
-    let chunks = chunks
-        .zip(inputs.hidden.chunks(chunk * width))
-        .zip(dhidden.chunks_mut(chunk * width));
+    let chunks = dlogp.chunks(chunk).zip(lse.chunks(chunk)).zip(inputs.targets.chunks(chunk));
+    let chunks =
+        chunks.zip(inputs.hidden.chunks(chunk * width)).zip(dhidden.chunks_mut(chunk * width));
     for ((((dlogp, lse), targets), hidden), dhidden) in chunks {
         let logits = &mut logits[..dlogp.len() * vocabulary];
         let product = matmul_shape(dlogp.len(), shape);
         matmul::forward(logits, hidden, inputs.head, product, Write::Overwrite);
-        let rows = logits
-            .par_chunks_mut(vocabulary)
-            .zip(dlogp)
-            .zip(lse)
-            .zip(targets);
+        let rows = logits.par_chunks_mut(vocabulary).zip(dlogp).zip(lse).zip(targets);
         rows.for_each(|(((logits, &dlogp), &lse), &target)| {
             vectorised(
                 #[inline(always)]

@@ -23,35 +23,17 @@ pub struct Shape {
 
 impl Shape {
     fn check(&self, logp: &[f32], lse: &[f32], hidden: &[f32], head: &[f32], targets: &[u32]) {
-        assert_eq!(
-            hidden.len(),
-            self.rows * self.width,
-            "hidden is not [rows, width] of {self:?}"
-        );
+        assert_eq!(hidden.len(), self.rows * self.width, "hidden is not [rows, width] of {self:?}");
         assert_eq!(
             head.len(),
             self.vocabulary * self.width,
             "the head is not [vocabulary, width] of {self:?}"
         );
-        assert_eq!(
-            targets.len(),
-            self.rows,
-            "targets are not [rows] of {self:?}"
-        );
-        assert_eq!(
-            logp.len(),
-            self.rows,
-            "log-probs are not [rows] of {self:?}"
-        );
+        assert_eq!(targets.len(), self.rows, "targets are not [rows] of {self:?}");
+        assert_eq!(logp.len(), self.rows, "log-probs are not [rows] of {self:?}");
         assert_eq!(lse.len(), self.rows, "lse is not [rows] of {self:?}");
-        if let Some(target) = targets
-            .iter()
-            .find(|&&target| target as usize >= self.vocabulary)
-        {
-            panic!(
-                "target {target} is outside the vocabulary of {}",
-                self.vocabulary
-            );
+        if let Some(target) = targets.iter().find(|&&target| target as usize >= self.vocabulary) {
+            panic!("target {target} is outside the vocabulary of {}", self.vocabulary);
         }
     }
 }
@@ -83,16 +65,8 @@ pub fn backward(
     shape: Shape,
 ) {
     shape.check(dlogp, lse, inputs.hidden, inputs.head, inputs.targets);
-    assert_eq!(
-        dhidden.len(),
-        inputs.hidden.len(),
-        "dhidden and hidden differ in size"
-    );
-    assert_eq!(
-        dhead.len(),
-        inputs.head.len(),
-        "dhead and head differ in size"
-    );
+    assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
+    assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
     cpu::backward(dhidden, dhead, dlogp, lse, inputs, shape);
 }
 
@@ -105,26 +79,10 @@ mod tests {
     use crate::testing::*;
 
     const SHAPES: [Shape; 4] = [
-        Shape {
-            rows: 1,
-            width: 1,
-            vocabulary: 2,
-        },
-        Shape {
-            rows: 7,
-            width: 5,
-            vocabulary: 33,
-        },
-        Shape {
-            rows: 300,
-            width: 31,
-            vocabulary: 517,
-        },
-        Shape {
-            rows: 520,
-            width: 16,
-            vocabulary: 67,
-        },
+        Shape { rows: 1, width: 1, vocabulary: 2 },
+        Shape { rows: 7, width: 5, vocabulary: 33 },
+        Shape { rows: 300, width: 31, vocabulary: 517 },
+        Shape { rows: 520, width: 16, vocabulary: 67 },
     ];
 
     struct Operands {
@@ -136,11 +94,7 @@ mod tests {
 
     impl Operands {
         fn new(shape: Shape) -> Self {
-            let Shape {
-                rows,
-                width,
-                vocabulary,
-            } = shape;
+            let Shape { rows, width, vocabulary } = shape;
             Self {
                 hidden: random(rows * width, 1).iter().map(|x| 3.0 * x).collect(),
                 head: random(vocabulary * width, 2),
@@ -150,11 +104,7 @@ mod tests {
         }
 
         fn inputs(&self) -> Inputs<'_> {
-            Inputs {
-                hidden: &self.hidden,
-                head: &self.head,
-                targets: &self.targets,
-            }
+            Inputs { hidden: &self.hidden, head: &self.head, targets: &self.targets }
         }
     }
 
@@ -162,18 +112,9 @@ mod tests {
     fn forward_and_backward(operands: &Operands, shape: Shape) -> [Vec<f32>; 4] {
         let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
         forward(&mut logp, &mut lse, operands.inputs(), shape);
-        let (mut dhidden, mut dhead) = (
-            vec![f32::NAN; operands.hidden.len()],
-            vec![0.0; operands.head.len()],
-        );
-        backward(
-            &mut dhidden,
-            &mut dhead,
-            &operands.dlogp,
-            &lse,
-            operands.inputs(),
-            shape,
-        );
+        let (mut dhidden, mut dhead) =
+            (vec![f32::NAN; operands.hidden.len()], vec![0.0; operands.head.len()]);
+        backward(&mut dhidden, &mut dhead, &operands.dlogp, &lse, operands.inputs(), shape);
         [logp, lse, dhidden, dhead]
     }
 
@@ -182,11 +123,8 @@ mod tests {
         for shape in SHAPES {
             let operands = Operands::new(shape);
             let [logp, lse, dhidden, dhead] = forward_and_backward(&operands, shape);
-            let (hidden, head, dlogp) = (
-                to_f64(&operands.hidden),
-                to_f64(&operands.head),
-                to_f64(&operands.dlogp),
-            );
+            let (hidden, head, dlogp) =
+                (to_f64(&operands.hidden), to_f64(&operands.head), to_f64(&operands.dlogp));
             let (expected_logp, expected_lse) =
                 reference::forward(&hidden, &head, &operands.targets, shape);
             let (expected_dhidden, expected_dhead) =
@@ -204,31 +142,17 @@ mod tests {
         let operands = Operands::new(shape);
         let [_, lse, mut dhidden, once] = forward_and_backward(&operands, shape);
         let mut twice = once.clone();
-        backward(
-            &mut dhidden,
-            &mut twice,
-            &operands.dlogp,
-            &lse,
-            operands.inputs(),
-            shape,
-        );
+        backward(&mut dhidden, &mut twice, &operands.dlogp, &lse, operands.inputs(), shape);
         let doubled: Vec<f64> = once.iter().map(|&dhead| 2.0 * f64::from(dhead)).collect();
         assert_close(&twice, &doubled, 1e-6);
     }
 
     #[test]
     fn reference_gradients_are_central_differences() {
-        let shape = Shape {
-            rows: 3,
-            width: 4,
-            vocabulary: 6,
-        };
+        let shape = Shape { rows: 3, width: 4, vocabulary: 6 };
         let operands = Operands::new(shape);
-        let (hidden, head, dlogp) = (
-            to_f64(&operands.hidden),
-            to_f64(&operands.head),
-            to_f64(&operands.dlogp),
-        );
+        let (hidden, head, dlogp) =
+            (to_f64(&operands.hidden), to_f64(&operands.head), to_f64(&operands.dlogp));
         let targets = &operands.targets;
         let (dhidden, dhead) = reference::backward(&dlogp, &hidden, &head, targets, shape);
         let by_hidden = differences(&hidden, |h| {
@@ -243,16 +167,8 @@ mod tests {
 
     #[test]
     fn equal_logits_give_the_log_of_the_vocabulary() {
-        let shape = Shape {
-            rows: 2,
-            width: 3,
-            vocabulary: 1000,
-        };
-        let inputs = Inputs {
-            hidden: &[0.0; 6],
-            head: &vec![1.0; 3000],
-            targets: &[0, 999],
-        };
+        let shape = Shape { rows: 2, width: 3, vocabulary: 1000 };
+        let inputs = Inputs { hidden: &[0.0; 6], head: &vec![1.0; 3000], targets: &[0, 999] };
         let (mut logp, mut lse) = ([0.0; 2], [0.0; 2]);
         forward(&mut logp, &mut lse, inputs, shape);
         assert_close(&logp, &[-(1000.0_f64.ln()); 2], 1e-7);
@@ -261,21 +177,13 @@ mod tests {
     #[test]
     #[should_panic(expected = "target 2 is outside the vocabulary of 2")]
     fn a_target_outside_the_vocabulary_is_refused() {
-        let inputs = Inputs {
-            hidden: &[0.0],
-            head: &[0.0; 2],
-            targets: &[2],
-        };
+        let inputs = Inputs { hidden: &[0.0], head: &[0.0; 2], targets: &[2] };
         forward(&mut [0.0], &mut [0.0], inputs, SHAPES[0]);
     }
 
     #[test]
     fn same_bytes_on_any_number_of_threads() {
-        let shape = Shape {
-            rows: 600,
-            width: 33,
-            vocabulary: 700,
-        };
+        let shape = Shape { rows: 600, width: 33, vocabulary: 700 };
         let operands = Operands::new(shape);
         assert_same_on_any_number_of_threads(|| forward_and_backward(&operands, shape).concat());
     }

@@ -5,15 +5,14 @@ use crate::vector::vectorised;
 use rayon::prelude::*;
 
 pub(super) fn add(stream: &mut [f32], branch: &[f32]) {
-    stream
-        .par_chunks_mut(ELEMENTS)
-        .zip(branch.par_chunks(ELEMENTS))
-        .for_each(|(stream, branch)| {
+    stream.par_chunks_mut(ELEMENTS).zip(branch.par_chunks(ELEMENTS)).for_each(
+        |(stream, branch)| {
             vectorised(
                 #[inline(always)]
                 || add_block(stream, branch),
             );
-        });
+        },
+    );
 }
 
 #[inline(always)]

@@ -7,27 +7,19 @@ use rayon::prelude::*;
 pub(super) fn forward(y: &mut [f32], rstd: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
     let width = weight.len();
     let block_rows = blocks::rows_of(width);
-    let blocks = y
-        .par_chunks_mut(block_rows * width)
-        .zip(rstd.par_chunks_mut(block_rows));
-    blocks
-        .zip(x.par_chunks(block_rows * width))
-        .for_each(|((y, rstd), x)| {
-            vectorised(
-                #[inline(always)]
-                || forward_rows(y, rstd, x, weight, epsilon),
-            );
-        });
+    let blocks = y.par_chunks_mut(block_rows * width).zip(rstd.par_chunks_mut(block_rows));
+    blocks.zip(x.par_chunks(block_rows * width)).for_each(|((y, rstd), x)| {
+        vectorised(
+            #[inline(always)]
+            || forward_rows(y, rstd, x, weight, epsilon),
+        );
+    });
 }
 
 #[inline(always)]
 fn forward_rows(y: &mut [f32], rstd: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
     let width = weight.len();
-    for ((y, x), rstd) in y
-        .chunks_exact_mut(width)
-        .zip(x.chunks_exact(width))
-        .zip(rstd)
-    {
+    for ((y, x), rstd) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(rstd) {
         *rstd = 1.0 / (dot(x, x) / width as f32 + epsilon).sqrt();
         for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
             *y = x * *rstd * weight;
@@ -77,11 +69,8 @@ fn backward_rows(
     write: Write,
 ) {
     let width = weight.len();
-    let rows = dx
-        .chunks_exact_mut(width)
-        .zip(dy.chunks_exact(width))
-        .zip(x.chunks_exact(width))
-        .zip(rstd);
+    let rows =
+        dx.chunks_exact_mut(width).zip(dy.chunks_exact(width)).zip(x.chunks_exact(width)).zip(rstd);
     for (((dx, dy), x), &rstd) in rows {
         let projection = dot3(dy, weight, x) / width as f32 * rstd * rstd;
         if write == Write::Overwrite {

@@ -54,11 +54,7 @@ mod tests {
     const SHAPES: [(usize, usize); 5] = [(1, 1), (3, 7), (130, 33), (401, 128), (67, 770)];
 
     fn operands(rows: usize, width: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        (
-            random(rows * width, 1),
-            random(width, 2),
-            random(rows * width, 3),
-        )
+        (random(rows * width, 1), random(width, 2), random(rows * width, 3))
     }
 
     #[test]
@@ -68,34 +64,14 @@ mod tests {
             let (mut y, mut rstd) = (vec![f32::NAN; x.len()], vec![f32::NAN; rows]);
             let (mut dx, mut dweight) = (vec![f32::NAN; x.len()], vec![0.0; width]);
             forward(&mut y, &mut rstd, &x, &weight, EPSILON);
-            backward(
-                &mut dx,
-                &mut dweight,
-                &dy,
-                &x,
-                &weight,
-                &rstd,
-                Write::Overwrite,
-            );
+            backward(&mut dx, &mut dweight, &dy, &x, &weight, &rstd, Write::Overwrite);
             let mut twice = dx.clone();
-            backward(
-                &mut twice,
-                &mut vec![0.0; width],
-                &dy,
-                &x,
-                &weight,
-                &rstd,
-                Write::Accumulate,
-            );
+            backward(&mut twice, &mut vec![0.0; width], &dy, &x, &weight, &rstd, Write::Accumulate);
 
             let (x, weight, dy) = (to_f64(&x), to_f64(&weight), to_f64(&dy));
             let (expected_dx, expected_dweight) =
                 reference::backward(&dy, &x, &weight, f64::from(EPSILON));
-            assert_close(
-                &y,
-                &reference::forward(&x, &weight, f64::from(EPSILON)),
-                1e-6,
-            );
+            assert_close(&y, &reference::forward(&x, &weight, f64::from(EPSILON)), 1e-6);
             assert_close(&dweight, &expected_dweight, 2e-6);
             if width > 1 {
                 // With one column dx is the difference of two equal numbers.
@@ -132,15 +108,7 @@ mod tests {
             let (mut y, mut rstd) = (vec![0.0; x.len()], vec![0.0; rows]);
             let (mut dx, mut dweight) = (vec![0.0; x.len()], vec![0.0; width]);
             forward(&mut y, &mut rstd, &x, &weight, EPSILON);
-            backward(
-                &mut dx,
-                &mut dweight,
-                &dy,
-                &x,
-                &weight,
-                &rstd,
-                Write::Overwrite,
-            );
+            backward(&mut dx, &mut dweight, &dy, &x, &weight, &rstd, Write::Overwrite);
             [y, rstd, dx, dweight].concat()
         });
     }

@@ -5,10 +5,8 @@ use crate::vector::{exp, vectorised};
 use rayon::prelude::*;
 
 pub(super) fn forward(y: &mut [f32], gate: &[f32], up: &[f32]) {
-    let blocks = y
-        .par_chunks_mut(ELEMENTS)
-        .zip(gate.par_chunks(ELEMENTS))
-        .zip(up.par_chunks(ELEMENTS));
+    let blocks =
+        y.par_chunks_mut(ELEMENTS).zip(gate.par_chunks(ELEMENTS)).zip(up.par_chunks(ELEMENTS));
     blocks.for_each(|((y, gate), up)| {
         vectorised(
             #[inline(always)]
@@ -26,9 +24,7 @@ pub(super) fn backward(dgate: &mut [f32], dup: &mut [f32], dy: &[f32], gate: &[f
         .par_chunks_mut(ELEMENTS)
         .zip(dup.par_chunks_mut(ELEMENTS))
         .zip(dy.par_chunks(ELEMENTS));
-    let blocks = gradients
-        .zip(gate.par_chunks(ELEMENTS))
-        .zip(up.par_chunks(ELEMENTS));
+    let blocks = gradients.zip(gate.par_chunks(ELEMENTS)).zip(up.par_chunks(ELEMENTS));
     blocks.for_each(|((((dgate, dup), dy), gate), up)| {
         vectorised(
             #[inline(always)]

@@ -33,11 +33,7 @@ mod tests {
     }
 
     fn operands(n: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        (
-            random(n, 1).iter().map(|g| 12.0 * g).collect(),
-            random(n, 2),
-            random(n, 3),
-        )
+        (random(n, 1).iter().map(|g| 12.0 * g).collect(), random(n, 2), random(n, 3))
     }
 
     #[test]
