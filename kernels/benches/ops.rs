@@ -8,10 +8,11 @@
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
+use lossbox_kernels::activation::Activation;
 use lossbox_kernels::attention::{Gradients, Inputs, Outputs, Segment};
 use lossbox_kernels::{
-    Write, adamw, attention, clip, decode, embedding, kl, logprob, matmul, residual, rmsnorm, rope,
-    sample, swiglu,
+    Write, adamw, attention, clip, decode, embedding, gated, kl, logprob, matmul, residual,
+    rmsnorm, rope, sample,
 };
 use std::time::Duration;
 
@@ -25,10 +26,22 @@ const SEQUENCES: usize = 384;
 const VOCABULARY: usize = 2048;
 const WIDTH: usize = 128;
 const FEED_FORWARD: usize = 352;
-const SMALL: attention::Shape =
-    attention::Shape { heads: 4, kv_heads: 2, head_dim: 32, scale: 0.176_776_7 };
-const GPT2: attention::Shape =
-    attention::Shape { heads: 12, kv_heads: 12, head_dim: 64, scale: 0.125 };
+const SMALL: attention::Shape = attention::Shape {
+    heads: 4,
+    kv_heads: 2,
+    head_dim: 32,
+    scale: 0.176_776_7,
+    softcap: None,
+    window: None,
+};
+const GPT2: attention::Shape = attention::Shape {
+    heads: 12,
+    kv_heads: 12,
+    head_dim: 64,
+    scale: 0.125,
+    softcap: None,
+    window: None,
+};
 
 fn bench(c: &mut Criterion) {
     matmuls(c);
@@ -168,19 +181,19 @@ fn vocabularies(c: &mut Criterion) {
     for (name, rows, width, vocabulary) in
         [("small", 2 * PAIRS * COMPLETION, WIDTH, VOCABULARY), ("gpt2", 256, 768, 50_257)]
     {
-        let shape = logprob::Shape { rows, width, vocabulary };
+        let shape = logprob::Shape { rows, width, vocabulary, softcap: None };
         let (hidden, head, dlogp) =
             (numbers(rows * width), numbers(vocabulary * width), numbers(rows));
         let targets: Vec<u32> = (0..rows).map(|r| (r * 7919 % vocabulary) as u32).collect();
-        let (mut logp, mut lse) = (numbers(rows), numbers(rows));
+        let (mut logp, mut lse, mut kept) = (numbers(rows), numbers(rows), Vec::new());
         let (mut dhidden, mut dhead) = (numbers(rows * width), numbers(vocabulary * width));
         let inputs = logprob::Inputs { hidden: &hidden, head: &head, targets: &targets };
         let product = 2 * rows * width * vocabulary;
         time(&mut group, &format!("{name} logprob forward"), flops(product), || {
-            logprob::forward(&mut logp, &mut lse, inputs, shape);
+            logprob::forward(&mut logp, &mut lse, None, inputs, shape);
         });
         time(&mut group, &format!("{name} logprob backward"), flops(3 * product), || {
-            logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, inputs, shape);
+            logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, &mut kept, inputs, shape);
         });
     }
 
@@ -206,10 +219,19 @@ fn element_wise(c: &mut Criterion) {
         let (weight, mut dweight, mut rstd) = (numbers(width), numbers(width), numbers(rows));
         let n = rows * width;
         time(&mut group, &format!("{name} rmsnorm forward"), floats(2 * n), || {
-            rmsnorm::forward(&mut y, &mut rstd, &x, &weight, 1e-5);
+            rmsnorm::forward(&mut y, &mut rstd, &x, &weight, 1e-5, 0.0);
         });
         time(&mut group, &format!("{name} rmsnorm backward"), floats(4 * n), || {
-            rmsnorm::backward(&mut dx, &mut dweight, &y, &x, &weight, &rstd, Write::Accumulate);
+            rmsnorm::backward(
+                &mut dx,
+                &mut dweight,
+                &y,
+                &x,
+                &weight,
+                &rstd,
+                0.0,
+                Write::Accumulate,
+            );
         });
         dx = numbers(n);
         time(&mut group, &format!("{name} residual"), floats(3 * n), || residual::add(&mut y, &dx));
@@ -221,7 +243,7 @@ fn element_wise(c: &mut Criterion) {
         let ids: Vec<u32> = (0..rows).map(|r| (r * 7919 % VOCABULARY) as u32).collect();
         let mut embeddings = numbers(VOCABULARY * width);
         time(&mut group, &format!("{name} embedding forward"), floats(2 * n), || {
-            embedding::forward(&mut y, &embeddings, &ids, width);
+            embedding::forward(&mut y, &embeddings, &ids, width, Write::Overwrite);
         });
         time(&mut group, &format!("{name} embedding backward"), floats(3 * n), || {
             embedding::backward(&mut embeddings, &dx, &ids, width);
@@ -229,11 +251,11 @@ fn element_wise(c: &mut Criterion) {
         let n = rows * inner;
         let [mut y, mut dgate, mut dup] = [(); 3].map(|()| numbers(n));
         let (gate, up) = (numbers(n), numbers(n));
-        time(&mut group, &format!("{name} swiglu forward"), floats(3 * n), || {
-            swiglu::forward(&mut y, &gate, &up)
+        time(&mut group, &format!("{name} gated forward"), floats(3 * n), || {
+            gated::forward(&mut y, &gate, &up, Activation::Silu)
         });
-        time(&mut group, &format!("{name} swiglu backward"), floats(5 * n), || {
-            swiglu::backward(&mut dgate, &mut dup, &y, &gate, &up);
+        time(&mut group, &format!("{name} gated backward"), floats(5 * n), || {
+            gated::backward(&mut dgate, &mut dup, &y, &gate, &up, Activation::Silu);
         });
     }
 }

@@ -67,6 +67,26 @@ pub(crate) fn inner(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// Φ(x), the normal distribution. Around 0, ½ + φ(x)·Σ x²ⁿ⁺¹/(2n + 1)!!, whose terms have one sign; in the lower tail
+/// φ(x) times a continued fraction (Abramowitz and Stegun 26.2.11 and 26.2.14).
+pub(crate) fn exact_normal(x: f64) -> f64 {
+    let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    if x < -2.0 {
+        let fraction = (1..=200).rev().fold(0.0, |f, n| f64::from(n) / (f - x));
+        return density / (fraction - x);
+    }
+    if x > 2.0 {
+        return 1.0 - exact_normal(-x);
+    }
+    let (mut term, mut sum, mut n) = (x, 0.0, 1.0);
+    while f64::abs(term) > 1e-18 {
+        sum += term;
+        n += 2.0;
+        term *= x * x / n;
+    }
+    0.5 + density * sum
+}
+
 /// Runs `work` with 1, 2 and 3 threads and demands the same bits.
 #[track_caller]
 pub(crate) fn assert_same_on_any_number_of_threads(work: impl Fn() -> Vec<f32> + Sync) {

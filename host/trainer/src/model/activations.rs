@@ -21,6 +21,8 @@ pub struct Activations {
     pub(super) predicting: Vec<f32>,
     /// \[N\]
     pub(super) logits_lse: Vec<f32>,
+    /// The logits that predict them, for backward, if they fit.
+    pub(super) logits: Vec<f32>,
     /// The log-prob of each completion token, \[N\].
     pub token_logps: Vec<f32>,
     pub(super) gradients: GradientBuffers,

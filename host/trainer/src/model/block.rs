@@ -6,7 +6,8 @@
 //! Shapes are in `activations`. Not here: one token per sequence with a cache (`cache`).
 
 use kernels::Write::{Accumulate, Overwrite};
-use kernels::{attention, rope, swiglu};
+use kernels::activation::Activation;
+use kernels::{attention, gated, rope};
 
 use super::activations::{GradientBuffers, LayerActivations};
 use super::config::DecoderConfig;
@@ -86,7 +87,7 @@ impl Block {
         self.mlp_norm.forward(&mut a.normed_middle, &mut a.middle_rstd, &a.middle, weights);
         self.gate.forward(&mut a.gate, &a.normed_middle, weights, Overwrite);
         self.up.forward(&mut a.up, &a.normed_middle, weights, Overwrite);
-        swiglu::forward(&mut a.gated, &a.gate, &a.up);
+        gated::forward(&mut a.gated, &a.gate, &a.up, Activation::Silu);
         output.copy_from_slice(&a.middle);
         self.down.forward(output, &a.gated, weights, Accumulate);
     }
@@ -103,7 +104,7 @@ impl Block {
         let Pass { weights: w, batch, rotations } = pass;
         let g = gradients;
         self.down.backward(&mut d.gated, g, &d.stream, &a.gated, w, Overwrite);
-        swiglu::backward(&mut d.gate, &mut d.up, &d.gated, &a.gate, &a.up);
+        gated::backward(&mut d.gate, &mut d.up, &d.gated, &a.gate, &a.up, Activation::Silu);
         self.up.backward(&mut d.normed, g, &d.up, &a.normed_middle, w, Overwrite);
         self.gate.backward(&mut d.normed, g, &d.gate, &a.normed_middle, w, Accumulate);
         let (x, rstd) = (&a.middle, &a.middle_rstd);
@@ -131,5 +132,7 @@ fn heads(config: &DecoderConfig) -> attention::Shape {
         kv_heads: config.n_kv_heads,
         head_dim: config.head_width,
         scale: (1.0 / (config.head_width as f64).sqrt()) as f32,
+        softcap: None,
+        window: None,
     }
 }

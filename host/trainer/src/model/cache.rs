@@ -5,7 +5,8 @@
 //! one continuation to the next. Not here: which token comes next (`generate`).
 
 use kernels::Write::{Accumulate, Overwrite};
-use kernels::{decode, embedding, rope, swiglu};
+use kernels::activation::Activation;
+use kernels::{decode, embedding, gated, rope};
 
 use super::activations::{Activations, fit};
 use super::block::Block;
@@ -85,7 +86,13 @@ impl Continuation {
             self.prompts.segments.iter().map(|segment| (segment.start + segment.len - 1) as u32);
         let last_rows: Vec<u32> = ends.flat_map(samples_of).collect();
         let hidden = &self.prompt_activations.hidden;
-        embedding::forward(&mut self.buffers.normed, hidden, &last_rows, decoder.config().width);
+        embedding::forward(
+            &mut self.buffers.normed,
+            hidden,
+            &last_rows,
+            decoder.config().width,
+            Overwrite,
+        );
         decoder.head.forward(&mut self.logits, &self.buffers.normed, weights, Overwrite);
     }
 
@@ -94,7 +101,7 @@ impl Continuation {
         self.positions.clone_from(&self.lengths);
         self.lengths.iter_mut().for_each(|length| *length += 1);
         let (table, width) = (decoder.layout().embedding.of(weights), decoder.config().width);
-        embedding::forward(&mut self.buffers.stream, table, tokens, width);
+        embedding::forward(&mut self.buffers.stream, table, tokens, width, Overwrite);
         for (index, block) in decoder.blocks.iter().enumerate() {
             self.advance_block(block, index, &decoder.rotations, weights);
         }
@@ -127,7 +134,7 @@ impl Continuation {
         block.mlp_norm.forward(&mut b.normed, &mut b.rstd, &b.stream, weights);
         block.gate.forward(&mut b.gate, &b.normed, weights, Overwrite);
         block.up.forward(&mut b.up, &b.normed, weights, Overwrite);
-        swiglu::forward(&mut b.gated, &b.gate, &b.up);
+        gated::forward(&mut b.gated, &b.gate, &b.up, Activation::Silu);
         block.down.forward(&mut b.stream, &b.gated, weights, Accumulate);
     }
 

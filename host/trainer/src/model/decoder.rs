@@ -57,17 +57,18 @@ impl Decoder {
     pub fn forward(&self, weights: &[f32], batch: &Packed, a: &mut Activations) {
         self.hidden(weights, batch, a);
         let (rows, width) = (&batch.predicting_rows, self.config.width);
-        embedding::forward(&mut a.predicting, &a.hidden, rows, width);
+        embedding::forward(&mut a.predicting, &a.hidden, rows, width, Write::Overwrite);
         let inputs = self.head_inputs(&a.predicting, weights, batch);
         let shape = self.head_shape(batch);
-        logprob::forward(&mut a.token_logps, &mut a.logits_lse, inputs, shape);
+        let kept = Some(&mut a.logits);
+        logprob::forward(&mut a.token_logps, &mut a.logits_lse, kept, inputs, shape);
     }
 
     /// The normalised stream after the last block, into `a.hidden`; `a` also keeps each block's keys and values.
     pub(super) fn hidden(&self, weights: &[f32], batch: &Packed, a: &mut Activations) {
         a.fit_forward(&self.config, batch);
         let (table, width) = (self.layout.embedding.of(weights), self.config.width);
-        embedding::forward(&mut a.streams[0], table, &batch.tokens, width);
+        embedding::forward(&mut a.streams[0], table, &batch.tokens, width, Write::Overwrite);
         for (index, block) in self.blocks.iter().enumerate() {
             let (before, after) = a.streams.split_at_mut(index + 1);
             let (input, output) = (&before[index], &mut after[0]);
@@ -90,7 +91,8 @@ impl Decoder {
         let (d, width) = (&mut a.gradients, self.config.width);
         let inputs = self.head_inputs(&a.predicting, weights, batch);
         let (dhead, shape) = (self.layout.head.of_mut(gradients), self.head_shape(batch));
-        logprob::backward(&mut d.predicting, dhead, dlogps, &a.logits_lse, inputs, shape);
+        let (dpredicting, lse) = (&mut d.predicting, &a.logits_lse);
+        logprob::backward(dpredicting, dhead, dlogps, lse, &mut a.logits, inputs, shape);
         d.hidden.fill(0.0);
         embedding::backward(&mut d.hidden, &d.predicting, &batch.predicting_rows, width);
 
@@ -121,6 +123,6 @@ impl Decoder {
 
     fn head_shape(&self, batch: &Packed) -> logprob::Shape {
         let DecoderConfig { width, vocabulary, .. } = self.config;
-        logprob::Shape { rows: batch.targets.len(), width, vocabulary }
+        logprob::Shape { rows: batch.targets.len(), width, vocabulary, softcap: None }
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Norm {
 impl Norm {
     /// y = norm(x), and rstd for backward. Shapes: y and x \[R, D\], rstd \[R\].
     pub(super) fn forward(self, y: &mut [f32], rstd: &mut [f32], x: &[f32], weights: &[f32]) {
-        rmsnorm::forward(y, rstd, x, self.slot.of(weights), self.epsilon);
+        rmsnorm::forward(y, rstd, x, self.slot.of(weights), self.epsilon, 0.0);
     }
 
     /// dw += and dx = or += the gradients for dy. Shapes as in forward.
@@ -67,6 +67,6 @@ impl Norm {
         write: Write,
     ) {
         let (w, dw) = (self.slot.of(weights), self.slot.of_mut(gradients));
-        rmsnorm::backward(dx, dw, dy, x, w, rstd, write);
+        rmsnorm::backward(dx, dw, dy, x, w, rstd, 0.0, write);
     }
 }

@@ -6,9 +6,11 @@
 use super::tile::{Block, Tile, families, scratch};
 use super::{Gradients, Inputs, Outputs, Segment, Shape};
 use crate::Write::Overwrite;
+use crate::elementary::{exp, tanh};
 use crate::matrix::{Matrix, MatrixMut, multiply};
-use crate::vector::{LANES, dot, exp, exponentials, maximum, vectorised};
+use crate::vector::{LANES, dot, exponentials, maximum, vectorised};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Buffers of one tile. Stacked ones are \[n_stacked, head_dim\], gathered ones \[n_keys, head_dim\], squares
 /// \[n_stacked, n_keys\].
@@ -41,7 +43,7 @@ pub(super) fn forward(
 ) {
     let mut tasks = Vec::new();
     let (mut y_left, mut lse_left) = (y, lse);
-    for block in segments.iter().flat_map(Block::of) {
+    for block in segments.iter().flat_map(|segment| Block::of(segment, shape)) {
         let (y, y_rest) = y_left.split_at_mut(block.len * shape.q_width());
         let (lse, lse_rest) = lse_left.split_at_mut(block.len * shape.heads);
         tasks.push((block, y, lse));
@@ -90,15 +92,14 @@ fn softmax_rows(scores: &mut [f32], lse: &mut [f32], tile: &Tile) {
     let group = tile.shape.group();
     for (s, scores) in scores.chunks_exact_mut(tile.n_keys()).enumerate() {
         let (i, j) = (s / group, s % group);
-        lse[i * tile.shape.heads + tile.kv_head * group + j] =
-            softmax(scores, tile.block.n_visible(i));
+        let scores = hide(scores, tile.visible(i), f32::NEG_INFINITY, tile.shape.softcap);
+        lse[i * tile.shape.heads + tile.kv_head * group + j] = softmax(scores);
     }
 }
 
-/// Replaces the first `n_visible` scores by their softmax and the others by 0; returns the log-sum-exp.
+/// Replaces the scores by their softmax and returns the log-sum-exp.
 #[inline(always)]
-fn softmax(scores: &mut [f32], n_visible: usize) -> f32 {
-    let scores = hide(scores, n_visible, f32::NEG_INFINITY);
+fn softmax(scores: &mut [f32]) -> f32 {
     let largest = maximum(scores);
     let sum = exponentials(scores, largest);
     let inverse = 1.0 / sum;
@@ -108,16 +109,19 @@ fn softmax(scores: &mut [f32], n_visible: usize) -> f32 {
     largest + sum.ln()
 }
 
-/// The first `n_visible` elements, filled up to whole vectors; all others become 0.
+/// The row up to its last visible element, filled up to whole vectors, where the hidden ones get `filler`; all others
+/// become 0. Where there is a cap, the visible ones are capped.
 #[inline(always)]
-fn hide(row: &mut [f32], n_visible: usize, filler: f32) -> &mut [f32] {
-    let (row, hidden) = row.split_at_mut(n_visible.next_multiple_of(LANES));
-    for x in hidden {
-        *x = 0.0;
+fn hide(row: &mut [f32], visible: Range<usize>, filler: f32, softcap: Option<f32>) -> &mut [f32] {
+    let (row, hidden) = row.split_at_mut(visible.end.next_multiple_of(LANES));
+    hidden.fill(0.0);
+    if let Some(cap) = softcap {
+        for score in &mut *row {
+            *score = cap * tanh(*score / cap);
+        }
     }
-    for x in &mut row[n_visible..] {
-        *x = filler;
-    }
+    row[visible.end..].fill(filler);
+    row[..visible.start].fill(filler);
     row
 }
 
@@ -148,7 +152,7 @@ pub(super) fn backward(
     tasks.into_par_iter().for_each_init(Scratch::default, |scratch, mut family| {
         family.gradients.dk.fill(0.0);
         family.gradients.dv.fill(0.0);
-        for block in family.segments.iter().flat_map(Block::of) {
+        for block in family.segments.iter().flat_map(|segment| Block::of(segment, shape)) {
             for kv_head in 0..shape.kv_heads {
                 backward_tile(
                     &mut family,
@@ -212,17 +216,37 @@ fn softmax_backward_rows(p: &mut [f32], ds: &mut [f32], dy: &[f32], outputs: Out
         let row = tile.block.start + i;
         let y = &outputs.y[tile.query(row)][j * head_dim..(j + 1) * head_dim];
         let lse = outputs.lse[row * tile.shape.heads + tile.kv_head * group + j];
-        softmax_backward(p, ds, tile.block.n_visible(i), lse, dot(dy, y));
+        let (visible, softcap) = (tile.visible(i), tile.shape.softcap);
+        let p = hide(p, visible.clone(), f32::NEG_INFINITY, softcap);
+        let ds = hide(ds, visible, 0.0, None);
+        softmax_backward(p, ds, lse, dot(dy, y), softcap);
     }
 }
 
-/// p = exp(score − lse) and ds = p·(dp − dy·y) where the query sees the key, 0 elsewhere.
+/// p = exp(score − lse) and ds = p·(dp − dy·y), with the cap's slope 1 − (score/cap)².
 #[inline(always)]
-fn softmax_backward(p: &mut [f32], ds: &mut [f32], n_visible: usize, lse: f32, projection: f32) {
-    let p = hide(p, n_visible, f32::NEG_INFINITY);
-    let ds = hide(ds, n_visible, 0.0);
-    for (p, ds) in p.iter_mut().zip(ds) {
-        *p = exp(*p - lse);
-        *ds = *p * (*ds - projection);
+fn softmax_backward(
+    p: &mut [f32],
+    ds: &mut [f32],
+    lse: f32,
+    projection: f32,
+    softcap: Option<f32>,
+) {
+    match softcap {
+        None => {
+            for (p, ds) in p.iter_mut().zip(ds) {
+                *p = exp(*p - lse);
+                *ds = *p * (*ds - projection);
+            }
+        }
+        Some(cap) => {
+            for (p, ds) in p.iter_mut().zip(ds) {
+                let score = *p;
+                *p = exp(score - lse);
+                // A hidden score is −∞, and its slope must not make 0·∞.
+                let tanh = if *p > 0.0 { score / cap } else { 0.0 };
+                *ds = *p * (*ds - projection) * (1.0 - tanh * tanh);
+            }
+        }
     }
 }

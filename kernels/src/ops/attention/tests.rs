@@ -4,11 +4,18 @@ use super::reference::{self, Rows};
 use super::*;
 use crate::testing::*;
 
-const SHAPES: [Shape; 4] = [
-    Shape { heads: 1, kv_heads: 1, head_dim: 3, scale: 0.7 },
-    Shape { heads: 4, kv_heads: 2, head_dim: 8, scale: 0.5 },
-    Shape { heads: 6, kv_heads: 2, head_dim: 33, scale: 0.3 },
-    Shape { heads: 2, kv_heads: 2, head_dim: 64, scale: 0.25 },
+const fn plain(heads: usize, kv_heads: usize, head_dim: usize, scale: f32) -> Shape {
+    Shape { heads, kv_heads, head_dim, scale, softcap: None, window: None }
+}
+
+const SHAPES: [Shape; 7] = [
+    plain(1, 1, 3, 0.7),
+    plain(4, 2, 8, 0.5),
+    plain(6, 2, 33, 0.3),
+    plain(2, 2, 64, 0.25),
+    Shape { softcap: Some(0.8), ..plain(4, 2, 8, 0.5) },
+    Shape { window: Some(5), ..plain(2, 1, 16, 0.4) },
+    Shape { softcap: Some(2.0), window: Some(50), ..plain(2, 2, 64, 0.25) },
 ];
 
 fn whole(start: usize, len: usize) -> Segment {
@@ -106,7 +113,7 @@ fn forward_and_backward_agree_with_the_reference() {
 
 #[test]
 fn reference_gradients_are_central_differences() {
-    let shape = Shape { heads: 2, kv_heads: 1, head_dim: 3, scale: 0.6 };
+    let shape = Shape { softcap: Some(0.5), window: Some(3), ..plain(2, 1, 3, 0.6) };
     let segments = layout(&[(3, 0, 0), (2, 0, 3), (3, 1, 2)]);
     let operands = Operands::new(8, &shape);
     let (exact, dy) = (operands.exact(), to_f64(&operands.dy));
@@ -153,8 +160,37 @@ fn a_shared_prefix_is_the_same_as_one_copy_per_completion() {
 }
 
 #[test]
+fn keys_outside_the_window_are_not_read() {
+    // Rows 0 to 99 hold NaN; with a window of 5, block 128..160 and later ones have nothing to do with them.
+    let shape = Shape { window: Some(5), ..plain(2, 1, 16, 0.4) };
+    let mut operands = Operands::new(200, &shape);
+    for data in [&mut operands.q, &mut operands.k, &mut operands.v, &mut operands.dy] {
+        let width = data.len() / 200;
+        data[..100 * width].fill(f32::NAN);
+    }
+    let results = forward_and_backward(&operands, &[whole(0, 200)], &shape);
+    for data in [&results.y, &results.lse, &results.dq, &results.dk, &results.dv] {
+        let width = data.len() / 200;
+        assert!(data[136 * width..].iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn a_window_counts_positions_from_the_start_of_the_prefix() {
+    // A completion of 3 rows after a prefix of 4, window 5: its last row, at position 6, sees positions 2 to 6.
+    let shape = Shape { window: Some(5), ..plain(1, 1, 3, 0.0) };
+    let mut operands = Operands::new(9, &shape);
+    operands.v = (0..9).flat_map(|row| [10.0_f32.powi(row), 0.0, 0.0]).collect();
+    // Rows 4 and 5 are another completion, which none of the others sees.
+    let segments = layout(&[(4, 0, 0), (2, 0, 4), (3, 0, 4)]);
+    let results = forward_and_backward(&operands, &segments, &shape);
+    let mean = (1e2 + 1e3 + 1e6 + 1e7 + 1e8) / 5.0;
+    assert_close(&results.y[8 * 3..], &[mean, 0.0, 0.0], 1e-6);
+}
+
+#[test]
 fn large_scores_do_not_overflow() {
-    let shape = Shape { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0 };
+    let shape = plain(1, 1, 2, 1.0);
     let operands = Operands {
         q: vec![300.0, 0.0, 300.0, 0.0],
         k: vec![1.0, 0.0, -1.0, 0.0],

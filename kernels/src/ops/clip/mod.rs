@@ -5,6 +5,8 @@
 
 mod cpu;
 
+use crate::blocks;
+
 /// √Σ g², summed in `f64`.
 pub fn global_norm(gradients: &[f32]) -> f64 {
     cpu::global_norm(gradients)
@@ -12,7 +14,7 @@ pub fn global_norm(gradients: &[f32]) -> f64 {
 
 /// gradients ← factor·gradients.
 pub fn scale(gradients: &mut [f32], factor: f32) {
-    cpu::scale(gradients, factor);
+    blocks::scale(gradients, factor);
 }
 
 #[cfg(test)]

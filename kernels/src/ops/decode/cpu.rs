@@ -4,6 +4,7 @@
 use super::Cache;
 use crate::Write::Overwrite;
 use crate::attention::Shape;
+use crate::elementary::tanh;
 use crate::matrix::{Matrix, MatrixMut, multiply};
 use crate::vector::{exponentials, maximum, vectorised};
 use rayon::prelude::*;
@@ -47,24 +48,27 @@ fn attend(
 ) {
     let (group, head_dim, kv_width) =
         (shape.heads / shape.kv_heads, shape.head_dim, shape.kv_heads * shape.head_dim);
-    scores.resize(group * length, 0.0);
+    let first = shape.first_visible(length - 1);
+    let n_keys = length - first;
+    scores.resize(group * n_keys, 0.0);
     let groups = y.chunks_exact_mut(group * head_dim).zip(q.chunks_exact(group * head_dim));
     for (kv_head, (y, q)) in groups.enumerate() {
-        let k = Matrix::strided(&k[kv_head * head_dim..], length, head_dim, kv_width);
-        let v = Matrix::strided(&v[kv_head * head_dim..], length, head_dim, kv_width);
+        let offset = first * kv_width + kv_head * head_dim;
+        let k = Matrix::strided(&k[offset..], n_keys, head_dim, kv_width);
+        let v = Matrix::strided(&v[offset..], n_keys, head_dim, kv_width);
         let q = Matrix::new(q, group, head_dim);
-        multiply(MatrixMut::new(scores, group, length), q, k.transposed(), shape.scale, Overwrite);
+        multiply(MatrixMut::new(scores, group, n_keys), q, k.transposed(), shape.scale, Overwrite);
         vectorised(
             #[inline(always)]
             || {
-                for scores in scores.chunks_exact_mut(length) {
-                    softmax(scores);
+                for scores in scores.chunks_exact_mut(n_keys) {
+                    softmax(scores, shape.softcap);
                 }
             },
         );
         multiply(
             MatrixMut::new(y, group, head_dim),
-            Matrix::new(scores, group, length),
+            Matrix::new(scores, group, n_keys),
             v,
             1.0,
             Overwrite,
@@ -73,7 +77,12 @@ fn attend(
 }
 
 #[inline(always)]
-fn softmax(scores: &mut [f32]) {
+fn softmax(scores: &mut [f32], softcap: Option<f32>) {
+    if let Some(cap) = softcap {
+        for score in &mut *scores {
+            *score = cap * tanh(*score / cap);
+        }
+    }
     let largest = maximum(scores);
     let inverse = 1.0 / exponentials(scores, largest);
     for p in scores {

@@ -2,7 +2,8 @@
 //! once.
 //!
 //! A cache is \[sequences, capacity, kv_heads, head_dim\]; sequence s has lengths\[s\] valid rows, its newest token
-//! among them. The formula is that of `attention` for a single query that sees all of them. No backward.
+//! among them. The formula is that of `attention` for a single query that sees all of them, or those in its window, with
+//! the same cap. No backward.
 
 mod cpu;
 
@@ -46,6 +47,7 @@ pub fn append(cache: &mut [f32], rows: &[f32], positions: &[u32], capacity: usiz
 /// y is overwritten; a sequence of length 0 gets zeros. Shapes: y and q \[sequences, heads, head_dim\], lengths
 /// \[sequences\].
 pub fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &Shape) {
+    shape.check();
     let cached = lengths.len() * cache.capacity * shape.kv_heads * shape.head_dim;
     assert_eq!(
         q.len(),
@@ -75,10 +77,16 @@ mod tests {
     use crate::attention::{self, Segment};
     use crate::testing::*;
 
-    const SHAPES: [Shape; 3] = [
-        Shape { heads: 1, kv_heads: 1, head_dim: 3, scale: 0.7 },
-        Shape { heads: 6, kv_heads: 2, head_dim: 33, scale: 0.3 },
-        Shape { heads: 4, kv_heads: 2, head_dim: 32, scale: 0.18 },
+    const fn plain(heads: usize, kv_heads: usize, head_dim: usize, scale: f32) -> Shape {
+        Shape { heads, kv_heads, head_dim, scale, softcap: None, window: None }
+    }
+
+    const SHAPES: [Shape; 5] = [
+        plain(1, 1, 3, 0.7),
+        plain(6, 2, 33, 0.3),
+        plain(4, 2, 32, 0.18),
+        Shape { softcap: Some(0.5), ..plain(4, 2, 32, 0.18) },
+        Shape { softcap: Some(2.0), window: Some(60), ..plain(6, 2, 33, 0.3) },
     ];
 
     #[test]
@@ -110,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_sequence_of_one_token_returns_its_value() {
-        let shape = Shape { heads: 2, kv_heads: 1, head_dim: 2, scale: 1.0 };
+        let shape = plain(2, 1, 2, 1.0);
         let (k, v) = ([9.0, 9.0, f32::NAN, f32::NAN], [1.0, 2.0, f32::NAN, f32::NAN]);
         let mut y = [f32::NAN; 4];
         forward(&mut y, &[0.3; 4], Cache { k: &k, v: &v, capacity: 2 }, &[1], &shape);

@@ -1,6 +1,7 @@
 //! Row after row: sums of fixed stretches first, then the token inside the stretch that u falls into.
 
-use crate::vector::{LANES, STRETCH, exp, maximum, padded, sum_of_exponentials, vectorised};
+use crate::elementary::exp;
+use crate::vector::{LANES, STRETCH, maximum, padded, sum_of_exponentials, vectorised};
 use rayon::prelude::*;
 
 pub(super) fn categorical(
