@@ -55,8 +55,8 @@ impl StepSize {
         // A completion's last token predicts nothing and gets no row.
         let with_row = completion - 1;
         let rows = pairs * (prompt + 2 * with_row);
-        let visible = prompt * (prompt + 1) / 2
-            + 2 * (with_row * prompt + with_row * (with_row + 1) / 2);
+        let visible =
+            prompt * (prompt + 1) / 2 + 2 * (with_row * prompt + with_row * (with_row + 1) / 2);
         let linear = 6 * rows * 12 * width * width * n_layers;
         let attention = 12 * pairs * visible * width * n_layers;
         let head = 6 * 2 * pairs * completion * vocabulary * width;
@@ -108,7 +108,8 @@ pub fn time_steps(size: StepSize, n_steps: usize) -> Result<StepReport, TrainFai
     let pairs = random_pairs(size);
     let batch: Vec<&ReferencedPair> = pairs.iter().collect();
     let model = Model { decoder: decoder.into(), weights };
-    let settings = OptimizerSettings { learning_rate: 1e-5, gradient_norm_max: None, ..Default::default() };
+    let settings =
+        OptimizerSettings { learning_rate: 1e-5, gradient_norm_max: None, ..Default::default() };
     let mut trainer = Trainer::new(model, settings, n_steps + 1).with_passes(size.pairs, Keep::All);
     let mut loss = trainer.step(&batch, &mut sigmoid_loss)?.loss;
     let (mut whole, mut forward, mut backward, mut optimizer) = (vec![], vec![], vec![], vec![]);

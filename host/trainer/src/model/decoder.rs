@@ -9,7 +9,7 @@ use kernels::{Write, embedding, logprob};
 use super::activations::{Activations, Buffers, Carver, Keep, LayerActivations};
 use super::block::{Block, Pass};
 use super::config::{DecoderConfig, Rope};
-use super::layout::{LinearSlots, Layout};
+use super::layout::{Layout, LinearSlots};
 use super::parts::{Linear, Norm};
 use crate::batch::Packed;
 
@@ -109,12 +109,7 @@ impl Decoder {
         let pass = Pass { weights, batch, rotations };
         let mut b = self.carve(arena, batch, keep);
         let streams = Streams { each: rows * self.config.width, keep };
-        self.embed(
-            &mut b.streams[streams.range(0)],
-            weights,
-            &batch.tokens,
-            &batch.positions,
-        );
+        self.embed(&mut b.streams[streams.range(0)], weights, &batch.tokens, &batch.positions);
         for (index, block) in self.blocks.iter().enumerate() {
             let [input, output] = streams.around(b.streams, index);
             let mut layer = b.layers.of(index, &self.config, rows);

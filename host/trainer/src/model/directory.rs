@@ -165,8 +165,8 @@ fn map(path: &Path) -> Result<Content, Fault> {
     let file = std::fs::File::open(path).map_err(|source| Fault::file("read", path, source))?;
     // SAFETY: the map is only read. A file that another process shortens meanwhile ends this process with a bus
     // error, as with every mapped file; writers in this crate replace files by renaming and never shorten them.
-    let map = unsafe { memmap2::Mmap::map(&file) }
-        .map_err(|source| Fault::file("read", path, source))?;
+    let map =
+        unsafe { memmap2::Mmap::map(&file) }.map_err(|source| Fault::file("read", path, source))?;
     Ok(Content::Mapped(map))
 }
 
@@ -176,8 +176,11 @@ mod tests {
 
     #[test]
     fn an_index_names_files_beside_it_and_nothing_else() {
-        let index = |name: &str| format!(r#"{{"metadata": {{}}, "weight_map": {{"a": "{name}", "b": "{name}"}}}}"#);
-        let good = shards(index("model-00001-of-00001.safetensors").as_bytes()).expect("a good index");
+        let index = |name: &str| {
+            format!(r#"{{"metadata": {{}}, "weight_map": {{"a": "{name}", "b": "{name}"}}}}"#)
+        };
+        let good =
+            shards(index("model-00001-of-00001.safetensors").as_bytes()).expect("a good index");
         assert_eq!(good.len(), 1);
         for name in ["../secret", "/etc/passwd", "", ".."] {
             assert!(shards(index(name).as_bytes()).is_err(), "{name:?} was taken");

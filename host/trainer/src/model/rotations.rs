@@ -20,7 +20,8 @@ impl Rotations {
             return;
         }
         let n_positions = n_positions.next_power_of_two();
-        let table = |kind: &Frequencies| Table::scaled(n_positions, &kind.frequencies, kind.magnitude);
+        let table =
+            |kind: &Frequencies| Table::scaled(n_positions, &kind.frequencies, kind.magnitude);
         self.tables = kinds.iter().map(table).collect();
     }
 

@@ -49,7 +49,9 @@ fn hidden_states_agree_with_pytorch() {
         ] {
             let golden = tensor_f64(&format!("{family}/activations_f64.safetensors"), name);
             let mut rows = got.chunks_exact(width);
-            for (pair, PreferencePair { prompt, chosen, rejected }) in pairs(family).iter().enumerate() {
+            for (pair, PreferencePair { prompt, chosen, rejected }) in
+                pairs(family).iter().enumerate()
+            {
                 for (sequence, completion) in [(pair, chosen), (pair + 4, rejected)] {
                     for position in 0..prompt.len() + completion.len() - 1 {
                         let expected = &golden[(sequence * 32 + position) * width..][..width];
@@ -73,7 +75,8 @@ fn token_log_probs_and_their_sums_agree_with_pytorch() {
         let sums = tensor_f64(&format!("{family}/batch.safetensors"), "sum_logps_f64");
         let (batch, activations) = forward(family, &policy(family));
         let (mut worst_token, mut worst_sum) = (0.0f64, 0.0f64);
-        for (pair, PreferencePair { prompt, chosen, rejected }) in pairs(family).iter().enumerate() {
+        for (pair, PreferencePair { prompt, chosen, rejected }) in pairs(family).iter().enumerate()
+        {
             for (completion, sequence, tokens) in
                 [(2 * pair, pair, chosen), (2 * pair + 1, pair + 4, rejected)]
             {
@@ -94,7 +97,8 @@ fn token_log_probs_and_their_sums_agree_with_pytorch() {
 fn reference_log_probs_agree_with_pytorch() {
     for family in FAMILIES {
         let sums = tensor_f64(&format!("{family}/batch.safetensors"), "ref_sum_logps_f64");
-        for (pair, ReferencedPair { reference, .. }) in referenced_pairs(family).iter().enumerate() {
+        for (pair, ReferencedPair { reference, .. }) in referenced_pairs(family).iter().enumerate()
+        {
             assert!((reference.chosen - sums[pair]).abs() < 4e-5);
             assert!((reference.rejected - sums[pair + 4]).abs() < 4e-5);
         }
@@ -109,7 +113,8 @@ fn a_shared_prompt_gives_the_numbers_of_separate_sequences() {
         let (separate, a_separate) = forward_separately(family, &model);
         assert!(shared.rows() < separate.rows());
         assert_eq!(shared.completions, separate.completions);
-        let expected: Vec<f64> = a_separate.token_logps().iter().map(|logp| f64::from(*logp)).collect();
+        let expected: Vec<f64> =
+            a_separate.token_logps().iter().map(|logp| f64::from(*logp)).collect();
         let worst = worst_difference(a_shared.token_logps(), &expected);
         assert!(worst < 2e-6, "off by {worst:e}");
     }
@@ -120,13 +125,21 @@ fn a_shared_prompt_gives_the_numbers_of_separate_sequences() {
 fn gradients_flow_into_a_shared_prompt_from_both_completions() {
     for family in FAMILIES {
         let model = policy(family);
-        let gradient = |chosen: f32, rejected: f32, (batch, mut activations): (Packed, Activations)| {
+        let gradient = |chosen: f32,
+                        rejected: f32,
+                        (batch, mut activations): (Packed, Activations)| {
             let mut dlogps = vec![0.0; batch.targets.len()];
             for (completion, tokens) in batch.completions.iter().enumerate() {
                 dlogps[tokens.clone()].fill(if completion % 2 == 0 { chosen } else { rejected });
             }
             let mut gradients = vec![0.0; model.weights.len()];
-            model.decoder.backward(&mut gradients, &model.weights, &batch, &mut activations, &dlogps);
+            model.decoder.backward(
+                &mut gradients,
+                &model.weights,
+                &batch,
+                &mut activations,
+                &dlogps,
+            );
             gradients
         };
         for (chosen, rejected) in [(1.0, 0.0), (0.0, 1.0), (0.7, -0.3)] {
@@ -195,7 +208,8 @@ fn gradients_of_the_mean_dpo_loss_agree_with_pytorch_for_every_parameter() {
     for family in FAMILIES {
         let model = policy(family);
         let (trainer, losses) = trained(family, Decay::All, 1);
-        let expected_loss = json(&format!("{family}/reference.json"))["dpo_loss_f64"].as_f64().expect("the loss");
+        let expected_loss =
+            json(&format!("{family}/reference.json"))["dpo_loss_f64"].as_f64().expect("the loss");
         assert!(
             (losses[0] - expected_loss).abs() < 1e-6,
             "expected a loss of {expected_loss}, got {}",

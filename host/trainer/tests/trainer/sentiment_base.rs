@@ -64,7 +64,11 @@ fn base_with_rounded_frequencies() -> Model {
     let Model { decoder, weights } = base();
     let config = decoder.config().clone();
     let rope = config.layers[0].rope.clone().expect("rotary positions");
-    let rounded: Vec<f64> = rope.frequencies(config.head_width).into_iter().map(|frequency| bf16::from_f64(frequency).to_f64()).collect();
+    let rounded: Vec<f64> = rope
+        .frequencies(config.head_width)
+        .into_iter()
+        .map(|frequency| bf16::from_f64(frequency).to_f64())
+        .collect();
     Model { decoder: Arc::new(Decoder::with_frequencies(config, &rounded)), weights }
 }
 

@@ -38,7 +38,8 @@ pub(crate) fn policy(family: &str) -> Model {
 /// The frozen reference: the same architecture with other weights.
 pub(crate) fn frozen_reference(family: &str) -> Model {
     let folder = golden(&format!("{family}/reference"));
-    Model::load(&ModelDirectory::open(&folder).expect("the frozen reference")).expect("the frozen reference")
+    Model::load(&ModelDirectory::open(&folder).expect("the frozen reference"))
+        .expect("the frozen reference")
 }
 
 /// The four pairs. Row i of the file is chosen, row i + 4 rejected.

@@ -3,7 +3,7 @@
 use super::{Inputs, LOGITS_BYTES_MAX, Shape};
 use crate::elementary::{exp, tanh};
 use crate::vector::{log_sum_exp, vectorised};
-use crate::{Write, matmul};
+use crate::{Write, blocks, matmul};
 use rayon::prelude::*;
 
 /// A chunk is never longer: 512 rows keep a vocabulary of thousands in the last-level cache.
@@ -152,4 +152,13 @@ fn capped_row_gradient(logits: &mut [f32], dlogp: f32, lse: f32, target: usize, 
 fn cap_slope(logit: f32, cap: f32) -> f32 {
     let tanh = logit / cap;
     1.0 - tanh * tanh
+}
+
+pub(super) fn cap(logits: &mut [f32], cap: f32) {
+    logits.par_chunks_mut(blocks::ELEMENTS).for_each(|block| {
+        vectorised(
+            #[inline(always)]
+            || bound(block, cap),
+        );
+    });
 }

@@ -87,6 +87,11 @@ pub fn backward(
     cpu::backward(dhidden, dhead, dlogp, lse, kept, inputs, shape);
 }
 
+/// l becomes cap·tanh(l/cap), in place: the logits of a capped model, for who samples from them.
+pub fn cap(logits: &mut [f32], cap: f32) {
+    cpu::cap(logits, cap);
+}
+
 #[cfg(test)]
 mod reference;
 

@@ -27,8 +27,15 @@ impl Table {
 
     /// The table of given frequencies, in radians per position, one per pair of a head; for scaled variants.
     pub fn from_frequencies(n_positions: usize, frequencies: &[f64]) -> Self {
+        Self::scaled(n_positions, frequencies, 1.0)
+    }
+
+    /// The same with all cosines and sines multiplied by `magnitude`, as YaRN has it; the turn then stretches too.
+    pub fn scaled(n_positions: usize, frequencies: &[f64], magnitude: f64) -> Self {
         let angles = (0..n_positions).flat_map(|p| frequencies.iter().map(move |f| p as f64 * f));
-        let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+        let (cos, sin) = angles
+            .map(|angle| ((magnitude * angle.cos()) as f32, (magnitude * angle.sin()) as f32))
+            .unzip();
         Self { cos, sin, half: frequencies.len() }
     }
 
@@ -114,6 +121,16 @@ mod tests {
         // And it is orthogonal: turning back gives x.
         backward(&mut y, &positions, &table);
         assert_close(&y, &to_f64(&x), 3e-7);
+    }
+
+    #[test]
+    fn a_magnitude_stretches_what_is_turned() {
+        let (x, positions, frequencies) = (random(3 * 8, 1), [0, 5, 9], [1.0, 0.5, 0.1, 0.01]);
+        let (mut plain, mut scaled) = (x.clone(), x);
+        forward(&mut plain, &positions, &Table::from_frequencies(10, &frequencies));
+        forward(&mut scaled, &positions, &Table::scaled(10, &frequencies, 1.25));
+        let expected: Vec<f64> = plain.iter().map(|x| 1.25 * f64::from(*x)).collect();
+        assert_close(&scaled, &expected, 3e-7);
     }
 
     #[test]

@@ -134,7 +134,11 @@ impl Missing {
 
 /// What Llama and its descendants share: RMSNorm before attention and before a gated feed-forward layer, grouped
 /// heads, no bias. The caller fills in the layers and changes what differs.
-fn descendant(family: Family, fields: &mut Fields, missing: &Missing) -> Result<DecoderConfig, Fault> {
+fn descendant(
+    family: Family,
+    fields: &mut Fields,
+    missing: &Missing,
+) -> Result<DecoderConfig, Fault> {
     let width = fields.count("hidden_size")?;
     let n_heads = fields.count("num_attention_heads")?;
     let given = fields.optional_count("head_dim")?.or(missing.head_width);
@@ -194,8 +198,7 @@ fn mistral(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
 /// slide.
 fn qwen(family: Family, fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let head_width = (family == Family::Qwen3).then_some(128);
-    let missing =
-        Missing { n_kv_heads: Some(32), head_width, context: 32768, ..Missing::LLAMA };
+    let missing = Missing { n_kv_heads: Some(32), head_width, context: 32768, ..Missing::LLAMA };
     let mut config = descendant(family, fields, &missing)?;
     match family {
         Family::Qwen2 => config.biases.qkv = true,

@@ -78,7 +78,11 @@ impl Fields {
     }
 
     /// A cap c of c·tanh(x/c), positive where there is one.
-    pub(super) fn softcap(&mut self, name: &str, default: Option<f64>) -> Result<Option<f32>, Fault> {
+    pub(super) fn softcap(
+        &mut self,
+        name: &str,
+        default: Option<f64>,
+    ) -> Result<Option<f32>, Fault> {
         match self.nullable_number(name, default)? {
             Some(cap) if !(cap.is_finite() && cap > 0.0) => {
                 Err(wrong_type(&self.full_name(name), "a positive number", &cap.into()))

@@ -190,7 +190,10 @@ mod tests {
         let config = parse(&smallest()).expect("the smallest config");
         assert_eq!((config.n_kv_heads, config.head_width, config.context), (4, 32, 2048));
         assert_eq!((config.norm_epsilon, config.tied_head), (1e-6, false));
-        assert_eq!(config.layers[0].rope, Some(Rope { theta: 10_000.0, scaling: RopeScaling::None }));
+        assert_eq!(
+            config.layers[0].rope,
+            Some(Rope { theta: 10_000.0, scaling: RopeScaling::None })
+        );
     }
 
     #[test]
@@ -247,14 +250,19 @@ mod tests {
     #[test]
     fn a_null_is_not_a_missing_field() {
         let of = |changes: Value| parse(&with(changes)).expect("a config");
-        let mistral = |window: Value| of(json!({"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": window}));
+        let mistral = |window: Value| {
+            of(json!({"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": window}))
+        };
         assert_eq!(mistral(Value::Null).layers[0].window, None);
         assert_eq!(mistral(json!(7)).layers[0].window, Some(7));
         let missing = of(json!({"model_type": "mistral", "num_key_value_heads": 4}));
         assert_eq!(missing.layers[0].window, Some(4096));
         let gemma2 = |changes: Value| {
             let mut fields = json!({"model_type": "gemma2"});
-            fields.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+            fields
+                .as_object_mut()
+                .expect("an object")
+                .extend(changes.as_object().expect("an object").clone());
             of(fields).attention_softcap
         };
         assert_eq!(gemma2(json!({})), Some(50.0));
@@ -274,7 +282,10 @@ mod tests {
         assert_eq!(windows(qwen2), [false, false, true, true]);
         let named = json!({"model_type": "gemma2", "layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"]});
         assert_eq!(windows(named), [false, false, true, false]);
-        check_refused(json!({"model_type": "gemma2", "layer_types": ["full_attention"]}), "layer_types");
+        check_refused(
+            json!({"model_type": "gemma2", "layer_types": ["full_attention"]}),
+            "layer_types",
+        );
     }
 
     #[test]

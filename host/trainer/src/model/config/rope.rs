@@ -70,12 +70,16 @@ impl Rope {
                 plain
                     .map(|frequency| {
                         let turns = original_context * frequency / (2.0 * PI);
-                        let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                        let kept = ((turns - low_freq_factor)
+                            / (high_freq_factor - low_freq_factor))
+                            .clamp(0.0, 1.0);
                         frequency * (kept + (1.0 - kept) / factor)
                     })
                     .collect()
             }
-            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, truncate, .. } => {
+            RopeScaling::Yarn {
+                factor, original_context, beta_fast, beta_slow, truncate, ..
+            } => {
                 let dimension = |turns: f64| {
                     let ratio = (original_context / (turns * 2.0 * PI)).ln();
                     head_width as f64 * ratio / (2.0 * self.theta.ln())
@@ -211,7 +215,8 @@ fn yarn_magnitude(inner: &mut Fields, factor: f64) -> Result<f64, Fault> {
 pub(super) fn read_pair(fields: &mut Fields, context: usize) -> Result<(Rope, Rope), Fault> {
     const SLIDING_THETA: f64 = 1e4;
     const FULL_THETA: f64 = 1e6;
-    let (mut full, mut sliding) = (fields.number("rope_theta")?, fields.number("rope_local_base_freq")?);
+    let (mut full, mut sliding) =
+        (fields.number("rope_theta")?, fields.number("rope_local_base_freq")?);
     let (mut full_scaling, mut sliding_scaling) = (RopeScaling::None, RopeScaling::None);
     if let Some(mut inner) = fields.object("rope_scaling")? {
         (full, full_scaling) = Rope::read_object(&mut inner, full, context)?;
@@ -234,9 +239,13 @@ pub(super) fn read_pair(fields: &mut Fields, context: usize) -> Result<(Rope, Ro
 }
 
 /// A list of `sliding_attention` and `full_attention`, if there is one: whether each layer slides.
-pub(super) fn layer_types(fields: &mut Fields, n_layers: usize) -> Result<Option<Vec<bool>>, Fault> {
+pub(super) fn layer_types(
+    fields: &mut Fields,
+    n_layers: usize,
+) -> Result<Option<Vec<bool>>, Fault> {
     let Some(value) = fields.take("layer_types") else { return Ok(None) };
-    let kinds = value.as_array().map(|kinds| kinds.iter().map(slides).collect::<Option<Vec<bool>>>());
+    let kinds =
+        value.as_array().map(|kinds| kinds.iter().map(slides).collect::<Option<Vec<bool>>>());
     match kinds.flatten() {
         Some(kinds) if kinds.len() == n_layers => Ok(Some(kinds)),
         Some(kinds) => Err(contradiction(
