@@ -8,10 +8,11 @@
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
+use lossbox_kernels::activation::Activation;
 use lossbox_kernels::attention::{Gradients, Inputs, Outputs, Segment};
 use lossbox_kernels::{
-    Write, adamw, attention, clip, decode, embedding, kl, logprob, matmul, residual, rmsnorm, rope,
-    sample, swiglu,
+    Write, adamw, attention, clip, decode, embedding, gated, kl, logprob, matmul, residual,
+    rmsnorm, rope, sample,
 };
 use std::time::Duration;
 
@@ -30,12 +31,16 @@ const SMALL: attention::Shape = attention::Shape {
     kv_heads: 2,
     head_dim: 32,
     scale: 0.176_776_7,
+    softcap: None,
+    window: None,
 };
 const GPT2: attention::Shape = attention::Shape {
     heads: 12,
     kv_heads: 12,
     head_dim: 64,
     scale: 0.125,
+    softcap: None,
+    window: None,
 };
 
 fn bench(c: &mut Criterion) {
@@ -48,9 +53,7 @@ fn bench(c: &mut Criterion) {
 
 /// Uneven numbers in (−1, 1).
 fn numbers(n: usize) -> Vec<f32> {
-    (0..n)
-        .map(|i| ((i as f64 * 0.618_033_988_75).fract() * 2.0 - 1.0) as f32)
-        .collect()
+    (0..n).map(|i| ((i as f64 * 0.618_033_988_75).fract() * 2.0 - 1.0) as f32).collect()
 }
 
 fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
@@ -96,16 +99,9 @@ fn matmuls(c: &mut Criterion) {
     ];
     let mut group = group(c, "matmul");
     for (name, rows, inputs, outputs) in shapes {
-        let shape = matmul::Shape {
-            rows,
-            inputs,
-            outputs,
-        };
-        let (mut x, mut w, mut y) = (
-            numbers(rows * inputs),
-            numbers(outputs * inputs),
-            numbers(rows * outputs),
-        );
+        let shape = matmul::Shape { rows, inputs, outputs };
+        let (mut x, mut w, mut y) =
+            (numbers(rows * inputs), numbers(outputs * inputs), numbers(rows * outputs));
         let work = flops(2 * rows * inputs * outputs);
         time(&mut group, &format!("{name} forward"), work.clone(), || {
             matmul::forward(&mut y, &x, &w, shape, Write::Overwrite)
@@ -113,14 +109,9 @@ fn matmuls(c: &mut Criterion) {
         if name.contains("decode") {
             continue;
         }
-        time(
-            &mut group,
-            &format!("{name} backward input"),
-            work.clone(),
-            || {
-                matmul::backward_input(&mut x, &y, &w, shape, Write::Overwrite);
-            },
-        );
+        time(&mut group, &format!("{name} backward input"), work.clone(), || {
+            matmul::backward_input(&mut x, &y, &w, shape, Write::Overwrite);
+        });
         x = numbers(rows * inputs);
         time(&mut group, &format!("{name} backward weight"), work, || {
             matmul::backward_weight(&mut w, &y, &x, shape)
@@ -132,12 +123,7 @@ fn attentions(c: &mut Criterion) {
     let mut group = group(c, "attention");
     let mut pairs = Vec::new();
     for start in (0..ROWS).step_by(PROMPT + 2 * COMPLETION) {
-        pairs.push(Segment {
-            start,
-            len: PROMPT,
-            prefix_start: 0,
-            prefix_len: 0,
-        });
+        pairs.push(Segment { start, len: PROMPT, prefix_start: 0, prefix_len: 0 });
         for completion in [start + PROMPT, start + PROMPT + COMPLETION] {
             pairs.push(Segment {
                 start: completion,
@@ -148,142 +134,73 @@ fn attentions(c: &mut Criterion) {
         }
     }
     let whole: Vec<_> = (0..4)
-        .map(|i| Segment {
-            start: 128 * i,
-            len: 128,
-            prefix_start: 0,
-            prefix_len: 0,
-        })
+        .map(|i| Segment { start: 128 * i, len: 128, prefix_start: 0, prefix_len: 0 })
         .collect();
     for (name, segments, shape) in [("small", pairs, SMALL), ("gpt2", whole, GPT2)] {
         let rows: usize = segments.iter().map(|segment| segment.len).sum();
-        let (n_q, n_kv) = (
-            rows * shape.heads * shape.head_dim,
-            rows * shape.kv_heads * shape.head_dim,
-        );
+        let (n_q, n_kv) =
+            (rows * shape.heads * shape.head_dim, rows * shape.kv_heads * shape.head_dim);
         let (q, k, v, dy) = (numbers(n_q), numbers(n_kv), numbers(n_kv), numbers(n_q));
         let (mut y, mut lse) = (numbers(n_q), numbers(rows * shape.heads));
         let (mut dq, mut dk, mut dv) = (numbers(n_q), numbers(n_kv), numbers(n_kv));
-        let inputs = Inputs {
-            q: &q,
-            k: &k,
-            v: &v,
-        };
+        let inputs = Inputs { q: &q, k: &k, v: &v };
         // Of the visible pairs of query and key alone: two products forward, five backward.
-        let visible: usize = segments
-            .iter()
-            .map(|s| s.len * s.prefix_len + s.len * (s.len + 1) / 2)
-            .sum();
+        let visible: usize =
+            segments.iter().map(|s| s.len * s.prefix_len + s.len * (s.len + 1) / 2).sum();
         let product = 2 * visible * shape.heads * shape.head_dim;
-        time(
-            &mut group,
-            &format!("{name} forward"),
-            flops(2 * product),
-            || {
-                attention::forward(&mut y, &mut lse, inputs, &segments, &shape);
-            },
-        );
-        time(
-            &mut group,
-            &format!("{name} backward"),
-            flops(5 * product),
-            || {
-                let gradients = Gradients {
-                    dq: &mut dq,
-                    dk: &mut dk,
-                    dv: &mut dv,
-                };
-                attention::backward(
-                    gradients,
-                    &dy,
-                    Outputs { y: &y, lse: &lse },
-                    inputs,
-                    &segments,
-                    &shape,
-                );
-            },
-        );
+        time(&mut group, &format!("{name} forward"), flops(2 * product), || {
+            attention::forward(&mut y, &mut lse, inputs, &segments, &shape);
+        });
+        time(&mut group, &format!("{name} backward"), flops(5 * product), || {
+            let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
+            attention::backward(
+                gradients,
+                &dy,
+                Outputs { y: &y, lse: &lse },
+                inputs,
+                &segments,
+                &shape,
+            );
+        });
     }
 
     let (capacity, length) = (64, 48_usize);
     let width = SMALL.heads * SMALL.head_dim;
     let cached = SEQUENCES * capacity * SMALL.kv_heads * SMALL.head_dim;
-    let (k, v, q, mut y) = (
-        numbers(cached),
-        numbers(cached),
-        numbers(SEQUENCES * width),
-        numbers(SEQUENCES * width),
-    );
+    let (k, v, q, mut y) =
+        (numbers(cached), numbers(cached), numbers(SEQUENCES * width), numbers(SEQUENCES * width));
     let lengths = vec![length as u32; SEQUENCES];
     let read = floats(2 * SEQUENCES * length * SMALL.kv_heads * SMALL.head_dim);
     time(&mut group, "small decode", read, || {
-        decode::forward(
-            &mut y,
-            &q,
-            decode::Cache {
-                k: &k,
-                v: &v,
-                capacity,
-            },
-            &lengths,
-            &SMALL,
-        );
+        decode::forward(&mut y, &q, decode::Cache { k: &k, v: &v, capacity }, &lengths, &SMALL);
     });
 }
 
 fn vocabularies(c: &mut Criterion) {
     let mut group = group(c, "vocabulary");
-    for (name, rows, width, vocabulary) in [
-        ("small", 2 * PAIRS * COMPLETION, WIDTH, VOCABULARY),
-        ("gpt2", 256, 768, 50_257),
-    ] {
-        let shape = logprob::Shape {
-            rows,
-            width,
-            vocabulary,
-        };
-        let (hidden, head, dlogp) = (
-            numbers(rows * width),
-            numbers(vocabulary * width),
-            numbers(rows),
-        );
+    for (name, rows, width, vocabulary) in
+        [("small", 2 * PAIRS * COMPLETION, WIDTH, VOCABULARY), ("gpt2", 256, 768, 50_257)]
+    {
+        let shape = logprob::Shape { rows, width, vocabulary, softcap: None };
+        let (hidden, head, dlogp) =
+            (numbers(rows * width), numbers(vocabulary * width), numbers(rows));
         let targets: Vec<u32> = (0..rows).map(|r| (r * 7919 % vocabulary) as u32).collect();
-        let (mut logp, mut lse) = (numbers(rows), numbers(rows));
+        let (mut logp, mut lse, mut kept) = (numbers(rows), numbers(rows), Vec::new());
         let (mut dhidden, mut dhead) = (numbers(rows * width), numbers(vocabulary * width));
-        let inputs = logprob::Inputs {
-            hidden: &hidden,
-            head: &head,
-            targets: &targets,
-        };
+        let inputs = logprob::Inputs { hidden: &hidden, head: &head, targets: &targets };
         let product = 2 * rows * width * vocabulary;
-        time(
-            &mut group,
-            &format!("{name} logprob forward"),
-            flops(product),
-            || {
-                logprob::forward(&mut logp, &mut lse, inputs, shape);
-            },
-        );
-        time(
-            &mut group,
-            &format!("{name} logprob backward"),
-            flops(3 * product),
-            || {
-                logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, inputs, shape);
-            },
-        );
+        time(&mut group, &format!("{name} logprob forward"), flops(product), || {
+            logprob::forward(&mut logp, &mut lse, None, inputs, shape);
+        });
+        time(&mut group, &format!("{name} logprob backward"), flops(3 * product), || {
+            logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, &mut kept, inputs, shape);
+        });
     }
 
-    let (p, q) = (
-        numbers(SEQUENCES * VOCABULARY),
-        numbers(SEQUENCES * VOCABULARY + 1),
-    );
+    let (p, q) = (numbers(SEQUENCES * VOCABULARY), numbers(SEQUENCES * VOCABULARY + 1));
     let (mut ids, mut logp, mut divergence) =
         (vec![0; SEQUENCES], numbers(SEQUENCES), numbers(SEQUENCES));
-    let uniforms: Vec<f64> = numbers(SEQUENCES)
-        .iter()
-        .map(|&x| f64::from(x).abs())
-        .collect();
+    let uniforms: Vec<f64> = numbers(SEQUENCES).iter().map(|&x| f64::from(x).abs()).collect();
     time(&mut group, "small sample", floats(p.len()), || {
         sample::categorical(&mut ids, &mut logp, &p, &uniforms, VOCABULARY);
     });
@@ -294,48 +211,30 @@ fn vocabularies(c: &mut Criterion) {
 
 fn element_wise(c: &mut Criterion) {
     let mut group = group(c, "element-wise");
-    for (name, rows, width, inner) in [
-        ("small", ROWS, WIDTH, FEED_FORWARD),
-        ("gpt2", 512, 768, 3072),
-    ] {
-        let (mut x, mut y, mut dx) = (
-            numbers(rows * width),
-            numbers(rows * width),
-            numbers(rows * width),
-        );
+    for (name, rows, width, inner) in
+        [("small", ROWS, WIDTH, FEED_FORWARD), ("gpt2", 512, 768, 3072)]
+    {
+        let (mut x, mut y, mut dx) =
+            (numbers(rows * width), numbers(rows * width), numbers(rows * width));
         let (weight, mut dweight, mut rstd) = (numbers(width), numbers(width), numbers(rows));
         let n = rows * width;
-        time(
-            &mut group,
-            &format!("{name} rmsnorm forward"),
-            floats(2 * n),
-            || {
-                rmsnorm::forward(&mut y, &mut rstd, &x, &weight, 1e-5);
-            },
-        );
-        time(
-            &mut group,
-            &format!("{name} rmsnorm backward"),
-            floats(4 * n),
-            || {
-                rmsnorm::backward(
-                    &mut dx,
-                    &mut dweight,
-                    &y,
-                    &x,
-                    &weight,
-                    &rstd,
-                    Write::Accumulate,
-                );
-            },
-        );
+        time(&mut group, &format!("{name} rmsnorm forward"), floats(2 * n), || {
+            rmsnorm::forward(&mut y, &mut rstd, &x, &weight, 1e-5, 0.0);
+        });
+        time(&mut group, &format!("{name} rmsnorm backward"), floats(4 * n), || {
+            rmsnorm::backward(
+                &mut dx,
+                &mut dweight,
+                &y,
+                &x,
+                &weight,
+                &rstd,
+                0.0,
+                Write::Accumulate,
+            );
+        });
         dx = numbers(n);
-        time(
-            &mut group,
-            &format!("{name} residual"),
-            floats(3 * n),
-            || residual::add(&mut y, &dx),
-        );
+        time(&mut group, &format!("{name} residual"), floats(3 * n), || residual::add(&mut y, &dx));
         let positions: Vec<u32> = (0..rows).map(|r| (r % 100) as u32).collect();
         let table = rope::Table::new(128, 32, 10_000.0);
         time(&mut group, &format!("{name} rope"), floats(2 * n), || {
@@ -343,39 +242,21 @@ fn element_wise(c: &mut Criterion) {
         });
         let ids: Vec<u32> = (0..rows).map(|r| (r * 7919 % VOCABULARY) as u32).collect();
         let mut embeddings = numbers(VOCABULARY * width);
-        time(
-            &mut group,
-            &format!("{name} embedding forward"),
-            floats(2 * n),
-            || {
-                embedding::forward(&mut y, &embeddings, &ids, width);
-            },
-        );
-        time(
-            &mut group,
-            &format!("{name} embedding backward"),
-            floats(3 * n),
-            || {
-                embedding::backward(&mut embeddings, &dx, &ids, width);
-            },
-        );
+        time(&mut group, &format!("{name} embedding forward"), floats(2 * n), || {
+            embedding::forward(&mut y, &embeddings, &ids, width, Write::Overwrite);
+        });
+        time(&mut group, &format!("{name} embedding backward"), floats(3 * n), || {
+            embedding::backward(&mut embeddings, &dx, &ids, width);
+        });
         let n = rows * inner;
         let [mut y, mut dgate, mut dup] = [(); 3].map(|()| numbers(n));
         let (gate, up) = (numbers(n), numbers(n));
-        time(
-            &mut group,
-            &format!("{name} swiglu forward"),
-            floats(3 * n),
-            || swiglu::forward(&mut y, &gate, &up),
-        );
-        time(
-            &mut group,
-            &format!("{name} swiglu backward"),
-            floats(5 * n),
-            || {
-                swiglu::backward(&mut dgate, &mut dup, &y, &gate, &up);
-            },
-        );
+        time(&mut group, &format!("{name} gated forward"), floats(3 * n), || {
+            gated::forward(&mut y, &gate, &up, Activation::Silu)
+        });
+        time(&mut group, &format!("{name} gated backward"), floats(5 * n), || {
+            gated::backward(&mut dgate, &mut dup, &y, &gate, &up, Activation::Silu);
+        });
     }
 }
 
@@ -384,21 +265,11 @@ fn optimiser(c: &mut Criterion) {
     for (name, n) in [("small", 1_000_576), ("gpt2", 20_000_000)] {
         let (mut parameters, mut gradients) = (numbers(n), numbers(n));
         let (mut first, mut second) = (vec![0.0; n], vec![0.0; n]);
-        let settings = adamw::Settings {
-            learning_rate: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        };
-        let groups = [adamw::Group {
-            range: 0..n,
-            weight_decay: 0.01,
-        }];
+        let settings =
+            adamw::Settings { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        let groups = [adamw::Group { range: 0..n, weight_decay: 0.01 }];
         time(&mut group, &format!("{name} adamw"), floats(7 * n), || {
-            let moments = adamw::Moments {
-                first: &mut first,
-                second: &mut second,
-            };
+            let moments = adamw::Moments { first: &mut first, second: &mut second };
             adamw::step(&mut parameters, moments, &gradients, 10, &settings, &groups);
         });
         time(&mut group, &format!("{name} norm"), floats(n), || {

@@ -3,6 +3,8 @@
 //! A block has a fixed size; which thread computes it is rayon's choice and leaves no trace in the bytes.
 //! Reductions over rows go through one partial sum per block, added up in block order.
 
+use crate::scratch;
+use crate::vector::vectorised;
 use rayon::prelude::*;
 
 /// Elements of one block of an element-wise operation: 64 KiB, inside any second-level cache.
@@ -13,22 +15,54 @@ pub(crate) fn rows_of(width: usize) -> usize {
     (ELEMENTS / width.max(1)).max(1)
 }
 
-/// Σ over blocks of `partial(block)`, each a vector of `width` numbers, added to `total` in block order.
-pub(crate) fn add_partial_sums(
-    total: &mut [f32],
-    n_blocks: usize,
-    partial: impl Fn(usize, &mut [f32]) + Sync,
+/// Adds up one partial sum per block: runs `work` with every block's data and a zeroed vector as long as all
+/// `totals` together, then adds the vectors to `totals` in block order.
+pub(crate) fn add_partial_sums<D: Send>(
+    totals: &mut [&mut [f32]],
+    blocks: impl IndexedParallelIterator<Item = D>,
+    work: impl Fn(D, &mut [f32]) + Sync,
 ) {
-    let width = total.len();
-    let mut partials = vec![0.0; n_blocks * width];
-    partials
-        .par_chunks_mut(width.max(1))
-        .enumerate()
-        .for_each(|(block, sum)| partial(block, sum));
-    for sum in partials.chunks_exact(width.max(1)) {
-        total
-            .iter_mut()
-            .zip(sum)
-            .for_each(|(total, sum)| *total += sum);
+    let width: usize = totals.iter().map(|total| total.len()).sum();
+    if width == 0 {
+        return;
     }
+    scratch::with(blocks.len() * width, |partials| {
+        partials.par_chunks_mut(width).zip(blocks).for_each(|(sum, block)| {
+            sum.fill(0.0);
+            work(block, sum);
+        });
+        for sum in partials.chunks_exact(width) {
+            let mut rest = sum;
+            for total in totals.iter_mut() {
+                let (sum, others) = rest.split_at(total.len());
+                vectorised(
+                    #[inline(always)]
+                    || add(total, sum),
+                );
+                rest = others;
+            }
+        }
+    });
+}
+
+/// total += terms, element by element.
+#[inline(always)]
+pub(crate) fn add(total: &mut [f32], terms: &[f32]) {
+    for (total, term) in total.iter_mut().zip(terms) {
+        *total += term;
+    }
+}
+
+/// values ← factor·values.
+pub(crate) fn scale(values: &mut [f32], factor: f32) {
+    values.par_chunks_mut(ELEMENTS).for_each(|block| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for value in block {
+                    *value *= factor;
+                }
+            },
+        );
+    });
 }

@@ -12,15 +12,17 @@
 //! numbers.
 
 mod blocks;
+mod elementary;
 mod matrix;
 mod ops;
+mod scratch;
 #[cfg(test)]
 mod testing;
 mod vector;
 
 pub use ops::{
-    adamw, attention, clip, decode, embedding, kl, logprob, matmul, residual, rmsnorm, rope,
-    sample, swiglu,
+    activation, adamw, attention, bias, clip, decode, embedding, gated, kl, layernorm, logprob,
+    matmul, residual, rmsnorm, rope, sample,
 };
 
 /// What an operation does with the former content of its output.

@@ -28,13 +28,7 @@ impl<'a> Matrix<'a> {
     /// Rows of `columns` elements that begin `row_stride` apart.
     pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         check_extent(data.len(), rows, columns, row_stride);
-        Self {
-            data,
-            rows,
-            columns,
-            row_stride,
-            column_stride: 1,
-        }
+        Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
     pub(crate) fn transposed(self) -> Self {
@@ -50,11 +44,7 @@ impl<'a> Matrix<'a> {
     fn rows(self, range: Range<usize>) -> Self {
         assert!(range.end <= self.rows, "rows {range:?} of {}", self.rows);
         let first = (range.start * self.row_stride).min(self.data.len());
-        Self {
-            data: &self.data[first..],
-            rows: range.len(),
-            ..self
-        }
+        Self { data: &self.data[first..], rows: range.len(), ..self }
     }
 
     fn columns(self, range: Range<usize>) -> Self {
@@ -81,13 +71,7 @@ impl<'a> MatrixMut<'a> {
     /// `rows` consecutive rows of `columns` elements.
     pub(crate) fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
         check_extent(data.len(), rows, columns, columns);
-        Self {
-            data: data.as_mut_ptr(),
-            rows,
-            columns,
-            row_stride: columns,
-            borrowed: PhantomData,
-        }
+        Self { data: data.as_mut_ptr(), rows, columns, row_stride: columns, borrowed: PhantomData }
     }
 
     /// Cuts the matrix into tiles; those in the last row and column of tiles may be smaller.
@@ -101,17 +85,8 @@ impl<'a> MatrixMut<'a> {
                 let data = unsafe { self.data.add(first_row * self.row_stride + first_column) };
                 // The invariant holds for the tile because its elements are a subset of this view's, which is
                 // consumed, and the subsets of different tiles are disjoint.
-                let matrix = MatrixMut {
-                    data,
-                    rows: rows.len(),
-                    columns: columns.len(),
-                    ..self
-                };
-                tiles.push(Tile {
-                    rows,
-                    columns,
-                    matrix,
-                });
+                let matrix = MatrixMut { data, rows: rows.len(), columns: columns.len(), ..self };
+                tiles.push(Tile { rows, columns, matrix });
             }
         }
         tiles
@@ -169,14 +144,8 @@ pub(crate) fn multiply(c: MatrixMut, a: Matrix, b: Matrix, scale: f32, write: Wr
 }
 
 fn check_product(c: &MatrixMut, a: Matrix, b: Matrix) {
-    assert_eq!(
-        c.rows, a.rows,
-        "rows of the product and of its left factor differ"
-    );
-    assert_eq!(
-        c.columns, b.columns,
-        "columns of the product and of its right factor differ"
-    );
+    assert_eq!(c.rows, a.rows, "rows of the product and of its left factor differ");
+    assert_eq!(c.columns, b.columns, "columns of the product and of its right factor differ");
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
 }
 
@@ -185,13 +154,7 @@ pub(crate) fn multiply_in_tiles(c: MatrixMut, a: Matrix, b: Matrix, write: Write
     check_product(&c, a, b);
     let (rows, columns) = tile_size(c.rows, c.columns, a.columns);
     c.tiles(rows, columns).into_par_iter().for_each(|tile| {
-        multiply(
-            tile.matrix,
-            a.rows(tile.rows),
-            b.columns(tile.columns),
-            1.0,
-            write,
-        );
+        multiply(tile.matrix, a.rows(tile.rows), b.columns(tile.columns), 1.0, write);
     });
 }
 

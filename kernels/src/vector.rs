@@ -1,8 +1,10 @@
-//! Short vectors: run-time choice of the instruction set, sums in fixed lanes, and `exp`.
+//! Short vectors: run-time choice of the instruction set, and sums in fixed lanes.
 //!
 //! The loops here are plain Rust that LLVM turns into vector instructions of whatever set
 //! [`vectorised`] found. Sums run in [`LANES`] accumulators that are folded in a fixed tree, and nothing is
 //! contracted or reordered, so these functions give the same bits on every instruction set. No intrinsics.
+
+use crate::elementary::exp;
 
 /// Accumulators of a sum: one AVX-512 register, two of AVX2, four of NEON.
 pub(crate) const LANES: usize = 16;
@@ -52,6 +54,19 @@ pub(crate) fn padded(rest: &[f32], filler: f32) -> [f32; LANES] {
     chunk
 }
 
+/// Σ aᵢ.
+#[inline(always)]
+pub(crate) fn sum_of(a: &[f32]) -> f32 {
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = padded(rest, 0.0);
+    for a in chunks {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane];
+        }
+    }
+    sum(lanes)
+}
+
 /// Σ aᵢ·bᵢ.
 #[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -72,17 +87,23 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Σ aᵢ·bᵢ·cᵢ.
 #[inline(always)]
 pub(crate) fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    dot3_centred(a, b, c, 0.0)
+}
+
+/// Σ aᵢ·bᵢ·(cᵢ − centre).
+#[inline(always)]
+pub(crate) fn dot3_centred(a: &[f32], b: &[f32], c: &[f32], centre: f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<LANES>();
     let (c_chunks, c_rest) = c.as_chunks::<LANES>();
     for ((a, b), c) in a_chunks.iter().zip(b_chunks).zip(c_chunks) {
         for lane in 0..LANES {
-            lanes[lane] += a[lane] * b[lane] * c[lane];
+            lanes[lane] += a[lane] * b[lane] * (c[lane] - centre);
         }
     }
     for (lane, ((a, b), c)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest).zip(c_rest)) {
-        *lane += a * b * c;
+        *lane += a * b * (c - centre);
     }
     sum(lanes)
 }
@@ -158,62 +179,9 @@ pub(crate) fn log_sum_exp(values: &[f32]) -> f64 {
     f64::from(largest) + sum_of_exponentials(values, largest).ln()
 }
 
-/// eˣ with a relative error below 1.2e-7; 0 below −87.3 (where it would be subnormal) and e⁸⁸ above 88. NaN stays
-/// NaN.
-///
-/// With n the integer nearest to x/ln 2 and r = x − n·ln 2, eˣ = 2ⁿ·eʳ and |r| ≤ ln 2 / 2. The Taylor polynomial of
-/// degree 7 leaves out less than 1.05·r⁸/8! ≤ 5.5e-9, a tenth of a rounding (6e-8), so that what remains is the
-/// rounding of its last two steps. ln 2 is split in two so that n·HIGH is exact for |n| < 2⁹ and r keeps all its
-/// digits (Cody and Waite 1980).
-#[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
-    const LOWEST: f32 = -87.3;
-    const HIGHEST: f32 = 88.0;
-    const LN_2_HIGH: f32 = 0.693_359_4; // 355/512, 9 bits
-    const LN_2_LOW: f32 = -2.121_944_4e-4; // ln 2 − 355/512
-    const ROUND: f32 = 12_582_912.0; // 1.5·2²³: adding it leaves the nearest integer in the low bits
-    let limited = if x > HIGHEST { HIGHEST } else { x };
-    let limited = if limited < LOWEST { LOWEST } else { limited };
-    let shifted = limited * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (limited - n * LN_2_HIGH) - n * LN_2_LOW;
-    let mut polynomial = 1.0 / 5040.0;
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
-        polynomial = polynomial * r + coefficient;
-    }
-    let fraction = 1.0 + (r + r * r * polynomial);
-    let exponent = shifted
-        .to_bits()
-        .wrapping_sub(ROUND.to_bits())
-        .wrapping_add(127)
-        << 23;
-    let result = fraction * f32::from_bits(exponent);
-    if x < LOWEST { 0.0 } else { result }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_has_a_small_relative_error() {
-        let mut worst = 0.0_f64;
-        for step in -872_000..880_000 {
-            let x = step as f32 * 1e-4;
-            let exact = f64::from(x).exp();
-            worst = worst.max((f64::from(exp(x)) / exact - 1.0).abs());
-        }
-        assert!(worst < 1.2e-7, "worst relative error {worst:e}");
-    }
-
-    #[test]
-    fn exp_at_the_edges() {
-        assert_eq!(exp(0.0), 1.0);
-        assert_eq!(exp(-87.31), 0.0);
-        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-        assert_eq!(exp(f32::INFINITY), exp(88.0));
-        assert!(exp(f32::NAN).is_nan());
-    }
 
     #[test]
     fn sums_of_small_integers_are_exact_at_every_length() {
@@ -228,11 +196,7 @@ mod tests {
                 ),
                 expected
             );
-            let largest = if n == 0 {
-                f32::NEG_INFINITY
-            } else {
-                n as f32 - 1.0
-            };
+            let largest = if n == 0 { f32::NEG_INFINITY } else { n as f32 - 1.0 };
             assert_eq!(maximum(&counted), largest);
         }
     }

@@ -130,6 +130,24 @@ pub(crate) struct Call {
 pub(crate) enum Bench {
     /// What a call of a plugin costs, part by part, and what the same source costs natively
     Plugin(BenchPlugin),
+    /// One training step of fixed work: GPT-2's architecture, random weights, the sigmoid loss, AdamW
+    Step(BenchStep),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchStep {
+    /// Size of the step: i (4 × 128), ii (6 × 384) or iii (12 × 768)
+    #[arg(long, value_name = "SIZE", default_value = "ii", value_parser = ["i", "ii", "iii"])]
+    pub(crate) config: String,
+    /// Threads
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Steps that are timed [default: as many as take a few seconds]
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Print the figures as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Bench, Command};
+use crate::args::{Args, Command};
 use crate::settings::Settings;
 
 /// What a subcommand comes to when nothing went wrong on our side.
@@ -50,9 +50,7 @@ fn dispatch(args: Args) -> anyhow::Result<Outcome> {
         Command::Audit(args) => commands::audit::run(&args, &settings),
         Command::Call(args) => commands::call::run(&args, &settings),
         Command::Plugins(args) => commands::plugins::run(&args, &settings),
-        Command::Bench {
-            subject: Bench::Plugin(args),
-        } => commands::bench::run(&args, &settings),
+        Command::Bench { subject } => commands::bench::run(&subject, &settings),
         Command::Train(args) => commands::train::run(&args, &settings),
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &settings),

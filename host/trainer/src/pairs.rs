@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Packed;
-use crate::model::{Activations, Model};
+use crate::model::{Activations, Keep, Model};
 
 /// A prompt with a better and a worse completion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,13 +42,13 @@ const BLOCK_PAIRS: usize = 32;
 
 /// Each pair's log-probs under the reference.
 pub fn reference_logps(reference: &Model, pairs: Vec<PreferencePair>) -> Vec<ReferencedPair> {
-    let (mut batch, mut activations) = (Packed::default(), Activations::default());
+    let (mut batch, mut activations) = (Packed::default(), Activations::new(Keep::Nothing));
     let mut logps = Vec::with_capacity(pairs.len());
     for block in pairs.chunks(BLOCK_PAIRS) {
         batch.clear();
         block.iter().for_each(|pair| pack(&mut batch, pair));
         reference.decoder.forward(&reference.weights, &batch, &mut activations);
-        logps.extend(summed_logps(&batch, &activations.token_logps));
+        logps.extend(summed_logps(&batch, activations.token_logps()));
     }
     let with_reference = |(pair, reference)| ReferencedPair { pair, reference };
     pairs.into_iter().zip(logps).map(with_reference).collect()

@@ -21,6 +21,8 @@ pub enum Purpose {
     Bootstrap = 4,
     /// Tokens of completions that a caller asks for.
     Generation = 5,
+    /// Weights before any training.
+    Initialisation = 6,
 }
 
 /// A stream of uniform numbers with a name.
@@ -52,6 +54,12 @@ impl Uniforms {
     pub fn at(&mut self, position: u64) -> f64 {
         self.generator.set_word_pos(2 * u128::from(position));
         self.next()
+    }
+
+    /// The next number, normal with mean 0 and deviation 1 (Box and Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let (radius, angle) = (1.0 - self.next(), self.next());
+        (-2.0 * radius.ln()).sqrt() * (2.0 * std::f64::consts::PI * angle).cos()
     }
 
     /// A whole number uniform in `0..bound`. The bias is below `bound` / 2⁵³.

@@ -2,10 +2,12 @@
 //!
 //! The loss stands between two halves of the step: it is asked once per batch for the derivative of its sum by
 //! each pair's log-probs; divided by the number of pairs, these flow back through every token of a completion
-//! alike. A number that is not finite anywhere on the way is the loss's fault and ends the run.
+//! alike. A batch that does not fit into memory is taken in parts whose gradients add up; a loss that looks at one pair at
+//! a time does not notice, one that looks at a whole batch sees each part as its batch. A number that is not finite anywhere on the way is the loss's fault and ends the run.
 //! Not here: which pairs come next and when to stop (`train`, `task`).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kernels::clip;
 use serde::Serialize;
@@ -13,7 +15,7 @@ use serde::Serialize;
 use crate::batch::Packed;
 use crate::fault::TrainFailure;
 use crate::loss::{LossGradients, PairBatch, PreferenceLoss, Rejected, checked};
-use crate::model::{Activations, Decoder, Model};
+use crate::model::{Activations, Decoder, Keep, Model};
 use crate::optimizer::{Optimizer, OptimizerSettings};
 use crate::pairs::{ReferencedPair, pack, summed_logps};
 use crate::stats::mean;
@@ -27,6 +29,8 @@ pub struct Trainer {
     optimizer: Optimizer,
     settings: OptimizerSettings,
     n_steps: usize,
+    /// Most pairs of one pass.
+    pairs_per_pass: usize,
     /// Steps done.
     step: usize,
     batch: Packed,
@@ -34,6 +38,18 @@ pub struct Trainer {
     pairs: PairBatch,
     /// Per completion token.
     dlogps: Vec<f32>,
+    timings: Timings,
+}
+
+/// Where the time of the last step went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    /// Log-probs of the policy.
+    pub forward: Duration,
+    /// Gradients, without the loss's own share.
+    pub backward: Duration,
+    /// Norm, clipping and the update.
+    pub optimizer: Duration,
 }
 
 /// What a step did, under TRL's names.
@@ -72,21 +88,32 @@ pub const REWARD_BETA: f64 = 0.1;
 
 impl Trainer {
     /// A policy that begins as `model`, for a run of `n_steps`.
-    pub fn new(model: &Model, settings: OptimizerSettings, n_steps: usize) -> Self {
+    pub fn new(model: Model, settings: OptimizerSettings, n_steps: usize) -> Self {
         let layout = model.decoder.layout();
         Self {
-            decoder: model.decoder.clone(),
-            weights: model.weights.clone(),
             gradients: vec![0.0; layout.len()],
             optimizer: Optimizer::new(settings.clone(), layout),
+            decoder: model.decoder,
+            weights: model.weights,
             settings,
             n_steps,
+            pairs_per_pass: usize::MAX,
             step: 0,
             batch: Packed::default(),
             activations: Activations::default(),
             pairs: PairBatch::default(),
             dlogps: Vec::new(),
+            timings: Timings::default(),
         }
+    }
+
+    /// The same with less memory: passes of at most `pairs` pairs, and of a pass what `keep` says is kept.
+    pub fn with_passes(mut self, pairs: usize, keep: Keep) -> Self {
+        assert!(pairs > 0, "a pass needs at least one pair");
+        assert_ne!(keep, Keep::Nothing, "training needs a backward pass");
+        self.pairs_per_pass = pairs;
+        self.activations = Activations::new(keep);
+        self
     }
 
     /// The policy's weights.
@@ -97,6 +124,11 @@ impl Trainer {
     /// The gradient of the last step's mean loss, clipped if the settings say so.
     pub fn gradients(&self) -> &[f32] {
         &self.gradients
+    }
+
+    /// Where the time of the last step went.
+    pub fn timings(&self) -> Timings {
+        self.timings
     }
 
     /// The trained policy.
@@ -112,22 +144,32 @@ impl Trainer {
     ) -> Result<StepMetrics, TrainFailure> {
         assert!(!pairs.is_empty(), "a step needs at least one pair");
         self.step += 1;
-        self.forward(pairs)?;
-        let answer = checked(loss.evaluate(&self.pairs)?, pairs.len(), self.step)?;
-        let grad_norm = self.backward(&answer)?;
+        self.timings = Timings::default();
+        self.gradients.fill(0.0);
+        let mut tally = Tally::default();
+        for part in pairs.chunks(self.pairs_per_pass) {
+            self.forward(part)?;
+            let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
+            self.backward(&answer, pairs.len());
+            tally.add(&self.pairs, &answer);
+        }
+        let started = Instant::now();
+        let grad_norm = self.clip()?;
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
         self.optimizer.update(&mut self.weights, &self.gradients, learning_rate);
         self.check_weights()?;
-        Ok(self.metrics(&answer, grad_norm, learning_rate))
+        self.timings.optimizer = started.elapsed();
+        Ok(tally.metrics(self.step, grad_norm, learning_rate))
     }
 
     /// Fills `self.pairs` with the batch's log-probs.
     fn forward(&mut self, pairs: &[&ReferencedPair]) -> Result<(), Rejected> {
+        let started = Instant::now();
         self.batch.clear();
         pairs.iter().for_each(|pair| pack(&mut self.batch, &pair.pair));
         self.decoder.forward(&self.weights, &self.batch, &mut self.activations);
         self.pairs.clear();
-        let policy = summed_logps(&self.batch, &self.activations.token_logps);
+        let policy = summed_logps(&self.batch, self.activations.token_logps());
         for (row, (pair, policy)) in pairs.iter().zip(policy).enumerate() {
             for (name, logp) in [("chosen", policy.chosen), ("rejected", policy.rejected)] {
                 if !logp.is_finite() {
@@ -143,13 +185,14 @@ impl Trainer {
             self.pairs.chosen_tokens.push(pair.pair.chosen.len() as u32);
             self.pairs.rejected_tokens.push(pair.pair.rejected.len() as u32);
         }
+        self.timings.forward += started.elapsed();
         Ok(())
     }
 
-    /// Fills `self.gradients` and returns their norm before clipping.
-    fn backward(&mut self, answer: &LossGradients) -> Result<f64, Rejected> {
-        self.spread_over_tokens(answer);
-        self.gradients.fill(0.0);
+    /// Adds a part's share of the gradient of the mean over `n_pairs` pairs.
+    fn backward(&mut self, answer: &LossGradients, n_pairs: usize) {
+        let started = Instant::now();
+        self.spread_over_tokens(answer, n_pairs as f64);
         self.decoder.backward(
             &mut self.gradients,
             &self.weights,
@@ -157,6 +200,21 @@ impl Trainer {
             &mut self.activations,
             &self.dlogps,
         );
+        self.timings.backward += started.elapsed();
+    }
+
+    /// d(mean loss)/d(token log-prob): every token of a completion gets its completion's derivative over n pairs.
+    fn spread_over_tokens(&mut self, answer: &LossGradients, n_pairs: f64) {
+        self.dlogps.resize(self.batch.targets.len(), 0.0);
+        let derivatives = answer.policy_chosen.iter().zip(&answer.policy_rejected);
+        let per_completion = derivatives.flat_map(|(chosen, rejected)| [chosen, rejected]);
+        for (tokens, derivative) in self.batch.completions.iter().zip(per_completion) {
+            self.dlogps[tokens.clone()].fill((derivative / n_pairs) as f32);
+        }
+    }
+
+    /// Clips the gradient and returns its norm before.
+    fn clip(&mut self) -> Result<f64, Rejected> {
         let norm = clip::global_norm(&self.gradients);
         if !norm.is_finite() {
             return Err(Rejected::non_finite("the norm of the gradient", norm, self.step));
@@ -167,17 +225,6 @@ impl Trainer {
         Ok(norm)
     }
 
-    /// d(mean loss)/d(token log-prob): every token of a completion gets its completion's derivative over n pairs.
-    fn spread_over_tokens(&mut self, answer: &LossGradients) {
-        let n_pairs = self.pairs.len() as f64;
-        self.dlogps.resize(self.batch.targets.len(), 0.0);
-        let derivatives = answer.policy_chosen.iter().zip(&answer.policy_rejected);
-        let per_completion = derivatives.flat_map(|(chosen, rejected)| [chosen, rejected]);
-        for (tokens, derivative) in self.batch.completions.iter().zip(per_completion) {
-            self.dlogps[tokens.clone()].fill((derivative / n_pairs) as f32);
-        }
-    }
-
     fn check_weights(&self) -> Result<(), Rejected> {
         let Some(element) = self.weights.iter().position(|weight| !weight.is_finite()) else {
             return Ok(());
@@ -186,31 +233,46 @@ impl Trainer {
             self.decoder.layout().tensor_at(element).map_or("a weight", |tensor| &tensor.name);
         Err(Rejected::non_finite(tensor, f64::from(self.weights[element]), self.step))
     }
+}
 
-    fn metrics(&self, answer: &LossGradients, grad_norm: f64, learning_rate: f64) -> StepMetrics {
-        let pairs = &self.pairs;
-        let reward = |policy: &[f64], reference: &[f64]| -> Vec<f64> {
-            policy
-                .iter()
-                .zip(reference)
-                .map(|(policy, reference)| REWARD_BETA * (policy - reference))
-                .collect()
-        };
-        let chosen = reward(&pairs.policy_chosen_logps, &pairs.reference_chosen_logps);
-        let rejected = reward(&pairs.policy_rejected_logps, &pairs.reference_rejected_logps);
-        let n_right =
-            chosen.iter().zip(&rejected).filter(|(chosen, rejected)| chosen > rejected).count();
+/// What the parts of a step have said about their pairs.
+#[derive(Default)]
+struct Tally {
+    losses: Vec<f64>,
+    rewards_chosen: Vec<f64>,
+    rewards_rejected: Vec<f64>,
+    logps_chosen: Vec<f64>,
+    logps_rejected: Vec<f64>,
+}
+
+impl Tally {
+    fn add(&mut self, pairs: &PairBatch, answer: &LossGradients) {
+        let reward = |(policy, reference): (&f64, &f64)| REWARD_BETA * (policy - reference);
+        let chosen = pairs.policy_chosen_logps.iter().zip(&pairs.reference_chosen_logps);
+        let rejected = pairs.policy_rejected_logps.iter().zip(&pairs.reference_rejected_logps);
+        self.losses.extend(&answer.losses);
+        self.rewards_chosen.extend(chosen.map(reward));
+        self.rewards_rejected.extend(rejected.map(reward));
+        self.logps_chosen.extend(&pairs.policy_chosen_logps);
+        self.logps_rejected.extend(&pairs.policy_rejected_logps);
+    }
+
+    fn metrics(&self, step: usize, grad_norm: f64, learning_rate: f64) -> StepMetrics {
+        let rewards = self.rewards_chosen.iter().zip(&self.rewards_rejected);
+        let n_right = rewards.filter(|(chosen, rejected)| chosen > rejected).count();
+        let (rewards_chosen, rewards_rejected) =
+            (mean(&self.rewards_chosen), mean(&self.rewards_rejected));
         StepMetrics {
-            step: self.step,
-            loss: mean(&answer.losses),
+            step,
+            loss: mean(&self.losses),
             grad_norm,
             learning_rate,
-            rewards_chosen: mean(&chosen),
-            rewards_rejected: mean(&rejected),
-            rewards_accuracies: n_right as f64 / pairs.len() as f64,
-            rewards_margins: mean(&chosen) - mean(&rejected),
-            logps_chosen: mean(&pairs.policy_chosen_logps),
-            logps_rejected: mean(&pairs.policy_rejected_logps),
+            rewards_chosen,
+            rewards_rejected,
+            rewards_accuracies: n_right as f64 / self.losses.len() as f64,
+            rewards_margins: rewards_chosen - rewards_rejected,
+            logps_chosen: mean(&self.logps_chosen),
+            logps_rejected: mean(&self.logps_rejected),
         }
     }
 }

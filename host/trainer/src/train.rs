@@ -58,7 +58,7 @@ pub fn train(
             Fault::settings("there are no pairs to train on", "give at least one pair").into()
         );
     }
-    let mut trainer = Trainer::new(model, settings.optimizer.clone(), settings.n_steps);
+    let mut trainer = Trainer::new(model.clone(), settings.optimizer.clone(), settings.n_steps);
     let mut order = PairOrder::new(seed, pairs.len());
     let mut batch = Vec::with_capacity(settings.pairs_per_step);
     for _ in 0..settings.n_steps {

@@ -4,16 +4,17 @@
 //! after that one pass computes the next token's logits for every sequence at the same time. Buffers stay from
 //! one continuation to the next. Not here: which token comes next (`generate`).
 
-use kernels::Write::{Accumulate, Overwrite};
-use kernels::{decode, embedding, rope, swiglu};
+use kernels::Write::Overwrite;
+use kernels::{decode, embedding, logprob};
 
-use super::activations::{Activations, fit};
-use super::block::Block;
+use super::activations::{Activations, Carver, Keep, LayerActivations};
 use super::decoder::Decoder;
+use super::parts::Statistics;
+use super::rotations::Rotations;
 use crate::batch::Packed;
 
 /// Sequences in the making. S sequences: all samples of the first prompt, then all of the second, …
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Continuation {
     prompts: Packed,
     prompt_activations: Activations,
@@ -23,7 +24,9 @@ pub struct Continuation {
     lengths: Vec<u32>,
     /// Places of the tokens that are being computed, \[S\].
     positions: Vec<u32>,
-    buffers: Buffers,
+    rotations: Rotations,
+    arena: Vec<f32>,
+    /// \[S, V\]
     logits: Vec<f32>,
 }
 
@@ -34,19 +37,42 @@ struct LayerCache {
     v: Vec<f32>,
 }
 
-/// One row per sequence; shapes as in `activations`.
-#[derive(Debug, Default)]
-struct Buffers {
-    stream: Vec<f32>,
-    rstd: Vec<f32>,
-    normed: Vec<f32>,
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    attended: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
-    gated: Vec<f32>,
+/// One row per sequence.
+struct Buffers<'a> {
+    /// The stream before and after a block, \[S, D\] each.
+    input: &'a mut [f32],
+    output: &'a mut [f32],
+    /// \[S\]
+    final_stats: Statistics<'a>,
+    layer: LayerActivations<'a>,
+}
+
+impl<'a> Buffers<'a> {
+    fn carve(memory: &mut Carver<'a>, decoder: &Decoder, n_sequences: usize) -> Self {
+        let config = decoder.config();
+        Self {
+            input: memory.take(n_sequences * config.width),
+            output: memory.take(n_sequences * config.width),
+            final_stats: memory.statistics(config, n_sequences),
+            layer: LayerActivations::carve(memory, config, n_sequences),
+        }
+    }
+}
+
+impl Default for Continuation {
+    fn default() -> Self {
+        Self {
+            prompts: Packed::default(),
+            prompt_activations: Activations::new(Keep::Nothing),
+            layers: Vec::new(),
+            capacity: 0,
+            lengths: Vec::new(),
+            positions: Vec::new(),
+            rotations: Rotations::default(),
+            arena: Vec::new(),
+            logits: Vec::new(),
+        }
+    }
 }
 
 impl Continuation {
@@ -66,8 +92,6 @@ impl Continuation {
     ) {
         self.prompts.clear();
         prompts.iter().for_each(|prompt| self.prompts.push(prompt, &[]));
-        decoder.hidden(weights, &self.prompts, &mut self.prompt_activations);
-
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         self.capacity = longest + max_tokens;
         assert!(
@@ -78,69 +102,54 @@ impl Continuation {
         let samples_of = |prompt| std::iter::repeat_n(prompt, n_samples);
         self.lengths.clear();
         self.lengths.extend(prompts.iter().flat_map(|prompt| samples_of(prompt.len() as u32)));
-        self.fill_caches(decoder, prompts, n_samples);
-        self.fit_buffers(decoder);
+        self.rotations.fit(&decoder.rotations, self.capacity);
+        self.fill_caches(decoder, weights, n_samples);
 
         let ends =
             self.prompts.segments.iter().map(|segment| (segment.start + segment.len - 1) as u32);
         let last_rows: Vec<u32> = ends.flat_map(samples_of).collect();
-        let hidden = &self.prompt_activations.hidden;
-        embedding::forward(&mut self.buffers.normed, hidden, &last_rows, decoder.config().width);
-        decoder.head.forward(&mut self.logits, &self.buffers.normed, weights, Overwrite);
+        let mut counter = Carver::counting();
+        Buffers::carve(&mut counter, decoder, self.lengths.len());
+        fit(&mut self.arena, counter.taken);
+        let b = Buffers::carve(&mut Carver::new(&mut self.arena), decoder, self.lengths.len());
+        let (hidden, width) = (self.prompt_activations.hidden(), decoder.config().width);
+        embedding::forward(b.input, hidden, &last_rows, width, Overwrite);
+        head(&mut self.logits, b.input, decoder, weights);
     }
 
     /// Appends one token to every sequence and computes the logits of the next.
     pub fn advance(&mut self, decoder: &Decoder, weights: &[f32], tokens: &[u32]) {
         self.positions.clone_from(&self.lengths);
         self.lengths.iter_mut().for_each(|length| *length += 1);
-        let (table, width) = (decoder.layout().embedding.of(weights), decoder.config().width);
-        embedding::forward(&mut self.buffers.stream, table, tokens, width);
-        for (index, block) in decoder.blocks.iter().enumerate() {
-            self.advance_block(block, index, &decoder.rotations, weights);
+        let (positions, capacity) = (&self.positions, self.capacity);
+        let mut b = Buffers::carve(&mut Carver::new(&mut self.arena), decoder, tokens.len());
+        decoder.embed(b.input, weights, tokens, positions);
+        for (block, cache) in decoder.blocks.iter().zip(&mut self.layers) {
+            let a = &mut b.layer;
+            block.project(b.input, a, weights, positions, &self.rotations);
+            decode::append(&mut cache.k, a.k, positions, capacity);
+            decode::append(&mut cache.v, a.v, positions, capacity);
+            let cache = decode::Cache { k: &cache.k, v: &cache.v, capacity };
+            decode::forward(a.attended, a.q, cache, &self.lengths, &block.heads);
+            block.finish(b.output, b.input, a, weights);
+            std::mem::swap(&mut b.input, &mut b.output);
         }
-        let b = &mut self.buffers;
-        decoder.final_norm.forward(&mut b.normed, &mut b.rstd, &b.stream, weights);
-        decoder.head.forward(&mut self.logits, &b.normed, weights, Overwrite);
+        decoder.final_norm.forward(b.output, &mut b.final_stats, b.input, weights);
+        head(&mut self.logits, b.output, decoder, weights);
     }
 
-    /// [`Block::forward`] for one new token of each sequence, which attends to the cache.
-    fn advance_block(
-        &mut self,
-        block: &Block,
-        index: usize,
-        rotations: &rope::Table,
-        weights: &[f32],
-    ) {
-        let (b, cache, positions) = (&mut self.buffers, &mut self.layers[index], &self.positions);
-        block.attention_norm.forward(&mut b.normed, &mut b.rstd, &b.stream, weights);
-        block.q.forward(&mut b.q, &b.normed, weights, Overwrite);
-        block.k.forward(&mut b.k, &b.normed, weights, Overwrite);
-        block.v.forward(&mut b.v, &b.normed, weights, Overwrite);
-        rope::forward(&mut b.q, positions, rotations);
-        rope::forward(&mut b.k, positions, rotations);
-        decode::append(&mut cache.k, &b.k, positions, self.capacity);
-        decode::append(&mut cache.v, &b.v, positions, self.capacity);
-        let cache = decode::Cache { k: &cache.k, v: &cache.v, capacity: self.capacity };
-        decode::forward(&mut b.attended, &b.q, cache, &self.lengths, &block.heads);
-        block.o.forward(&mut b.stream, &b.attended, weights, Accumulate);
-
-        block.mlp_norm.forward(&mut b.normed, &mut b.rstd, &b.stream, weights);
-        block.gate.forward(&mut b.gate, &b.normed, weights, Overwrite);
-        block.up.forward(&mut b.up, &b.normed, weights, Overwrite);
-        swiglu::forward(&mut b.gated, &b.gate, &b.up);
-        block.down.forward(&mut b.stream, &b.gated, weights, Accumulate);
-    }
-
-    /// Copies each prompt's keys and values to all its samples.
-    fn fill_caches(&mut self, decoder: &Decoder, prompts: &[Vec<u32>], n_samples: usize) {
-        let width = decoder.config().kv_width();
-        let size = prompts.len() * n_samples * self.capacity * width;
-        self.layers.resize_with(decoder.config().n_layers, LayerCache::default);
-        for (cache, computed) in self.layers.iter_mut().zip(&self.prompt_activations.layers) {
+    /// Computes the prompts, and copies each prompt's keys and values to all its samples.
+    fn fill_caches(&mut self, decoder: &Decoder, weights: &[f32], n_samples: usize) {
+        let (width, capacity) = (decoder.config().kv_width(), self.capacity);
+        let size = self.lengths.len() * capacity * width;
+        self.layers.resize_with(decoder.config().n_layers(), LayerCache::default);
+        let Self { prompts, prompt_activations, layers, .. } = self;
+        decoder.hidden(weights, prompts, prompt_activations, |index, computed| {
+            let cache = &mut layers[index];
             for (cache, computed) in [(&mut cache.k, &computed.k), (&mut cache.v, &computed.v)] {
                 fit(cache, size);
-                let mut sequences = cache.chunks_exact_mut(self.capacity * width);
-                for segment in &self.prompts.segments {
+                let mut sequences = cache.chunks_exact_mut(capacity * width);
+                for segment in &prompts.segments {
                     let rows = &computed[segment.start * width..][..segment.len * width];
                     sequences
                         .by_ref()
@@ -148,25 +157,21 @@ impl Continuation {
                         .for_each(|cache| cache[..rows.len()].copy_from_slice(rows));
                 }
             }
-        }
+        });
     }
+}
 
-    fn fit_buffers(&mut self, decoder: &Decoder) {
-        let (config, sequences) = (decoder.config(), self.lengths.len());
-        let b = &mut self.buffers;
-        fit(&mut b.rstd, sequences);
-        for buffer in [&mut b.stream, &mut b.normed] {
-            fit(buffer, sequences * config.width);
-        }
-        for buffer in [&mut b.q, &mut b.attended] {
-            fit(buffer, sequences * config.q_width());
-        }
-        for buffer in [&mut b.k, &mut b.v] {
-            fit(buffer, sequences * config.kv_width());
-        }
-        for buffer in [&mut b.gate, &mut b.up, &mut b.gated] {
-            fit(buffer, sequences * config.mlp_width);
-        }
-        fit(&mut self.logits, sequences * config.vocabulary);
+/// logits \[S, V\] from the normalised stream \[S, D\].
+fn head(logits: &mut Vec<f32>, hidden: &[f32], decoder: &Decoder, weights: &[f32]) {
+    let config = decoder.config();
+    fit(logits, hidden.len() / config.width * config.vocabulary);
+    decoder.head.forward(logits, hidden, weights, Overwrite);
+    if let Some(cap) = config.logits_softcap {
+        logprob::cap(logits, cap);
     }
+}
+
+/// Gives a buffer its length; its content is for the next operation to overwrite.
+fn fit(buffer: &mut Vec<f32>, len: usize) {
+    buffer.resize(len, 0.0);
 }

@@ -4,33 +4,41 @@
 //! nothing. A tensor that is missing, has another shape or is not expected is refused by its name; a head
 //! beside a tied embedding must be equal to it. Not here: where the bytes come from (`directory`).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
-use super::Model;
-use super::layout::{HEAD, Layout, Tensor};
+use super::layout::{HEAD, Layout, PREFIXES, Tensor};
 use crate::fault::Fault;
 
-/// Reads all tensors of the layout into one flat buffer.
-pub(super) fn read(file: &[u8], layout: &Layout) -> Result<Vec<f32>, Fault> {
-    let file = SafeTensors::deserialize(file).map_err(|error| {
-        Fault::weights(
-            format!("not a safetensors file: {error}"),
-            "copy or download the file again",
-        )
-    })?;
+/// Reads all tensors of the layout from one file or several into one flat buffer.
+pub(super) fn read(files: &[&[u8]], layout: &Layout) -> Result<Vec<f32>, Fault> {
+    let mut shards = Vec::with_capacity(files.len());
+    for file in files {
+        shards.push(SafeTensors::deserialize(file).map_err(|error| {
+            Fault::weights(
+                format!("not a safetensors file: {error}"),
+                "copy or download the file again",
+            )
+        })?);
+    }
     let mut weights = vec![0.0; layout.len()];
     for tensor in &layout.tensors {
-        read_tensor(tensor.slot.of_mut(&mut weights), &file, tensor)?;
+        read_tensor(tensor.slot.of_mut(&mut weights), &shards, tensor)?;
+        tensor.from_file_order(&mut weights);
     }
-    refuse_the_rest(&file, layout, &weights)?;
+    for file in &shards {
+        refuse_the_rest(file, layout, &weights)?;
+    }
     Ok(weights)
 }
 
-fn read_tensor(into: &mut [f32], file: &SafeTensors, tensor: &Tensor) -> Result<(), Fault> {
-    let view = file.tensor(&tensor.name).map_err(|_| {
+fn read_tensor(into: &mut [f32], shards: &[SafeTensors], tensor: &Tensor) -> Result<(), Fault> {
+    let named = |name: &str| shards.iter().find_map(|shard| shard.tensor(name).ok());
+    let view = named(&tensor.name).or_else(|| named(short(&tensor.name))).ok_or_else(|| {
         Fault::weights(
             format!("{} is missing", tensor.name),
             "check that config.json and weights belong together",
@@ -48,6 +56,11 @@ fn read_tensor(into: &mut [f32], file: &SafeTensors, tensor: &Tensor) -> Result<
         ));
     }
     convert(into, &tensor.name, &view)
+}
+
+/// The name as files have it that hold the decoder without its head, GPT-2's own among them.
+fn short(name: &str) -> &str {
+    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
 /// Converts little-endian numbers to `f32`.
@@ -72,13 +85,12 @@ fn fill<const N: usize>(into: &mut [f32], bytes: &[u8], read: impl Fn([u8; N]) -
     into.iter_mut().zip(numbers).for_each(|(value, bytes)| *value = read(*bytes));
 }
 
-/// Refuses tensors that the layout does not know. Older files carry the rotary frequencies, which follow
-/// from the configuration.
+/// Refuses tensors that the layout does not know, but for constants that older files carry.
 fn refuse_the_rest(file: &SafeTensors, layout: &Layout, weights: &[f32]) -> Result<(), Fault> {
-    let known = |name: &str| layout.tensors.iter().any(|tensor| tensor.name == name);
-    for (name, view) in
-        file.iter().filter(|(name, _)| !known(name) && !name.ends_with("rotary_emb.inv_freq"))
-    {
+    let known = |name: &str| {
+        layout.tensors.iter().any(|tensor| tensor.name == name || short(&tensor.name) == name)
+    };
+    for (name, view) in file.iter().filter(|(name, _)| !known(name) && !is_constant(name)) {
         if name != HEAD {
             return Err(Fault::weights(
                 format!("{name} is not part of this model"),
@@ -88,6 +100,12 @@ fn refuse_the_rest(file: &SafeTensors, layout: &Layout, weights: &[f32]) -> Resu
         check_head_is_embedding(&view, layout.embedding.of(weights))?;
     }
     Ok(())
+}
+
+/// Rotary frequencies, and GPT-2's causal mask: they follow from the configuration.
+fn is_constant(name: &str) -> bool {
+    let mask = |name: &str| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+    name.ends_with("rotary_emb.inv_freq") || mask(name)
 }
 
 fn check_head_is_embedding(view: &TensorView, embedding: &[f32]) -> Result<(), Fault> {
@@ -102,20 +120,22 @@ fn check_head_is_embedding(view: &TensorView, embedding: &[f32]) -> Result<(), F
     Ok(())
 }
 
-/// The weights as a safetensors file of `f32`.
-pub(super) fn write(model: &Model) -> Vec<u8> {
-    let tensors = model.decoder.layout().tensors.iter();
-    let views = tensors.map(|tensor| {
-        let view = F32View { shape: &tensor.shape, values: tensor.slot.of(&model.weights) };
-        (tensor.name.as_str(), view)
+/// Writes a flat buffer, weights or gradients, as a safetensors file of `f32`, tensor after tensor.
+///
+/// The file is not written in one go: who needs all or nothing renames it into its place.
+pub(super) fn write(path: &Path, layout: &Layout, buffer: &[f32]) -> Result<(), Fault> {
+    let views = layout.tensors.iter().map(|tensor| {
+        let values = tensor.in_file_order(buffer);
+        (tensor.name.as_str(), F32View { shape: &tensor.shape, values })
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(views, Some(metadata)).expect("shapes and sizes come from one layout")
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .map_err(|error| Fault::file("write", path, std::io::Error::other(error)))
 }
 
 struct F32View<'a> {
     shape: &'a [usize],
-    values: &'a [f32],
+    values: Cow<'a, [f32]>,
 }
 
 impl View for F32View<'_> {
@@ -127,8 +147,11 @@ impl View for F32View<'_> {
         self.shape
     }
 
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+    fn data(&self) -> Cow<'_, [u8]> {
+        match cfg!(target_endian = "little") {
+            true => Cow::Borrowed(bytemuck::cast_slice(&self.values)),
+            false => self.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
     }
 
     fn data_len(&self) -> usize {
@@ -141,21 +164,15 @@ mod tests {
     use super::*;
     use crate::model::config::DecoderConfig;
 
+    /// The smallest of all: one block, of which most tests leave nothing but the names.
     fn layout(tied_head: bool) -> Layout {
-        Layout::new(&DecoderConfig {
-            n_layers: 0,
-            width: 2,
-            n_heads: 1,
-            n_kv_heads: 1,
-            head_width: 2,
-            mlp_width: 1,
-            vocabulary: 2,
-            context: 8,
-            norm_epsilon: 1e-5,
-            rope_theta: 1e4,
-            tied_head,
-            end_tokens: vec![],
-        })
+        let json = format!(
+            r#"{{"model_type": "llama", "hidden_size": 2, "num_attention_heads": 1, "intermediate_size": 1,
+                "num_hidden_layers": 1, "vocab_size": 2, "tie_word_embeddings": {tied_head}}}"#
+        );
+        let mut config = DecoderConfig::parse(json.as_bytes()).expect("a config");
+        config.layers.clear();
+        Layout::new(&config)
     }
 
     fn file(tensors: &[(&str, Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
@@ -180,7 +197,7 @@ mod tests {
     #[track_caller]
     fn check_refused(tensors: &[(&str, Dtype, &[usize], Vec<u8>)], tied_head: bool, reason: &str) {
         let message =
-            read(&file(tensors), &layout(tied_head)).expect_err("must be refused").to_string();
+            read(&[&file(tensors)], &layout(tied_head)).expect_err("must be refused").to_string();
         assert!(message.contains(reason), "{message}");
     }
 
@@ -193,9 +210,16 @@ mod tests {
         ] {
             let bytes = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
             let file = file(&[("model.embed_tokens.weight", dtype, &[2, 2], bytes), norm()]);
-            let weights = read(&file, &layout(true)).expect("a whole file");
+            let weights = read(&[&file], &layout(true)).expect("a whole file");
             assert_eq!(weights[..4], [1.0, -2.0, 0.5, smallest]);
         }
+    }
+
+    #[test]
+    fn tensors_may_be_spread_over_several_files() {
+        let (one, other) = (file(&[embedding()]), file(&[norm()]));
+        let weights = read(&[&one, &other], &layout(true)).expect("a whole model");
+        assert_eq!(weights, [1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
     }
 
     #[test]
@@ -217,7 +241,7 @@ mod tests {
     #[test]
     fn a_head_beside_a_tied_embedding_must_equal_it() {
         let equal = (HEAD, Dtype::F32, &[2, 2][..], f32_bytes(&[1.0, 2.0, 3.0, 4.0]));
-        assert!(read(&file(&[embedding(), norm(), equal]), &layout(true)).is_ok());
+        assert!(read(&[&file(&[embedding(), norm(), equal])], &layout(true)).is_ok());
         let other = (HEAD, Dtype::F32, &[2, 2][..], f32_bytes(&[1.0, 2.0, 3.0, 5.0]));
         check_refused(&[embedding(), norm(), other], true, "differs from the embedding");
     }

@@ -4,12 +4,12 @@
 //! predict a completion token. Nothing here samples or knows what the log-probs are for. Sampling with a
 //! cache: `cache`.
 
-use kernels::{Write, embedding, logprob, rope};
+use kernels::{Write, embedding, logprob};
 
-use super::activations::Activations;
+use super::activations::{Activations, Buffers, Carver, Keep, LayerActivations};
 use super::block::{Block, Pass};
-use super::config::DecoderConfig;
-use super::layout::Layout;
+use super::config::{DecoderConfig, Rope};
+use super::layout::{Layout, LinearSlots};
 use super::parts::{Linear, Norm};
 use crate::batch::Packed;
 
@@ -18,29 +18,53 @@ use crate::batch::Packed;
 pub struct Decoder {
     config: DecoderConfig,
     layout: Layout,
-    pub(super) rotations: rope::Table,
+    pub(super) rotations: Vec<Frequencies>,
     pub(super) blocks: Vec<Block>,
     pub(super) final_norm: Norm,
     pub(super) head: Linear,
 }
 
+/// One kind of rotation, as numbers.
+#[derive(Debug, Clone)]
+pub(super) struct Frequencies {
+    /// Radians per position, one per pair of a head.
+    pub frequencies: Vec<f64>,
+    /// Factor of cosines and sines.
+    pub magnitude: f64,
+}
+
 impl Decoder {
     /// The decoder that a configuration describes.
     pub fn new(config: DecoderConfig) -> Self {
-        let exponent = |pair: usize| -2.0 * pair as f64 / config.head_width as f64;
-        let frequency = |pair: usize| config.rope_theta.powf(exponent(pair));
-        let frequencies: Vec<f64> = (0..config.head_width / 2).map(frequency).collect();
-        Self::with_frequencies(config, &frequencies)
+        let mut kinds: Vec<&Rope> = Vec::new();
+        for rope in config.layers.iter().filter_map(|layer| layer.rope.as_ref()) {
+            if !kinds.contains(&rope) {
+                kinds.push(rope);
+            }
+        }
+        let layout = Layout::new(&config);
+        let blocks = config.layers.iter().zip(&layout.layers).map(|(layer, slots)| {
+            let rotation = kinds.iter().position(|kind| Some(*kind) == layer.rope.as_ref());
+            Block::new(&config, layer, slots, rotation)
+        });
+        let head = LinearSlots { weight: layout.head, bias: None };
+        Self {
+            blocks: blocks.collect(),
+            rotations: kinds.iter().map(|kind| Frequencies::of(kind, config.head_width)).collect(),
+            final_norm: Norm::new(layout.final_norm, &config),
+            head: Linear { slots: head, inputs: config.width, outputs: config.vocabulary },
+            layout,
+            config,
+        }
     }
 
     /// The same with other rotary frequencies, in radians per position, one per pair of a head.
     pub fn with_frequencies(config: DecoderConfig, frequencies: &[f64]) -> Self {
-        let layout = Layout::new(&config);
-        let rotations = rope::Table::from_frequencies(config.context, frequencies);
-        let blocks = layout.layers.iter().map(|slots| Block::new(&config, slots)).collect();
-        let final_norm = Norm { slot: layout.final_norm, epsilon: config.norm_epsilon };
-        let head = Linear { slot: layout.head, inputs: config.width, outputs: config.vocabulary };
-        Self { config, layout, rotations, blocks, final_norm, head }
+        let mut decoder = Self::new(config);
+        for kind in &mut decoder.rotations {
+            kind.frequencies = frequencies.to_vec();
+        }
+        decoder
     }
 
     /// What the architecture looks like.
@@ -53,28 +77,47 @@ impl Decoder {
         &self.layout
     }
 
-    /// The log-prob of every completion token of the batch, into `a.token_logps`.
+    /// The log-prob of every completion token of the batch, into `a.token_logps()`.
     pub fn forward(&self, weights: &[f32], batch: &Packed, a: &mut Activations) {
-        self.hidden(weights, batch, a);
-        let (rows, width) = (&batch.predicting_rows, self.config.width);
-        embedding::forward(&mut a.predicting, &a.hidden, rows, width);
-        let inputs = self.head_inputs(&a.predicting, weights, batch);
-        let shape = self.head_shape(batch);
-        logprob::forward(&mut a.token_logps, &mut a.logits_lse, inputs, shape);
+        self.hidden(weights, batch, a, |_, _| ());
+        let Activations { keep, arena, logits, .. } = a;
+        let b = self.carve(arena, batch, *keep);
+        embedding::forward(
+            b.predicting,
+            b.hidden,
+            &batch.predicting_rows,
+            self.config.width,
+            Write::Overwrite,
+        );
+        let inputs = self.head_inputs(b.predicting, weights, batch);
+        let kept = (*keep != Keep::Nothing).then_some(logits);
+        logprob::forward(b.token_logps, b.logits_lse, kept, inputs, self.head_shape(batch));
     }
 
-    /// The normalised stream after the last block, into `a.hidden`; `a` also keeps each block's keys and values.
-    pub(super) fn hidden(&self, weights: &[f32], batch: &Packed, a: &mut Activations) {
-        a.fit_forward(&self.config, batch);
-        let (table, width) = (self.layout.embedding.of(weights), self.config.width);
-        embedding::forward(&mut a.streams[0], table, &batch.tokens, width);
+    /// The normalised stream after the last block, into `a.hidden()`. `after_block` sees what each block computed.
+    pub(super) fn hidden(
+        &self,
+        weights: &[f32],
+        batch: &Packed,
+        a: &mut Activations,
+        mut after_block: impl FnMut(usize, &LayerActivations),
+    ) {
+        a.fit(&self.config, batch);
+        a.rotations.fit(&self.rotations, longest(batch));
+        let (keep, rows) = (a.keep, batch.rows());
+        let Activations { arena, rotations, .. } = a;
+        let pass = Pass { weights, batch, rotations };
+        let mut b = self.carve(arena, batch, keep);
+        let streams = Streams { each: rows * self.config.width, keep };
+        self.embed(&mut b.streams[streams.range(0)], weights, &batch.tokens, &batch.positions);
         for (index, block) in self.blocks.iter().enumerate() {
-            let (before, after) = a.streams.split_at_mut(index + 1);
-            let (input, output) = (&before[index], &mut after[0]);
-            block.forward(output, input, &mut a.layers[index], self.pass(weights, batch));
+            let [input, output] = streams.around(b.streams, index);
+            let mut layer = b.layers.of(index, &self.config, rows);
+            block.forward(output, input, &mut layer, pass);
+            after_block(index, &layer);
         }
-        let last = &a.streams[self.blocks.len()];
-        self.final_norm.forward(&mut a.hidden, &mut a.final_rstd, last, weights);
+        let last = &b.streams[streams.range(self.blocks.len())];
+        self.final_norm.forward(b.hidden, &mut b.final_stats, last, weights);
     }
 
     /// Adds d(Σ dlogps·logps)/d(weights) to `gradients`. `a` is what forward left for the same weights and batch.
@@ -86,27 +129,61 @@ impl Decoder {
         a: &mut Activations,
         dlogps: &[f32],
     ) {
-        a.fit_backward(&self.config, batch);
-        let (d, width) = (&mut a.gradients, self.config.width);
-        let inputs = self.head_inputs(&a.predicting, weights, batch);
+        let (keep, rows, width) = (a.keep, batch.rows(), self.config.width);
+        assert_ne!(keep, Keep::Nothing, "nothing was kept for a backward pass");
+        let Activations { arena, logits, rotations, .. } = a;
+        let pass = Pass { weights, batch, rotations };
+        let b = self.carve(arena, batch, keep);
+        let (mut d, mut layers) = (b.gradients, b.layers);
+        let inputs = self.head_inputs(b.predicting, weights, batch);
         let (dhead, shape) = (self.layout.head.of_mut(gradients), self.head_shape(batch));
-        logprob::backward(&mut d.predicting, dhead, dlogps, &a.logits_lse, inputs, shape);
+        logprob::backward(d.predicting, dhead, dlogps, b.logits_lse, logits, inputs, shape);
         d.hidden.fill(0.0);
-        embedding::backward(&mut d.hidden, &d.predicting, &batch.predicting_rows, width);
+        embedding::backward(d.hidden, d.predicting, &batch.predicting_rows, width);
 
-        let (last, rstd) = (&a.streams[self.blocks.len()], &a.final_rstd);
-        let (stream, overwrite) = (&mut d.stream, Write::Overwrite);
-        self.final_norm.backward(stream, gradients, &d.hidden, last, rstd, weights, overwrite);
+        let streams = Streams { each: rows * width, keep };
+        let last = &b.streams[streams.range(self.blocks.len())];
+        let overwrite = Write::Overwrite;
+        let stats = &b.final_stats;
+        self.final_norm.backward(d.stream, gradients, d.hidden, last, stats, weights, overwrite);
         for (index, block) in self.blocks.iter().enumerate().rev() {
-            let (input, pass) = (&a.streams[index], self.pass(weights, batch));
-            block.backward(gradients, d, input, &a.layers[index], pass);
+            let [input, output] = streams.around(b.streams, index);
+            let mut layer = layers.of(index, &self.config, rows);
+            if keep == Keep::Streams {
+                block.forward(output, input, &mut layer, pass);
+            }
+            block.backward(gradients, &mut d, input, &layer, pass);
         }
-        let dtable = self.layout.embedding.of_mut(gradients);
-        embedding::backward(dtable, &d.stream, &batch.tokens, width);
+        self.embed_backward(gradients, d.stream, batch);
     }
 
-    fn pass<'a>(&'a self, weights: &'a [f32], batch: &'a Packed) -> Pass<'a> {
-        Pass { weights, batch, rotations: &self.rotations }
+    /// The stream before the first block. Shapes: stream \[R, D\], tokens and positions \[R\].
+    pub(super) fn embed(&self, stream: &mut [f32], w: &[f32], tokens: &[u32], positions: &[u32]) {
+        let (table, width) = (self.layout.embedding.of(w), self.config.width);
+        embedding::forward(stream, table, tokens, width, Write::Overwrite);
+        if let Some(scale) = self.config.embedding_scale {
+            embedding::scale(stream, scale);
+        }
+        if let Some(slot) = self.layout.positions {
+            embedding::forward(stream, slot.of(w), positions, width, Write::Accumulate);
+        }
+    }
+
+    fn embed_backward(&self, gradients: &mut [f32], dstream: &mut [f32], batch: &Packed) {
+        let width = self.config.width;
+        if let Some(slot) = self.layout.positions {
+            embedding::backward(slot.of_mut(gradients), dstream, &batch.positions, width);
+        }
+        if let Some(scale) = self.config.embedding_scale {
+            embedding::scale(dstream, scale);
+        }
+        let dtable = self.layout.embedding.of_mut(gradients);
+        embedding::backward(dtable, dstream, &batch.tokens, width);
+    }
+
+    fn carve<'a>(&self, arena: &'a mut [f32], batch: &Packed, keep: Keep) -> Buffers<'a> {
+        let mut carver = Carver::new(arena);
+        Buffers::carve(&mut carver, &self.config, batch.rows(), batch.targets.len(), keep)
     }
 
     fn head_inputs<'a>(
@@ -120,7 +197,38 @@ impl Decoder {
     }
 
     fn head_shape(&self, batch: &Packed) -> logprob::Shape {
-        let DecoderConfig { width, vocabulary, .. } = self.config;
-        logprob::Shape { rows: batch.targets.len(), width, vocabulary }
+        let DecoderConfig { width, vocabulary, logits_softcap: softcap, .. } = self.config;
+        logprob::Shape { rows: batch.targets.len(), width, vocabulary, softcap }
+    }
+}
+
+impl Frequencies {
+    fn of(rope: &Rope, head_width: usize) -> Self {
+        Self { frequencies: rope.frequencies(head_width), magnitude: rope.magnitude() }
+    }
+}
+
+/// Positions that a batch needs.
+fn longest(batch: &Packed) -> usize {
+    batch.positions.iter().max().map_or(0, |last| *last as usize + 1)
+}
+
+/// Where the stream before block `index` lies.
+#[derive(Clone, Copy)]
+struct Streams {
+    each: usize,
+    keep: Keep,
+}
+
+impl Streams {
+    fn range(self, index: usize) -> std::ops::Range<usize> {
+        let place = if self.keep == Keep::Nothing { index % 2 } else { index };
+        place * self.each..(place + 1) * self.each
+    }
+
+    /// The stream before and after a block.
+    fn around(self, streams: &mut [f32], index: usize) -> [&mut [f32]; 2] {
+        let both = [self.range(index), self.range(index + 1)];
+        streams.get_disjoint_mut(both).expect("neighbouring streams do not overlap")
     }
 }

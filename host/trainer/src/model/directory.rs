@@ -4,6 +4,7 @@
 //! directory is also what training saves: the configuration and the tokenizer of the model that was
 //! trained, with new weights. Not here: what the files mean (`config`, `checkpoint`).
 
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -41,8 +42,8 @@ impl Deref for Content {
 pub struct ModelDirectory {
     /// `config.json`
     pub config: Content,
-    /// `model.safetensors`
-    pub weights: Content,
+    /// `model.safetensors`, or the files that its index names.
+    pub weights: Vec<Content>,
     /// Files that are saved again unchanged, such as `tokenizer.json`, by name.
     pub companions: Vec<(String, Content)>,
 }
@@ -65,7 +66,7 @@ impl ModelDirectory {
         }
         Ok(Self {
             config: read(&folder.join("config.json"))?,
-            weights: map_weights(folder)?,
+            weights: open_weights(folder)?,
             companions,
         })
     }
@@ -106,7 +107,7 @@ impl ModelDirectory {
             files::write(&folder.join(name), content)?;
         }
         files::write(&folder.join("config.json"), &config_of_f32(&self.config)?)?;
-        files::write(&folder.join("model.safetensors"), &checkpoint::write(model))
+        checkpoint::write(&folder.join("model.safetensors"), model.decoder.layout(), &model.weights)
     }
 }
 
@@ -132,18 +133,59 @@ fn read(path: &Path) -> Result<Content, Fault> {
     files::read(path).map(Content::Read)
 }
 
-fn map_weights(folder: &Path) -> Result<Content, Fault> {
-    let path = folder.join("model.safetensors");
-    if !path.exists() && folder.join("model.safetensors.index.json").exists() {
-        return Err(Fault::weights(
-            "they are spread over several files (model.safetensors.index.json)",
-            "save the model again in one file, with max_shard_size larger than the model",
-        ));
+fn open_weights(folder: &Path) -> Result<Vec<Content>, Fault> {
+    let index = folder.join("model.safetensors.index.json");
+    if folder.join("model.safetensors").exists() || !index.exists() {
+        return Ok(vec![map(&folder.join("model.safetensors"))?]);
     }
-    let file = std::fs::File::open(&path).map_err(|source| Fault::file("read", &path, source))?;
+    shards(&files::read(&index)?)?.iter().map(|name| map(&folder.join(name))).collect()
+}
+
+/// The files that an index names, each once.
+fn shards(index: &[u8]) -> Result<BTreeSet<String>, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    let unusable = |message: String| {
+        let hint = "copy or download model.safetensors.index.json again";
+        Fault::weights(format!("model.safetensors.index.json: {message}"), hint)
+    };
+    let index: Index =
+        serde_json::from_slice(index).map_err(|error| unusable(error.to_string()))?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    match shards.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        Some(name) => Err(unusable(format!("{name} is not the name of a file beside it"))),
+        None if shards.is_empty() => Err(unusable("it names no file".into())),
+        None => Ok(shards),
+    }
+}
+
+fn map(path: &Path) -> Result<Content, Fault> {
+    let file = std::fs::File::open(path).map_err(|source| Fault::file("read", path, source))?;
     // SAFETY: the map is only read. A file that another process shortens meanwhile ends this process with a bus
     // error, as with every mapped file; writers in this crate replace files by renaming and never shorten them.
-    let map = unsafe { memmap2::Mmap::map(&file) }
-        .map_err(|source| Fault::file("read", &path, source))?;
+    let map =
+        unsafe { memmap2::Mmap::map(&file) }.map_err(|source| Fault::file("read", path, source))?;
     Ok(Content::Mapped(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_names_files_beside_it_and_nothing_else() {
+        let index = |name: &str| {
+            format!(r#"{{"metadata": {{}}, "weight_map": {{"a": "{name}", "b": "{name}"}}}}"#)
+        };
+        let good =
+            shards(index("model-00001-of-00001.safetensors").as_bytes()).expect("a good index");
+        assert_eq!(good.len(), 1);
+        for name in ["../secret", "/etc/passwd", "", ".."] {
+            assert!(shards(index(name).as_bytes()).is_err(), "{name:?} was taken");
+        }
+        assert!(shards(b"{}").is_err());
+        assert!(shards(br#"{"weight_map": {}}"#).is_err());
+    }
 }

@@ -11,18 +11,18 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod directory;
-mod fields;
 mod layout;
 mod parts;
+mod rotations;
 
 use std::sync::Arc;
 
-pub use activations::{Activations, LayerActivations};
+pub use activations::{Activations, Keep};
 pub use cache::Continuation;
-pub use config::DecoderConfig;
+pub use config::{Biases, DecoderConfig, Family, LayerConfig, NormKind, Rope, RopeScaling};
 pub use decoder::Decoder;
 pub use directory::{Content, ModelDirectory};
-pub use layout::{LayerSlots, Layout, Slot, Tensor};
+pub use layout::{LayerSlots, Layout, LinearSlots, NormSlots, Slot, Tensor};
 
 use crate::fault::Fault;
 
@@ -39,7 +39,8 @@ impl Model {
     /// Reads a model from its files.
     pub fn load(directory: &ModelDirectory) -> Result<Self, Fault> {
         let decoder = Decoder::new(DecoderConfig::parse(&directory.config)?);
-        let weights = checkpoint::read(&directory.weights, decoder.layout())?;
+        let files: Vec<&[u8]> = directory.weights.iter().map(|file| &**file).collect();
+        let weights = checkpoint::read(&files, decoder.layout())?;
         Ok(Self { decoder: Arc::new(decoder), weights })
     }
 }

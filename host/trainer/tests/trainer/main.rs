@@ -3,7 +3,8 @@
 //! One binary for all, because each would link the same libraries. Where the golden numbers come from is in
 //! `tests/golden/README.md`.
 
-mod llama_parity;
+mod family_parity;
+mod reference_parity;
 mod sentiment_base;
 mod sentiment_task;
 mod support;

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::{json, worst_difference};
+use crate::support::{argmax, json, worst_difference};
 use half::bf16;
 use trainer::batch::Packed;
 use trainer::model::{Activations, Continuation, Decoder, DecoderConfig, Model, ModelDirectory};
@@ -63,9 +63,12 @@ fn base() -> Model {
 fn base_with_rounded_frequencies() -> Model {
     let Model { decoder, weights } = base();
     let config = decoder.config().clone();
-    let exponent = |pair: usize| -2.0 * pair as f64 / config.head_width as f64;
-    let exact = (0..config.head_width / 2).map(|pair| config.rope_theta.powf(exponent(pair)));
-    let rounded: Vec<f64> = exact.map(|frequency| bf16::from_f64(frequency).to_f64()).collect();
+    let rope = config.layers[0].rope.clone().expect("rotary positions");
+    let rounded: Vec<f64> = rope
+        .frequencies(config.head_width)
+        .into_iter()
+        .map(|frequency| bf16::from_f64(frequency).to_f64())
+        .collect();
     Model { decoder: Arc::new(Decoder::with_frequencies(config, &rounded)), weights }
 }
 
@@ -76,8 +79,8 @@ fn check_token_log_probs(base: &Model, tolerance: f64) {
         batch.push(&ids[..1], &[&ids[1..]]);
         let mut activations = Activations::default();
         base.decoder.forward(&base.weights, &batch, &mut activations);
-        assert_eq!(activations.token_logps.len(), token_logps.len());
-        for (got, expected) in activations.token_logps.iter().zip(&token_logps) {
+        assert_eq!(activations.token_logps().len(), token_logps.len());
+        for (got, expected) in activations.token_logps().iter().zip(&token_logps) {
             let off = (f64::from(*got) - expected).abs();
             assert!(off < tolerance, "{text}: expected {expected}, got {got}");
         }
@@ -113,11 +116,6 @@ fn greedy_continuations_with_a_cache_agree_with_transformers() {
         assert_eq!(likeliest, expected, "at position {position}");
         continuation.advance(&base.decoder, &base.weights, &likeliest);
     }
-}
-
-fn argmax(logits: &[f32]) -> u32 {
-    let order = |left: &(usize, &f32), right: &(usize, &f32)| left.1.total_cmp(right.1);
-    logits.iter().enumerate().max_by(order).map(|(token, _)| token as u32).expect("a vocabulary")
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn log_ratios(policy: &Model, n_samples: usize) -> Vec<f64> {
         let mut activations = Activations::default();
         model.decoder.forward(&model.weights, &batch, &mut activations);
         let sum = |tokens: &std::ops::Range<usize>| {
-            activations.token_logps[tokens.clone()].iter().map(|logp| f64::from(*logp)).sum()
+            activations.token_logps()[tokens.clone()].iter().map(|logp| f64::from(*logp)).sum()
         };
         batch.completions.iter().map(sum).collect()
     };

@@ -1,6 +1,6 @@
-//! The reference Llama, its batch of four pairs and its golden tensors, as PyTorch wrote them.
+//! The reference models, their batch of four pairs and their golden tensors, as PyTorch wrote them.
 //!
-//! Two layers of width 32, four heads with two key-value heads. Everything named `f64` was computed in double
+//! A GPT-2 and a Llama of two layers of width 32. Everything named `f64` was computed in double
 //! precision; see `tests/golden/README.md` for where the numbers come from.
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use trainer::loss::{LossFailure, LossGradients, PairBatch};
-use trainer::model::{Model, ModelDirectory};
+use trainer::model::{Continuation, Model, ModelDirectory};
 use trainer::pairs::{PreferencePair, ReferencedPair, reference_logps};
 
 pub(crate) fn golden(name: &str) -> PathBuf {
@@ -30,22 +30,21 @@ pub(crate) fn tensor_f64(file: &str, tensor: &str) -> Vec<f64> {
     numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
 }
 
-pub(crate) fn policy() -> Model {
-    let directory = ModelDirectory::open(&golden("llama")).expect("the reference model");
+pub(crate) fn policy(family: &str) -> Model {
+    let directory = ModelDirectory::open(&golden(family)).expect("the reference model");
     Model::load(&directory).expect("the reference model")
 }
 
 /// The frozen reference: the same architecture with other weights.
-pub(crate) fn frozen_reference() -> Model {
-    let mut directory = ModelDirectory::open(&golden("llama")).expect("the reference model");
-    directory.weights =
-        ModelDirectory::open(&golden("llama/reference")).expect("the frozen reference").weights;
-    Model::load(&directory).expect("the frozen reference")
+pub(crate) fn frozen_reference(family: &str) -> Model {
+    let folder = golden(&format!("{family}/reference"));
+    Model::load(&ModelDirectory::open(&folder).expect("the frozen reference"))
+        .expect("the frozen reference")
 }
 
 /// The four pairs. Row i of the file is chosen, row i + 4 rejected.
-pub(crate) fn pairs() -> Vec<PreferencePair> {
-    let reference = json("llama/reference.json");
+pub(crate) fn pairs(family: &str) -> Vec<PreferencePair> {
+    let reference = json(&format!("{family}/reference.json"));
     let tokens = |row: usize, from: usize, len: usize| -> Vec<u32> {
         let ids = reference["input_ids"][row].as_array().expect("a row");
         ids[from..from + len].iter().map(|id| id.as_u64().expect("a token") as u32).collect()
@@ -64,8 +63,8 @@ pub(crate) fn pairs() -> Vec<PreferencePair> {
         .collect()
 }
 
-pub(crate) fn referenced_pairs() -> Vec<ReferencedPair> {
-    reference_logps(&frozen_reference(), pairs())
+pub(crate) fn referenced_pairs(family: &str) -> Vec<ReferencedPair> {
+    reference_logps(&frozen_reference(family), pairs(family))
 }
 
 /// DPO (Rafailov et al. 2023, eq. 7) with its derivative −β·σ(−β·ρ).
@@ -85,6 +84,23 @@ pub(crate) fn dpo(beta: f64) -> impl FnMut(&PairBatch) -> Result<LossGradients, 
             policy_chosen: slopes,
         })
     }
+}
+
+/// The likeliest token, again and again, with the prompt and what has been said kept in a cache.
+pub(crate) fn greedy(model: &Model, prompt: &[u32], n_tokens: usize) -> Vec<u32> {
+    let mut continuation = Continuation::default();
+    continuation.begin(&model.decoder, &model.weights, &[prompt.to_vec()], 1, n_tokens);
+    let mut tokens = Vec::new();
+    while tokens.len() < n_tokens {
+        tokens.push(argmax(continuation.logits()));
+        continuation.advance(&model.decoder, &model.weights, &tokens[tokens.len() - 1..]);
+    }
+    tokens
+}
+
+pub(crate) fn argmax(logits: &[f32]) -> u32 {
+    let order = |left: &(usize, &f32), right: &(usize, &f32)| left.1.total_cmp(right.1);
+    logits.iter().enumerate().max_by(order).map(|(token, _)| token as u32).expect("a vocabulary")
 }
 
 /// The largest absolute difference.

@@ -24,12 +24,7 @@ pub(super) struct Factors {
 
 impl Factors {
     pub(super) fn new(settings: &Settings, weight_decay: f64, step: u64) -> Self {
-        let Settings {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        } = *settings;
+        let Settings { learning_rate, beta1, beta2, epsilon } = *settings;
         let steps = step as f64;
         Self {
             keep: (1.0 - learning_rate * weight_decay) as f32,
@@ -44,14 +39,10 @@ impl Factors {
 }
 
 pub(super) fn step(parameters: &mut [f32], moments: Moments, gradients: &[f32], factors: &Factors) {
-    let moments = moments
-        .first
-        .par_chunks_mut(ELEMENTS)
-        .zip(moments.second.par_chunks_mut(ELEMENTS));
-    let blocks = parameters
-        .par_chunks_mut(ELEMENTS)
-        .zip(moments)
-        .zip(gradients.par_chunks(ELEMENTS));
+    let moments =
+        moments.first.par_chunks_mut(ELEMENTS).zip(moments.second.par_chunks_mut(ELEMENTS));
+    let blocks =
+        parameters.par_chunks_mut(ELEMENTS).zip(moments).zip(gradients.par_chunks(ELEMENTS));
     blocks.for_each(|((parameters, (first, second)), gradients)| {
         vectorised(
             #[inline(always)]

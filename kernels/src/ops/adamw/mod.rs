@@ -49,11 +49,7 @@ pub fn step(
     groups: &[Group],
 ) {
     assert!(step >= 1, "steps are counted from 1, got 0");
-    assert_eq!(
-        parameters.len(),
-        gradients.len(),
-        "parameters and gradients differ in length"
-    );
+    assert_eq!(parameters.len(), gradients.len(), "parameters and gradients differ in length");
     assert_eq!(
         parameters.len(),
         moments.first.len(),
@@ -64,22 +60,13 @@ pub fn step(
         moments.second.len(),
         "parameters and second moments differ in length"
     );
-    for Group {
-        range,
-        weight_decay,
-    } in groups
-    {
+    for Group { range, weight_decay } in groups {
         let moments = Moments {
             first: &mut moments.first[range.clone()],
             second: &mut moments.second[range.clone()],
         };
         let factors = cpu::Factors::new(settings, *weight_decay, step);
-        cpu::step(
-            &mut parameters[range.clone()],
-            moments,
-            &gradients[range.clone()],
-            &factors,
-        );
+        cpu::step(&mut parameters[range.clone()], moments, &gradients[range.clone()], &factors);
     }
 }
 
@@ -88,21 +75,12 @@ mod tests {
     use super::*;
     use crate::testing::*;
 
-    const SETTINGS: Settings = Settings {
-        learning_rate: 1e-2,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-    };
+    const SETTINGS: Settings =
+        Settings { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
     /// PyTorch's `_single_tensor_adamw`, in `f64`.
     fn reference(theta: &mut f64, m: &mut f64, v: &mut f64, g: f64, t: i32, weight_decay: f64) {
-        let Settings {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        } = SETTINGS;
+        let Settings { learning_rate, beta1, beta2, epsilon } = SETTINGS;
         *theta *= 1.0 - learning_rate * weight_decay;
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
@@ -114,20 +92,14 @@ mod tests {
     fn the_first_step_moves_by_the_learning_rate_against_the_gradient() {
         // Closed form: m̂ = g and v̂ = g², so θ ← θ − lr·g/(|g| + ε).
         let (mut parameters, mut first, mut second) = ([1.0, -2.0, 0.5], [0.0; 3], [0.0; 3]);
-        let moments = Moments {
-            first: &mut first,
-            second: &mut second,
-        };
+        let moments = Moments { first: &mut first, second: &mut second };
         step(
             &mut parameters,
             moments,
             &[0.3, -7.0, 0.0],
             1,
             &SETTINGS,
-            &[Group {
-                range: 0..3,
-                weight_decay: 0.0,
-            }],
+            &[Group { range: 0..3, weight_decay: 0.0 }],
         );
         assert_close(&parameters, &[0.99, -1.99, 0.5], 1e-7);
     }
@@ -135,20 +107,9 @@ mod tests {
     #[test]
     fn decay_is_decoupled_from_the_gradient() {
         let (mut parameters, mut first, mut second) = ([2.0, 2.0, 2.0], [0.0; 3], [0.0; 3]);
-        let groups = [
-            Group {
-                range: 0..1,
-                weight_decay: 0.1,
-            },
-            Group {
-                range: 2..3,
-                weight_decay: 0.5,
-            },
-        ];
-        let moments = Moments {
-            first: &mut first,
-            second: &mut second,
-        };
+        let groups =
+            [Group { range: 0..1, weight_decay: 0.1 }, Group { range: 2..3, weight_decay: 0.5 }];
+        let moments = Moments { first: &mut first, second: &mut second };
         step(&mut parameters, moments, &[0.0; 3], 1, &SETTINGS, &groups);
         assert_close(&parameters, &[2.0 * 0.999, 2.0, 2.0 * 0.995], 1e-7);
     }
@@ -158,23 +119,14 @@ mod tests {
         let n = 33_001;
         let parameters = random(n, 1);
         let groups = [
-            Group {
-                range: 0..1000,
-                weight_decay: 0.0,
-            },
-            Group {
-                range: 1000..n,
-                weight_decay: 0.01,
-            },
+            Group { range: 0..1000, weight_decay: 0.0 },
+            Group { range: 1000..n, weight_decay: 0.01 },
         ];
         let (mut fast, mut first, mut second) = (parameters.clone(), vec![0.0; n], vec![0.0; n]);
         let (mut exact, mut m, mut v) = (to_f64(&parameters), vec![0.0; n], vec![0.0; n]);
         for t in 1..=5 {
             let gradients = random(n, 10 + t);
-            let moments = Moments {
-                first: &mut first,
-                second: &mut second,
-            };
+            let moments = Moments { first: &mut first, second: &mut second };
             step(&mut fast, moments, &gradients, t, &SETTINGS, &groups);
             for i in 0..n {
                 let decay = groups[usize::from(i >= 1000)].weight_decay;
@@ -199,20 +151,14 @@ mod tests {
             let (mut theta, mut first, mut second) =
                 (parameters.clone(), vec![0.0; 70_001], vec![0.0; 70_001]);
             for t in 1..=3 {
-                let moments = Moments {
-                    first: &mut first,
-                    second: &mut second,
-                };
+                let moments = Moments { first: &mut first, second: &mut second };
                 step(
                     &mut theta,
                     moments,
                     &gradients,
                     t,
                     &SETTINGS,
-                    &[Group {
-                        range: 0..70_001,
-                        weight_decay: 0.1,
-                    }],
+                    &[Group { range: 0..70_001, weight_decay: 0.1 }],
                 );
             }
             [theta, first, second].concat()

@@ -8,6 +8,11 @@
 //! sᵢⱼ = scale·qᵢ·kⱼ, lseᵢ = ln Σⱼ exp sᵢⱼ, pᵢⱼ = exp(sᵢⱼ − lseᵢ), yᵢ = Σⱼ pᵢⱼ·vⱼ; and backward
 //! dvⱼ = Σᵢ pᵢⱼ·dyᵢ, dsᵢⱼ = pᵢⱼ·(dyᵢ·vⱼ − dyᵢ·yᵢ), dqᵢ = scale·Σⱼ dsᵢⱼ·kⱼ, dkⱼ = scale·Σᵢ dsᵢⱼ·qᵢ.
 //!
+//! With a soft cap c the scores are c·tanh(sᵢⱼ/c) instead (Gemma 2, arXiv:2408.00118), and dsᵢⱼ gets the factor
+//! 1 − tanh². With a window w a row sees only the last w positions up to its own (Mistral, arXiv:2310.06825), where a
+//! row's position counts from the start of the prefix: row i of a segment is at prefix_len + i. Blocks of keys outside
+//! the window are not visited.
+//!
 //! Scores exist for one block of query rows and one head at a time. No cache (see `decode`), no positions (see
 //! `rope`), no projection.
 
@@ -27,7 +32,7 @@ pub struct Segment {
     pub prefix_len: usize,
 }
 
-/// The heads of a row and the factor of the scores.
+/// The heads of a row, and what happens to the scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// Query heads.
@@ -38,6 +43,10 @@ pub struct Shape {
     pub head_dim: usize,
     /// Factor of q·k, usually head_dim^-½.
     pub scale: f32,
+    /// Bound c of the scores: s → c·tanh(s/c), after scaling.
+    pub softcap: Option<f32>,
+    /// Positions that a row sees at most, its own included; at least 1.
+    pub window: Option<usize>,
 }
 
 impl Shape {
@@ -52,6 +61,20 @@ impl Shape {
     /// Query heads that read the same key head.
     fn group(&self) -> usize {
         self.heads / self.kv_heads
+    }
+
+    pub(crate) fn check(&self) {
+        assert_eq!(
+            self.heads % self.kv_heads,
+            0,
+            "key heads do not divide query heads in {self:?}"
+        );
+        assert_ne!(self.window, Some(0), "a window of 0 hides every key in {self:?}");
+    }
+
+    /// The first position that a row sees which is itself at `position`.
+    pub(crate) fn first_visible(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
     }
 }
 
@@ -110,21 +133,9 @@ pub fn backward(
 ) {
     check(outputs, inputs, segments, shape);
     assert_eq!(dy.len(), outputs.y.len(), "dy and y differ in size");
-    assert_eq!(
-        gradients.dq.len(),
-        inputs.q.len(),
-        "dq and q differ in size"
-    );
-    assert_eq!(
-        gradients.dk.len(),
-        inputs.k.len(),
-        "dk and k differ in size"
-    );
-    assert_eq!(
-        gradients.dv.len(),
-        inputs.v.len(),
-        "dv and v differ in size"
-    );
+    assert_eq!(gradients.dq.len(), inputs.q.len(), "dq and q differ in size");
+    assert_eq!(gradients.dk.len(), inputs.k.len(), "dk and k differ in size");
+    assert_eq!(gradients.dv.len(), inputs.v.len(), "dv and v differ in size");
     cpu::backward(gradients, dy, outputs, inputs, segments, shape);
 }
 
@@ -136,17 +147,10 @@ fn check(outputs: Outputs, inputs: Inputs, segments: &[Segment], shape: &Shape) 
             "segments do not follow each other: {segment:?} should start at {rows}"
         );
         let prefix_end = segment.prefix_start + segment.prefix_len;
-        assert!(
-            prefix_end <= segment.start,
-            "the prefix of {segment:?} does not lie before it"
-        );
+        assert!(prefix_end <= segment.start, "the prefix of {segment:?} does not lie before it");
         rows += segment.len;
     }
-    assert_eq!(
-        shape.heads % shape.kv_heads,
-        0,
-        "key heads do not divide query heads in {shape:?}"
-    );
+    shape.check();
     assert_eq!(
         inputs.q.len(),
         rows * shape.q_width(),

@@ -4,52 +4,29 @@ use super::reference::{self, Rows};
 use super::*;
 use crate::testing::*;
 
-const SHAPES: [Shape; 4] = [
-    Shape {
-        heads: 1,
-        kv_heads: 1,
-        head_dim: 3,
-        scale: 0.7,
-    },
-    Shape {
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 8,
-        scale: 0.5,
-    },
-    Shape {
-        heads: 6,
-        kv_heads: 2,
-        head_dim: 33,
-        scale: 0.3,
-    },
-    Shape {
-        heads: 2,
-        kv_heads: 2,
-        head_dim: 64,
-        scale: 0.25,
-    },
+const fn plain(heads: usize, kv_heads: usize, head_dim: usize, scale: f32) -> Shape {
+    Shape { heads, kv_heads, head_dim, scale, softcap: None, window: None }
+}
+
+const SHAPES: [Shape; 7] = [
+    plain(1, 1, 3, 0.7),
+    plain(4, 2, 8, 0.5),
+    plain(6, 2, 33, 0.3),
+    plain(2, 2, 64, 0.25),
+    Shape { softcap: Some(0.8), ..plain(4, 2, 8, 0.5) },
+    Shape { window: Some(5), ..plain(2, 1, 16, 0.4) },
+    Shape { softcap: Some(2.0), window: Some(50), ..plain(2, 2, 64, 0.25) },
 ];
 
 fn whole(start: usize, len: usize) -> Segment {
-    Segment {
-        start,
-        len,
-        prefix_start: 0,
-        prefix_len: 0,
-    }
+    Segment { start, len, prefix_start: 0, prefix_len: 0 }
 }
 
 /// Segments of the given lengths, each after its prefix: (len, prefix_start, prefix_len).
 fn layout(parts: &[(usize, usize, usize)]) -> Vec<Segment> {
     let mut start = 0;
     let mut place = |&(len, prefix_start, prefix_len): &(usize, usize, usize)| {
-        let segment = Segment {
-            start,
-            len,
-            prefix_start,
-            prefix_len,
-        };
+        let segment = Segment { start, len, prefix_start, prefix_len };
         start += len;
         segment
     };
@@ -61,22 +38,9 @@ fn layouts() -> Vec<Vec<Segment>> {
         layout(&[(1, 0, 0)]),
         layout(&[(5, 0, 0), (1, 0, 0), (7, 0, 0)]),
         // Two pairs: a prompt, then two completions that share it.
-        layout(&[
-            (4, 0, 0),
-            (3, 0, 4),
-            (6, 0, 4),
-            (9, 13, 0),
-            (2, 13, 9),
-            (17, 13, 9),
-        ]),
+        layout(&[(4, 0, 0), (3, 0, 4), (6, 0, 4), (9, 13, 0), (2, 13, 9), (17, 13, 9)]),
         // Longer than a block, prefixes that are adjacent, distant and partial, and an empty segment.
-        layout(&[
-            (70, 0, 0),
-            (0, 0, 70),
-            (129, 0, 70),
-            (65, 3, 40),
-            (1, 70, 100),
-        ]),
+        layout(&[(70, 0, 0), (0, 0, 70), (129, 0, 70), (65, 3, 40), (1, 70, 100)]),
     ]
 }
 
@@ -94,28 +58,15 @@ struct Operands {
 impl Operands {
     fn new(rows: usize, shape: &Shape) -> Self {
         let (q, kv) = (rows * shape.q_width(), rows * shape.kv_width());
-        Self {
-            q: random(q, 1),
-            k: random(kv, 2),
-            v: random(kv, 3),
-            dy: random(q, 4),
-        }
+        Self { q: random(q, 1), k: random(kv, 2), v: random(kv, 3), dy: random(q, 4) }
     }
 
     fn inputs(&self) -> Inputs<'_> {
-        Inputs {
-            q: &self.q,
-            k: &self.k,
-            v: &self.v,
-        }
+        Inputs { q: &self.q, k: &self.k, v: &self.v }
     }
 
     fn exact(&self) -> Rows {
-        Rows {
-            q: to_f64(&self.q),
-            k: to_f64(&self.k),
-            v: to_f64(&self.v),
-        }
+        Rows { q: to_f64(&self.q), k: to_f64(&self.k), v: to_f64(&self.v) }
     }
 }
 
@@ -133,20 +84,9 @@ fn forward_and_backward(operands: &Operands, segments: &[Segment], shape: &Shape
     let (mut y, mut lse) = (unset(n_q), unset(n_q / shape.head_dim));
     forward(&mut y, &mut lse, operands.inputs(), segments, shape);
     let (mut dq, mut dk, mut dv) = (unset(n_q), unset(n_kv), unset(n_kv));
-    let gradients = Gradients {
-        dq: &mut dq,
-        dk: &mut dk,
-        dv: &mut dv,
-    };
+    let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
     let outputs = Outputs { y: &y, lse: &lse };
-    backward(
-        gradients,
-        &operands.dy,
-        outputs,
-        operands.inputs(),
-        segments,
-        shape,
-    );
+    backward(gradients, &operands.dy, outputs, operands.inputs(), segments, shape);
     Results { y, lse, dq, dk, dv }
 }
 
@@ -173,35 +113,15 @@ fn forward_and_backward_agree_with_the_reference() {
 
 #[test]
 fn reference_gradients_are_central_differences() {
-    let shape = Shape {
-        heads: 2,
-        kv_heads: 1,
-        head_dim: 3,
-        scale: 0.6,
-    };
+    let shape = Shape { softcap: Some(0.5), window: Some(3), ..plain(2, 1, 3, 0.6) };
     let segments = layout(&[(3, 0, 0), (2, 0, 3), (3, 1, 2)]);
     let operands = Operands::new(8, &shape);
     let (exact, dy) = (operands.exact(), to_f64(&operands.dy));
     let gradients = reference::backward(&dy, &exact, &segments, &shape);
     let value = |rows: &Rows| inner(&reference::forward(rows, &segments, &shape).0, &dy);
-    let by_q = differences(&exact.q, |q| {
-        value(&Rows {
-            q: q.to_vec(),
-            ..exact.clone()
-        })
-    });
-    let by_k = differences(&exact.k, |k| {
-        value(&Rows {
-            k: k.to_vec(),
-            ..exact.clone()
-        })
-    });
-    let by_v = differences(&exact.v, |v| {
-        value(&Rows {
-            v: v.to_vec(),
-            ..exact.clone()
-        })
-    });
+    let by_q = differences(&exact.q, |q| value(&Rows { q: q.to_vec(), ..exact.clone() }));
+    let by_k = differences(&exact.k, |k| value(&Rows { k: k.to_vec(), ..exact.clone() }));
+    let by_v = differences(&exact.v, |v| value(&Rows { v: v.to_vec(), ..exact.clone() }));
     assert_close_f64(&gradients.q, &by_q, 1e-7);
     assert_close_f64(&gradients.k, &by_k, 1e-7);
     assert_close_f64(&gradients.v, &by_v, 1e-7);
@@ -229,11 +149,7 @@ fn a_shared_prefix_is_the_same_as_one_copy_per_completion() {
     let one = forward_and_backward(&operands, &shared, shape);
     let two = forward_and_backward(&copies, &[whole(0, 8), whole(8, 9)], shape);
 
-    assert_close(
-        &one.y,
-        &to_f64(&[&two.y[..8 * qw], &two.y[13 * qw..]].concat()),
-        1e-6,
-    );
+    assert_close(&one.y, &to_f64(&[&two.y[..8 * qw], &two.y[13 * qw..]].concat()), 1e-6);
     for (one, two) in [(&one.dk, &two.dk), (&one.dv, &two.dv)] {
         let mut merged = to_f64(&[&two[..8 * kw], &two[13 * kw..]].concat());
         for i in 0..5 * kw {
@@ -244,13 +160,37 @@ fn a_shared_prefix_is_the_same_as_one_copy_per_completion() {
 }
 
 #[test]
+fn keys_outside_the_window_are_not_read() {
+    // Rows 0 to 99 hold NaN; with a window of 5, block 128..160 and later ones have nothing to do with them.
+    let shape = Shape { window: Some(5), ..plain(2, 1, 16, 0.4) };
+    let mut operands = Operands::new(200, &shape);
+    for data in [&mut operands.q, &mut operands.k, &mut operands.v, &mut operands.dy] {
+        let width = data.len() / 200;
+        data[..100 * width].fill(f32::NAN);
+    }
+    let results = forward_and_backward(&operands, &[whole(0, 200)], &shape);
+    for data in [&results.y, &results.lse, &results.dq, &results.dk, &results.dv] {
+        let width = data.len() / 200;
+        assert!(data[136 * width..].iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn a_window_counts_positions_from_the_start_of_the_prefix() {
+    // A completion of 3 rows after a prefix of 4, window 5: its last row, at position 6, sees positions 2 to 6.
+    let shape = Shape { window: Some(5), ..plain(1, 1, 3, 0.0) };
+    let mut operands = Operands::new(9, &shape);
+    operands.v = (0..9).flat_map(|row| [10.0_f32.powi(row), 0.0, 0.0]).collect();
+    // Rows 4 and 5 are another completion, which none of the others sees.
+    let segments = layout(&[(4, 0, 0), (2, 0, 4), (3, 0, 4)]);
+    let results = forward_and_backward(&operands, &segments, &shape);
+    let mean = (1e2 + 1e3 + 1e6 + 1e7 + 1e8) / 5.0;
+    assert_close(&results.y[8 * 3..], &[mean, 0.0, 0.0], 1e-6);
+}
+
+#[test]
 fn large_scores_do_not_overflow() {
-    let shape = Shape {
-        heads: 1,
-        kv_heads: 1,
-        head_dim: 2,
-        scale: 1.0,
-    };
+    let shape = plain(1, 1, 2, 1.0);
     let operands = Operands {
         q: vec![300.0, 0.0, 300.0, 0.0],
         k: vec![1.0, 0.0, -1.0, 0.0],
@@ -260,14 +200,7 @@ fn large_scores_do_not_overflow() {
     let results = forward_and_backward(&operands, &[whole(0, 2)], &shape);
     assert_eq!(results.y, [5.0, 6.0, 5.0, 6.0]);
     assert_eq!(results.lse, [300.0, 300.0]);
-    assert!(
-        results
-            .dq
-            .iter()
-            .chain(&results.dk)
-            .chain(&results.dv)
-            .all(|x| x.is_finite())
-    );
+    assert!(results.dq.iter().chain(&results.dk).chain(&results.dv).all(|x| x.is_finite()));
 }
 
 #[test]
@@ -281,9 +214,8 @@ fn a_gap_between_segments_is_refused() {
 #[test]
 fn same_bytes_on_any_number_of_threads() {
     let shape = &SHAPES[1];
-    let parts: Vec<_> = (0..7)
-        .flat_map(|i| [(31, 81 * i, 0), (20, 81 * i, 31), (30, 81 * i, 31)])
-        .collect();
+    let parts: Vec<_> =
+        (0..7).flat_map(|i| [(31, 81 * i, 0), (20, 81 * i, 31), (30, 81 * i, 31)]).collect();
     let segments = layout(&parts);
     let operands = Operands::new(rows_of(&segments), shape);
     assert_same_on_any_number_of_threads(|| {

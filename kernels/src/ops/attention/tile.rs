@@ -19,39 +19,40 @@ pub(super) struct Block {
     pub(super) start: usize,
     /// Number of query rows.
     pub(super) len: usize,
+    /// Position of the first key that the block's first query sees. None of its queries sees an earlier one.
+    first_key: usize,
 }
 
 impl Block {
     /// The blocks of a segment, in order.
-    pub(super) fn of(segment: &Segment) -> impl Iterator<Item = Self> + use<> {
+    pub(super) fn of(segment: &Segment, shape: &Shape) -> impl Iterator<Item = Self> + use<> {
+        let shape = *shape;
         let segment = *segment;
-        (0..segment.len)
-            .step_by(BLOCK_ROWS)
-            .map(move |offset| Self {
-                segment,
-                start: segment.start + offset,
-                len: BLOCK_ROWS.min(segment.len - offset),
-            })
+        (0..segment.len).step_by(BLOCK_ROWS).map(move |offset| Self {
+            segment,
+            start: segment.start + offset,
+            len: BLOCK_ROWS.min(segment.len - offset),
+            first_key: shape.first_visible(segment.prefix_len + offset),
+        })
     }
 
     fn rows(&self) -> Range<usize> {
         self.start..self.start + self.len
     }
 
-    /// The rows that the block's last query sees, prefix first.
+    /// The rows that the block's queries see between them, in the order of their positions: prefix first.
     fn keys(&self) -> impl Iterator<Item = usize> + use<> {
-        let Segment {
-            start,
-            prefix_start,
-            prefix_len,
-            ..
-        } = self.segment;
-        (prefix_start..prefix_start + prefix_len).chain(start..self.start + self.len)
+        let Segment { start, prefix_start, prefix_len, .. } = self.segment;
+        let prefix = prefix_start + self.first_key.min(prefix_len)..prefix_start + prefix_len;
+        let own = start + self.first_key.saturating_sub(prefix_len)..self.start + self.len;
+        prefix.chain(own)
     }
 
-    /// Keys that the block's i-th query sees; they are the first of [`Self::keys`].
-    pub(super) fn n_visible(&self, i: usize) -> usize {
-        self.segment.prefix_len + (self.start - self.segment.start) + i + 1
+    /// Which of [`Self::keys`] the block's i-th query sees.
+    pub(super) fn visible(&self, i: usize, shape: &Shape) -> Range<usize> {
+        let position = self.segment.prefix_len + (self.start - self.segment.start) + i;
+        let first = shape.first_visible(position);
+        first - self.first_key..position + 1 - self.first_key
     }
 }
 
@@ -68,11 +69,14 @@ impl Tile<'_> {
         self.block.len * self.shape.group()
     }
 
+    /// Which of the gathered keys the block's i-th query sees.
+    pub(super) fn visible(&self, i: usize) -> Range<usize> {
+        self.block.visible(i, self.shape)
+    }
+
     /// Gathered keys with their padding.
     pub(super) fn n_keys(&self) -> usize {
-        self.block
-            .n_visible(self.block.len - 1)
-            .next_multiple_of(LANES)
+        self.visible(self.block.len - 1).end.next_multiple_of(LANES)
     }
 
     /// The block's rows of `data` \[rows, heads, head_dim\], stacked: \[n_stacked, head_dim\].
@@ -106,16 +110,9 @@ impl Tile<'_> {
 
     /// Adds gathered rows to where they came from, in rows that begin at `first_row`.
     pub(super) fn scatter_add(&self, data: &mut [f32], first_row: usize, gathered: &[f32]) {
-        for (key, row) in self
-            .block
-            .keys()
-            .zip(gathered.chunks_exact(self.shape.head_dim))
-        {
+        for (key, row) in self.block.keys().zip(gathered.chunks_exact(self.shape.head_dim)) {
             let target = &mut data[self.key(key - first_row)];
-            target
-                .iter_mut()
-                .zip(row)
-                .for_each(|(total, x)| *total += x);
+            target.iter_mut().zip(row).for_each(|(total, x)| *total += x);
         }
     }
 
@@ -147,18 +144,11 @@ pub(super) fn families(segments: &[Segment]) -> Vec<&[Segment]> {
     for (i, segment) in segments.iter().enumerate() {
         firsts.push(i);
         if segment.prefix_len > 0 {
-            while firsts
-                .last()
-                .is_some_and(|&first| segments[first].start > segment.prefix_start)
-            {
+            while firsts.last().is_some_and(|&first| segments[first].start > segment.prefix_start) {
                 firsts.pop();
             }
         }
     }
     let ends = firsts.iter().skip(1).copied().chain([segments.len()]);
-    firsts
-        .iter()
-        .zip(ends)
-        .map(|(&first, end)| &segments[first..end])
-        .collect()
+    firsts.iter().zip(ends).map(|(&first, end)| &segments[first..end]).collect()
 }

@@ -26,18 +26,6 @@ fn sum_of_squares(values: &[f32]) -> f64 {
             *lane += f64::from(value) * f64::from(value);
         }
     }
-    let rest: f64 = rest
-        .iter()
-        .map(|&value| f64::from(value) * f64::from(value))
-        .sum();
+    let rest: f64 = rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
     lanes.iter().sum::<f64>() + rest
-}
-
-pub(super) fn scale(gradients: &mut [f32], factor: f32) {
-    gradients.par_chunks_mut(ELEMENTS).for_each(|block| {
-        vectorised(
-            #[inline(always)]
-            || block.iter_mut().for_each(|g| *g *= factor),
-        );
-    });
 }

@@ -5,6 +5,8 @@
 
 mod cpu;
 
+use crate::blocks;
+
 /// √Σ g², summed in `f64`.
 pub fn global_norm(gradients: &[f32]) -> f64 {
     cpu::global_norm(gradients)
@@ -12,7 +14,7 @@ pub fn global_norm(gradients: &[f32]) -> f64 {
 
 /// gradients ← factor·gradients.
 pub fn scale(gradients: &mut [f32], factor: f32) {
-    cpu::scale(gradients, factor);
+    blocks::scale(gradients, factor);
 }
 
 #[cfg(test)]
@@ -29,11 +31,7 @@ mod tests {
     #[test]
     fn norm_of_a_long_buffer_keeps_double_precision() {
         let gradients = random(100_003, 1);
-        let exact = gradients
-            .iter()
-            .map(|&g| f64::from(g).powi(2))
-            .sum::<f64>()
-            .sqrt();
+        let exact = gradients.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
         assert!((global_norm(&gradients) / exact - 1.0).abs() < 1e-13);
     }
 
@@ -41,12 +39,7 @@ mod tests {
     fn scaling_multiplies_every_element() {
         let mut gradients: Vec<f32> = (0..40_000).map(|i| i as f32).collect();
         scale(&mut gradients, 0.5);
-        assert!(
-            gradients
-                .iter()
-                .enumerate()
-                .all(|(i, &g)| g == i as f32 / 2.0)
-        );
+        assert!(gradients.iter().enumerate().all(|(i, &g)| g == i as f32 / 2.0));
     }
 
     #[test]
@@ -54,10 +47,7 @@ mod tests {
         let gradients = random(200_003, 1);
         assert_same_on_any_number_of_threads(|| {
             let bits = global_norm(&gradients).to_bits();
-            vec![
-                f32::from_bits(bits as u32),
-                f32::from_bits((bits >> 32) as u32),
-            ]
+            vec![f32::from_bits(bits as u32), f32::from_bits((bits >> 32) as u32)]
         });
     }
 }

@@ -4,6 +4,7 @@
 use super::Cache;
 use crate::Write::Overwrite;
 use crate::attention::Shape;
+use crate::elementary::tanh;
 use crate::matrix::{Matrix, MatrixMut, multiply};
 use crate::vector::{exponentials, maximum, vectorised};
 use rayon::prelude::*;
@@ -15,9 +16,7 @@ pub(super) fn append(
     capacity: usize,
     width: usize,
 ) {
-    let sequences = cache
-        .chunks_exact_mut(capacity * width)
-        .zip(rows.chunks_exact(width));
+    let sequences = cache.chunks_exact_mut(capacity * width).zip(rows.chunks_exact(width));
     for ((cache, row), &position) in sequences.zip(positions) {
         cache[position as usize * width..][..width].copy_from_slice(row);
     }
@@ -26,16 +25,9 @@ pub(super) fn append(
 pub(super) fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &Shape) {
     let stride = cache.capacity * shape.kv_heads * shape.head_dim;
     let width = shape.heads * shape.head_dim;
-    let sequences = y
-        .par_chunks_mut(width)
-        .zip(q.par_chunks(width))
-        .zip(lengths)
-        .enumerate();
+    let sequences = y.par_chunks_mut(width).zip(q.par_chunks(width)).zip(lengths).enumerate();
     sequences.for_each_init(Vec::new, |scores, (s, ((y, q), &length))| {
-        let (k, v) = (
-            &cache.k[s * stride..][..stride],
-            &cache.v[s * stride..][..stride],
-        );
+        let (k, v) = (&cache.k[s * stride..][..stride], &cache.v[s * stride..][..stride]);
         if length == 0 {
             y.fill(0.0);
         } else {
@@ -54,37 +46,29 @@ fn attend(
     shape: &Shape,
     scores: &mut Vec<f32>,
 ) {
-    let (group, head_dim, kv_width) = (
-        shape.heads / shape.kv_heads,
-        shape.head_dim,
-        shape.kv_heads * shape.head_dim,
-    );
-    scores.resize(group * length, 0.0);
-    let groups = y
-        .chunks_exact_mut(group * head_dim)
-        .zip(q.chunks_exact(group * head_dim));
+    let (group, head_dim, kv_width) =
+        (shape.heads / shape.kv_heads, shape.head_dim, shape.kv_heads * shape.head_dim);
+    let first = shape.first_visible(length - 1);
+    let n_keys = length - first;
+    scores.resize(group * n_keys, 0.0);
+    let groups = y.chunks_exact_mut(group * head_dim).zip(q.chunks_exact(group * head_dim));
     for (kv_head, (y, q)) in groups.enumerate() {
-        let k = Matrix::strided(&k[kv_head * head_dim..], length, head_dim, kv_width);
-        let v = Matrix::strided(&v[kv_head * head_dim..], length, head_dim, kv_width);
+        let offset = first * kv_width + kv_head * head_dim;
+        let k = Matrix::strided(&k[offset..], n_keys, head_dim, kv_width);
+        let v = Matrix::strided(&v[offset..], n_keys, head_dim, kv_width);
         let q = Matrix::new(q, group, head_dim);
-        multiply(
-            MatrixMut::new(scores, group, length),
-            q,
-            k.transposed(),
-            shape.scale,
-            Overwrite,
-        );
+        multiply(MatrixMut::new(scores, group, n_keys), q, k.transposed(), shape.scale, Overwrite);
         vectorised(
             #[inline(always)]
             || {
-                for scores in scores.chunks_exact_mut(length) {
-                    softmax(scores);
+                for scores in scores.chunks_exact_mut(n_keys) {
+                    softmax(scores, shape.softcap);
                 }
             },
         );
         multiply(
             MatrixMut::new(y, group, head_dim),
-            Matrix::new(scores, group, length),
+            Matrix::new(scores, group, n_keys),
             v,
             1.0,
             Overwrite,
@@ -93,7 +77,12 @@ fn attend(
 }
 
 #[inline(always)]
-fn softmax(scores: &mut [f32]) {
+fn softmax(scores: &mut [f32], softcap: Option<f32>) {
+    if let Some(cap) = softcap {
+        for score in &mut *scores {
+            *score = cap * tanh(*score / cap);
+        }
+    }
     let largest = maximum(scores);
     let inverse = 1.0 / exponentials(scores, largest);
     for p in scores {

@@ -2,7 +2,8 @@
 //! once.
 //!
 //! A cache is \[sequences, capacity, kv_heads, head_dim\]; sequence s has lengths\[s\] valid rows, its newest token
-//! among them. The formula is that of `attention` for a single query that sees all of them. No backward.
+//! among them. The formula is that of `attention` for a single query that sees all of them, or those in its window, with
+//! the same cap. No backward.
 
 mod cpu;
 
@@ -46,6 +47,7 @@ pub fn append(cache: &mut [f32], rows: &[f32], positions: &[u32], capacity: usiz
 /// y is overwritten; a sequence of length 0 gets zeros. Shapes: y and q \[sequences, heads, head_dim\], lengths
 /// \[sequences\].
 pub fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &Shape) {
+    shape.check();
     let cached = lengths.len() * cache.capacity * shape.kv_heads * shape.head_dim;
     assert_eq!(
         q.len(),
@@ -63,14 +65,8 @@ pub fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &
         cached,
         "the value cache is not [sequences, capacity, kv_heads, head_dim] of {shape:?}"
     );
-    if let Some(length) = lengths
-        .iter()
-        .find(|&&length| length as usize > cache.capacity)
-    {
-        panic!(
-            "a sequence of length {length} exceeds the cache's capacity of {}",
-            cache.capacity
-        );
+    if let Some(length) = lengths.iter().find(|&&length| length as usize > cache.capacity) {
+        panic!("a sequence of length {length} exceeds the cache's capacity of {}", cache.capacity);
     }
     cpu::forward(y, q, cache, lengths, shape);
 }
@@ -81,119 +77,53 @@ mod tests {
     use crate::attention::{self, Segment};
     use crate::testing::*;
 
-    const SHAPES: [Shape; 3] = [
-        Shape {
-            heads: 1,
-            kv_heads: 1,
-            head_dim: 3,
-            scale: 0.7,
-        },
-        Shape {
-            heads: 6,
-            kv_heads: 2,
-            head_dim: 33,
-            scale: 0.3,
-        },
-        Shape {
-            heads: 4,
-            kv_heads: 2,
-            head_dim: 32,
-            scale: 0.18,
-        },
+    const fn plain(heads: usize, kv_heads: usize, head_dim: usize, scale: f32) -> Shape {
+        Shape { heads, kv_heads, head_dim, scale, softcap: None, window: None }
+    }
+
+    const SHAPES: [Shape; 5] = [
+        plain(1, 1, 3, 0.7),
+        plain(6, 2, 33, 0.3),
+        plain(4, 2, 32, 0.18),
+        Shape { softcap: Some(0.5), ..plain(4, 2, 32, 0.18) },
+        Shape { softcap: Some(2.0), window: Some(60), ..plain(6, 2, 33, 0.3) },
     ];
 
     #[test]
     fn agrees_with_attention_over_the_whole_sequence() {
         let capacity = 150;
         for shape in &SHAPES {
-            let (width, kv_width) = (
-                shape.heads * shape.head_dim,
-                shape.kv_heads * shape.head_dim,
-            );
+            let (width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
             let lengths = [1, 7, 150, 64];
             let k = random(lengths.len() * capacity * kv_width, 1);
             let v = random(lengths.len() * capacity * kv_width, 2);
             let q = random(lengths.len() * width, 3);
             let mut y = vec![f32::NAN; q.len()];
-            forward(
-                &mut y,
-                &q,
-                Cache {
-                    k: &k,
-                    v: &v,
-                    capacity,
-                },
-                &lengths,
-                shape,
-            );
+            forward(&mut y, &q, Cache { k: &k, v: &v, capacity }, &lengths, shape);
 
             for (s, &length) in lengths.iter().enumerate() {
                 // The newest query among rows whose own queries do not matter.
                 let rows = length as usize;
                 let cached = s * capacity * kv_width..(s * capacity + rows) * kv_width;
-                let all_q = [
-                    vec![0.0; (rows - 1) * width],
-                    q[s * width..][..width].to_vec(),
-                ]
-                .concat();
-                let inputs = attention::Inputs {
-                    q: &all_q,
-                    k: &k[cached.clone()],
-                    v: &v[cached],
-                };
-                let segment = Segment {
-                    start: 0,
-                    len: rows,
-                    prefix_start: 0,
-                    prefix_len: 0,
-                };
+                let all_q =
+                    [vec![0.0; (rows - 1) * width], q[s * width..][..width].to_vec()].concat();
+                let inputs = attention::Inputs { q: &all_q, k: &k[cached.clone()], v: &v[cached] };
+                let segment = Segment { start: 0, len: rows, prefix_start: 0, prefix_len: 0 };
                 let (mut whole, mut lse) = (vec![0.0; rows * width], vec![0.0; rows * shape.heads]);
                 attention::forward(&mut whole, &mut lse, inputs, &[segment], shape);
-                assert_close(
-                    &y[s * width..][..width],
-                    &to_f64(&whole[(rows - 1) * width..]),
-                    2e-6,
-                );
+                assert_close(&y[s * width..][..width], &to_f64(&whole[(rows - 1) * width..]), 2e-6);
             }
         }
     }
 
     #[test]
     fn a_sequence_of_one_token_returns_its_value() {
-        let shape = Shape {
-            heads: 2,
-            kv_heads: 1,
-            head_dim: 2,
-            scale: 1.0,
-        };
-        let (k, v) = (
-            [9.0, 9.0, f32::NAN, f32::NAN],
-            [1.0, 2.0, f32::NAN, f32::NAN],
-        );
+        let shape = plain(2, 1, 2, 1.0);
+        let (k, v) = ([9.0, 9.0, f32::NAN, f32::NAN], [1.0, 2.0, f32::NAN, f32::NAN]);
         let mut y = [f32::NAN; 4];
-        forward(
-            &mut y,
-            &[0.3; 4],
-            Cache {
-                k: &k,
-                v: &v,
-                capacity: 2,
-            },
-            &[1],
-            &shape,
-        );
+        forward(&mut y, &[0.3; 4], Cache { k: &k, v: &v, capacity: 2 }, &[1], &shape);
         assert_eq!(y, [1.0, 2.0, 1.0, 2.0]);
-        forward(
-            &mut y,
-            &[0.3; 4],
-            Cache {
-                k: &k,
-                v: &v,
-                capacity: 2,
-            },
-            &[0],
-            &shape,
-        );
+        forward(&mut y, &[0.3; 4], Cache { k: &k, v: &v, capacity: 2 }, &[0], &shape);
         assert_eq!(y, [0.0; 4]);
     }
 
@@ -201,10 +131,7 @@ mod tests {
     fn rows_are_appended_at_their_positions() {
         let mut cache = [0.0; 12];
         append(&mut cache, &[1.0, 2.0, 3.0, 4.0], &[2, 0], 3);
-        assert_eq!(
-            cache,
-            [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]
-        );
+        assert_eq!(cache, [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
@@ -220,17 +147,7 @@ mod tests {
         let (q, lengths) = (random(n * 128, 3), random_ids(n, capacity, 4));
         assert_same_on_any_number_of_threads(|| {
             let mut y = vec![0.0; q.len()];
-            forward(
-                &mut y,
-                &q,
-                Cache {
-                    k: &k,
-                    v: &v,
-                    capacity,
-                },
-                &lengths,
-                shape,
-            );
+            forward(&mut y, &q, Cache { k: &k, v: &v, capacity }, &lengths, shape);
             y
         });
     }

@@ -1,13 +1,12 @@
 //! Three passes over each row: two normalisers, then the weighted sum of differences.
 
-use crate::vector::{LANES, exp, log_sum_exp, vectorised};
+use crate::elementary::exp;
+use crate::vector::{LANES, log_sum_exp, vectorised};
 use rayon::prelude::*;
 
 pub(super) fn divergence(kl: &mut [f32], p_logits: &[f32], q_logits: &[f32], vocabulary: usize) {
-    let rows = kl
-        .par_iter_mut()
-        .zip(p_logits.par_chunks(vocabulary))
-        .zip(q_logits.par_chunks(vocabulary));
+    let rows =
+        kl.par_iter_mut().zip(p_logits.par_chunks(vocabulary)).zip(q_logits.par_chunks(vocabulary));
     rows.for_each(|((kl, p), q)| {
         *kl = vectorised(
             #[inline(always)]

@@ -12,11 +12,7 @@ pub fn divergence(kl: &mut [f32], p_logits: &[f32], q_logits: &[f32], vocabulary
         "p's logits are not [{} rows, {vocabulary}]",
         kl.len()
     );
-    assert_eq!(
-        q_logits.len(),
-        p_logits.len(),
-        "the logits of p and q differ in size"
-    );
+    assert_eq!(q_logits.len(), p_logits.len(), "the logits of p and q differ in size");
     cpu::divergence(kl, p_logits, q_logits, vocabulary);
 }
 
@@ -28,14 +24,8 @@ mod tests {
     #[test]
     fn agrees_with_the_formula() {
         for (rows, vocabulary) in [(1, 2), (3, 17), (5, 2048), (2, 5003)] {
-            let p: Vec<f32> = random(rows * vocabulary, 1)
-                .iter()
-                .map(|x| 4.0 * x)
-                .collect();
-            let q: Vec<f32> = random(rows * vocabulary, 2)
-                .iter()
-                .map(|x| 4.0 * x + 30.0)
-                .collect();
+            let p: Vec<f32> = random(rows * vocabulary, 1).iter().map(|x| 4.0 * x).collect();
+            let q: Vec<f32> = random(rows * vocabulary, 2).iter().map(|x| 4.0 * x + 30.0).collect();
             let mut kl = vec![f32::NAN; rows];
             divergence(&mut kl, &p, &q, vocabulary);
             let log_softmax = |logits: &[f32]| -> Vec<f64> {
@@ -62,10 +52,6 @@ mod tests {
         assert_eq!(kl, [0.0]);
         // A fair coin against 1/4 and 3/4: ½ ln 2 + ½ ln ⅔.
         divergence(&mut kl, &[0.0, 0.0], &[1.0_f32.ln(), 3.0_f32.ln()], 2);
-        assert_close(
-            &kl,
-            &[0.5 * 2.0_f64.ln() + 0.5 * (2.0_f64 / 3.0).ln()],
-            1e-6,
-        );
+        assert_close(&kl, &[0.5 * 2.0_f64.ln() + 0.5 * (2.0_f64 / 3.0).ln()], 1e-6);
     }
 }

@@ -1,9 +1,10 @@
 //! The log-probability of given tokens: output projection, log-softmax and gather in one operation.
 //!
-//! With logits l\[r, v\] = hidden\[r\]·head\[v\], logp\[r\] = l\[r, targets\[r\]\] − ln Σᵥ exp l\[r, v\]. Backward takes
-//! dlogp, recomputes the logits and forms dl\[r, v\] = dlogp\[r\]·(1\[v = targets\[r\]\] − softmax(l\[r\])ᵥ), then
-//! dhidden = dl·head and dhead += dlᵀ·hidden. Logits exist for a chunk of rows only, within [`LOGITS_BYTES_MAX`]
-//! whatever the number of rows. No sum over tokens, no loss.
+//! With logits l\[r, v\] = hidden\[r\]·head\[v\], or c·tanh of their c-th part with a soft cap c, logp\[r\] = l\[r, targets\[r\]\] − ln Σᵥ exp l\[r, v\]. Backward
+//! takes dlogp and forms dl\[r, v\] = dlogp\[r\]·(1\[v = targets\[r\]\] − softmax(l\[r\])ᵥ), with a cap times 1 − (l/c)²; then
+//! dhidden = dl·head and dhead += dlᵀ·hidden. Logits take [`LOGITS_BYTES_MAX`] at most, whatever the number of rows: where
+//! all of them fit, forward keeps them for backward; otherwise they exist for a chunk of rows only and backward computes
+//! them again. No sum over tokens, no loss.
 
 mod cpu;
 
@@ -11,7 +12,7 @@ mod cpu;
 pub const LOGITS_BYTES_MAX: usize = 64 << 20;
 
 /// The sizes of the output projection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// Hidden rows, one per target.
     pub rows: usize,
@@ -19,39 +20,23 @@ pub struct Shape {
     pub width: usize,
     /// Rows of the head.
     pub vocabulary: usize,
+    /// Bound c of the logits: l → c·tanh(l/c).
+    pub softcap: Option<f32>,
 }
 
 impl Shape {
     fn check(&self, logp: &[f32], lse: &[f32], hidden: &[f32], head: &[f32], targets: &[u32]) {
-        assert_eq!(
-            hidden.len(),
-            self.rows * self.width,
-            "hidden is not [rows, width] of {self:?}"
-        );
+        assert_eq!(hidden.len(), self.rows * self.width, "hidden is not [rows, width] of {self:?}");
         assert_eq!(
             head.len(),
             self.vocabulary * self.width,
             "the head is not [vocabulary, width] of {self:?}"
         );
-        assert_eq!(
-            targets.len(),
-            self.rows,
-            "targets are not [rows] of {self:?}"
-        );
-        assert_eq!(
-            logp.len(),
-            self.rows,
-            "log-probs are not [rows] of {self:?}"
-        );
+        assert_eq!(targets.len(), self.rows, "targets are not [rows] of {self:?}");
+        assert_eq!(logp.len(), self.rows, "log-probs are not [rows] of {self:?}");
         assert_eq!(lse.len(), self.rows, "lse is not [rows] of {self:?}");
-        if let Some(target) = targets
-            .iter()
-            .find(|&&target| target as usize >= self.vocabulary)
-        {
-            panic!(
-                "target {target} is outside the vocabulary of {}",
-                self.vocabulary
-            );
+        if let Some(target) = targets.iter().find(|&&target| target as usize >= self.vocabulary) {
+            panic!("target {target} is outside the vocabulary of {}", self.vocabulary);
         }
     }
 }
@@ -68,32 +53,43 @@ pub struct Inputs<'a> {
 }
 
 /// logp and lse (the logits' log-sum-exp, kept for [`backward`]) are overwritten. Shapes: both \[rows\].
-pub fn forward(logp: &mut [f32], lse: &mut [f32], inputs: Inputs, shape: Shape) {
+///
+/// `kept` is memory that [`backward`] gets again; its former content does not matter. Afterwards it has rows·vocabulary
+/// elements if the logits are kept, and fewer if they do not fit. `None` says that no backward follows: forward then
+/// borrows memory for a chunk of rows and returns it.
+pub fn forward(
+    logp: &mut [f32],
+    lse: &mut [f32],
+    kept: Option<&mut Vec<f32>>,
+    inputs: Inputs,
+    shape: Shape,
+) {
     shape.check(logp, lse, inputs.hidden, inputs.head, inputs.targets);
-    cpu::forward(logp, lse, inputs, shape);
+    cpu::forward(logp, lse, kept.unwrap_or(&mut Vec::new()), inputs, shape);
 }
 
 /// dhidden \[rows, width\] is overwritten, dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
+///
+/// `kept` is what [`forward`] left there for the same inputs. It is used up: the vector keeps its memory but gets too
+/// short to be taken for logits, so a second backward computes them again.
 pub fn backward(
     dhidden: &mut [f32],
     dhead: &mut [f32],
     dlogp: &[f32],
     lse: &[f32],
+    kept: &mut Vec<f32>,
     inputs: Inputs,
     shape: Shape,
 ) {
     shape.check(dlogp, lse, inputs.hidden, inputs.head, inputs.targets);
-    assert_eq!(
-        dhidden.len(),
-        inputs.hidden.len(),
-        "dhidden and hidden differ in size"
-    );
-    assert_eq!(
-        dhead.len(),
-        inputs.head.len(),
-        "dhead and head differ in size"
-    );
-    cpu::backward(dhidden, dhead, dlogp, lse, inputs, shape);
+    assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
+    assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
+    cpu::backward(dhidden, dhead, dlogp, lse, kept, inputs, shape);
+}
+
+/// l becomes cap·tanh(l/cap), in place: the logits of a capped model, for who samples from them.
+pub fn cap(logits: &mut [f32], cap: f32) {
+    cpu::cap(logits, cap);
 }
 
 #[cfg(test)]
@@ -104,27 +100,18 @@ mod tests {
     use super::*;
     use crate::testing::*;
 
-    const SHAPES: [Shape; 4] = [
-        Shape {
-            rows: 1,
-            width: 1,
-            vocabulary: 2,
-        },
-        Shape {
-            rows: 7,
-            width: 5,
-            vocabulary: 33,
-        },
-        Shape {
-            rows: 300,
-            width: 31,
-            vocabulary: 517,
-        },
-        Shape {
-            rows: 520,
-            width: 16,
-            vocabulary: 67,
-        },
+    const fn plain(rows: usize, width: usize, vocabulary: usize) -> Shape {
+        Shape { rows, width, vocabulary, softcap: None }
+    }
+
+    const SHAPES: [Shape; 6] = [
+        plain(1, 1, 2),
+        plain(7, 5, 33),
+        plain(300, 31, 517),
+        plain(520, 16, 67),
+        Shape { softcap: Some(1.5), ..plain(300, 31, 517) },
+        // 64 MiB of logits are 2^24: these do not fit.
+        Shape { softcap: Some(4.0), ..plain(3, 1, 6_000_000) },
     ];
 
     struct Operands {
@@ -136,11 +123,7 @@ mod tests {
 
     impl Operands {
         fn new(shape: Shape) -> Self {
-            let Shape {
-                rows,
-                width,
-                vocabulary,
-            } = shape;
+            let Shape { rows, width, vocabulary, .. } = shape;
             Self {
                 hidden: random(rows * width, 1).iter().map(|x| 3.0 * x).collect(),
                 head: random(vocabulary * width, 2),
@@ -150,43 +133,33 @@ mod tests {
         }
 
         fn inputs(&self) -> Inputs<'_> {
-            Inputs {
-                hidden: &self.hidden,
-                head: &self.head,
-                targets: &self.targets,
-            }
+            Inputs { hidden: &self.hidden, head: &self.head, targets: &self.targets }
         }
     }
 
     /// logp, lse, dhidden, dhead.
-    fn forward_and_backward(operands: &Operands, shape: Shape) -> [Vec<f32>; 4] {
+    fn forward_and_backward(
+        operands: &Operands,
+        kept: &mut Vec<f32>,
+        shape: Shape,
+    ) -> [Vec<f32>; 4] {
         let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
-        forward(&mut logp, &mut lse, operands.inputs(), shape);
-        let (mut dhidden, mut dhead) = (
-            vec![f32::NAN; operands.hidden.len()],
-            vec![0.0; operands.head.len()],
-        );
-        backward(
-            &mut dhidden,
-            &mut dhead,
-            &operands.dlogp,
-            &lse,
-            operands.inputs(),
-            shape,
-        );
+        forward(&mut logp, &mut lse, Some(kept), operands.inputs(), shape);
+        let (mut dhidden, mut dhead) =
+            (vec![f32::NAN; operands.hidden.len()], vec![0.0; operands.head.len()]);
+        let dlogp = &operands.dlogp;
+        backward(&mut dhidden, &mut dhead, dlogp, &lse, kept, operands.inputs(), shape);
         [logp, lse, dhidden, dhead]
     }
 
     #[test]
     fn forward_and_backward_agree_with_the_reference() {
+        let mut kept = Vec::new();
         for shape in SHAPES {
             let operands = Operands::new(shape);
-            let [logp, lse, dhidden, dhead] = forward_and_backward(&operands, shape);
-            let (hidden, head, dlogp) = (
-                to_f64(&operands.hidden),
-                to_f64(&operands.head),
-                to_f64(&operands.dlogp),
-            );
+            let [logp, lse, dhidden, dhead] = forward_and_backward(&operands, &mut kept, shape);
+            let (hidden, head, dlogp) =
+                (to_f64(&operands.hidden), to_f64(&operands.head), to_f64(&operands.dlogp));
             let (expected_logp, expected_lse) =
                 reference::forward(&hidden, &head, &operands.targets, shape);
             let (expected_dhidden, expected_dhead) =
@@ -199,36 +172,40 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_of_the_head_accumulates() {
-        let shape = SHAPES[1];
-        let operands = Operands::new(shape);
-        let [_, lse, mut dhidden, once] = forward_and_backward(&operands, shape);
-        let mut twice = once.clone();
-        backward(
-            &mut dhidden,
-            &mut twice,
-            &operands.dlogp,
-            &lse,
-            operands.inputs(),
-            shape,
-        );
-        let doubled: Vec<f64> = once.iter().map(|&dhead| 2.0 * f64::from(dhead)).collect();
-        assert_close(&twice, &doubled, 1e-6);
+    fn logits_are_kept_exactly_when_they_fit() {
+        for shape in SHAPES {
+            let (operands, mut kept) = (Operands::new(shape), vec![f32::NAN; 10]);
+            let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
+            forward(&mut logp, &mut lse, Some(&mut kept), operands.inputs(), shape);
+            let all = shape.rows * shape.vocabulary;
+            assert_eq!(kept.len() == all, 4 * all <= LOGITS_BYTES_MAX);
+            assert!(kept.len() <= all && 4 * kept.len() <= LOGITS_BYTES_MAX);
+            let [mut alone, mut lse_alone] = [logp.clone(), lse.clone()];
+            forward(&mut alone, &mut lse_alone, None, operands.inputs(), shape);
+            assert_eq!((alone, lse_alone), (logp, lse));
+        }
+    }
+
+    #[test]
+    fn a_second_backward_adds_the_same_to_the_gradient_of_the_head() {
+        for shape in SHAPES {
+            let (operands, mut kept) = (Operands::new(shape), Vec::new());
+            let [_, lse, once, dhead] = forward_and_backward(&operands, &mut kept, shape);
+            let (mut dhidden, mut twice, dlogp) = (once.clone(), dhead.clone(), &operands.dlogp);
+            let inputs = operands.inputs();
+            backward(&mut dhidden, &mut twice, dlogp, &lse, &mut kept, inputs, shape);
+            let doubled: Vec<f64> = dhead.iter().map(|&dhead| 2.0 * f64::from(dhead)).collect();
+            assert_eq!(dhidden, once);
+            assert_close(&twice, &doubled, 1e-6);
+        }
     }
 
     #[test]
     fn reference_gradients_are_central_differences() {
-        let shape = Shape {
-            rows: 3,
-            width: 4,
-            vocabulary: 6,
-        };
+        let shape = Shape { softcap: Some(0.9), ..plain(3, 4, 6) };
         let operands = Operands::new(shape);
-        let (hidden, head, dlogp) = (
-            to_f64(&operands.hidden),
-            to_f64(&operands.head),
-            to_f64(&operands.dlogp),
-        );
+        let (hidden, head, dlogp) =
+            (to_f64(&operands.hidden), to_f64(&operands.head), to_f64(&operands.dlogp));
         let targets = &operands.targets;
         let (dhidden, dhead) = reference::backward(&dlogp, &hidden, &head, targets, shape);
         let by_hidden = differences(&hidden, |h| {
@@ -243,40 +220,26 @@ mod tests {
 
     #[test]
     fn equal_logits_give_the_log_of_the_vocabulary() {
-        let shape = Shape {
-            rows: 2,
-            width: 3,
-            vocabulary: 1000,
-        };
-        let inputs = Inputs {
-            hidden: &[0.0; 6],
-            head: &vec![1.0; 3000],
-            targets: &[0, 999],
-        };
+        let shape = plain(2, 3, 1000);
+        let inputs = Inputs { hidden: &[0.0; 6], head: &vec![1.0; 3000], targets: &[0, 999] };
         let (mut logp, mut lse) = ([0.0; 2], [0.0; 2]);
-        forward(&mut logp, &mut lse, inputs, shape);
+        forward(&mut logp, &mut lse, None, inputs, shape);
         assert_close(&logp, &[-(1000.0_f64.ln()); 2], 1e-7);
     }
 
     #[test]
     #[should_panic(expected = "target 2 is outside the vocabulary of 2")]
     fn a_target_outside_the_vocabulary_is_refused() {
-        let inputs = Inputs {
-            hidden: &[0.0],
-            head: &[0.0; 2],
-            targets: &[2],
-        };
-        forward(&mut [0.0], &mut [0.0], inputs, SHAPES[0]);
+        let inputs = Inputs { hidden: &[0.0], head: &[0.0; 2], targets: &[2] };
+        forward(&mut [0.0], &mut [0.0], None, inputs, SHAPES[0]);
     }
 
     #[test]
     fn same_bytes_on_any_number_of_threads() {
-        let shape = Shape {
-            rows: 600,
-            width: 33,
-            vocabulary: 700,
-        };
+        let shape = plain(600, 33, 700);
         let operands = Operands::new(shape);
-        assert_same_on_any_number_of_threads(|| forward_and_backward(&operands, shape).concat());
+        assert_same_on_any_number_of_threads(|| {
+            forward_and_backward(&operands, &mut Vec::new(), shape).concat()
+        });
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn backward(
         let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
         for (v, logit) in logits.iter().enumerate() {
             let hit = f64::from(targets[r] as usize == v);
-            let dlogit = dlogp[r] * (hit - logit.exp() / sum);
+            let slope = shape.softcap.map_or(1.0, |cap| 1.0 - (logit / f64::from(cap)).powi(2));
+            let dlogit = dlogp[r] * (hit - logit.exp() / sum) * slope;
             for i in 0..width {
                 dhidden[r * width + i] += dlogit * head[v * width + i];
                 dhead[v * width + i] += dlogit * hidden[r * width + i];
@@ -44,7 +45,10 @@ pub(super) fn backward(
 
 fn logits(hidden: &[f64], head: &[f64], row: usize, shape: Shape) -> Vec<f64> {
     let hidden = &hidden[row * shape.width..][..shape.width];
-    head.chunks_exact(shape.width)
-        .map(|head| head.iter().zip(hidden).map(|(a, b)| a * b).sum())
-        .collect()
+    let capped = |logit: f64| match shape.softcap.map(f64::from) {
+        None => logit,
+        Some(cap) => cap * (logit / cap).tanh(),
+    };
+    let product = |head: &[f64]| head.iter().zip(hidden).map(|(a, b)| a * b).sum();
+    head.chunks_exact(shape.width).map(|head| capped(product(head))).collect()
 }

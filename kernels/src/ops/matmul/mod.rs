@@ -20,21 +20,9 @@ pub struct Shape {
 
 impl Shape {
     fn check(&self, x: &[f32], w: &[f32], y: &[f32]) {
-        assert_eq!(
-            x.len(),
-            self.rows * self.inputs,
-            "x is not [rows, inputs] of {self:?}"
-        );
-        assert_eq!(
-            w.len(),
-            self.outputs * self.inputs,
-            "w is not [outputs, inputs] of {self:?}"
-        );
-        assert_eq!(
-            y.len(),
-            self.rows * self.outputs,
-            "y is not [rows, outputs] of {self:?}"
-        );
+        assert_eq!(x.len(), self.rows * self.inputs, "x is not [rows, inputs] of {self:?}");
+        assert_eq!(w.len(), self.outputs * self.inputs, "w is not [outputs, inputs] of {self:?}");
+        assert_eq!(y.len(), self.rows * self.outputs, "y is not [rows, outputs] of {self:?}");
     }
 }
 
@@ -69,60 +57,25 @@ mod tests {
     const TOLERANCE: f64 = 2e-6;
 
     const SHAPES: [Shape; 6] = [
-        Shape {
-            rows: 1,
-            inputs: 1,
-            outputs: 1,
-        },
-        Shape {
-            rows: 1,
-            inputs: 33,
-            outputs: 7,
-        },
-        Shape {
-            rows: 5,
-            inputs: 2,
-            outputs: 300,
-        },
-        Shape {
-            rows: 131,
-            inputs: 37,
-            outputs: 65,
-        },
-        Shape {
-            rows: 300,
-            inputs: 19,
-            outputs: 259,
-        },
-        Shape {
-            rows: 257,
-            inputs: 128,
-            outputs: 352,
-        },
+        Shape { rows: 1, inputs: 1, outputs: 1 },
+        Shape { rows: 1, inputs: 33, outputs: 7 },
+        Shape { rows: 5, inputs: 2, outputs: 300 },
+        Shape { rows: 131, inputs: 37, outputs: 65 },
+        Shape { rows: 300, inputs: 19, outputs: 259 },
+        Shape { rows: 257, inputs: 128, outputs: 352 },
     ];
 
     fn operands(shape: Shape) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let Shape {
-            rows,
-            inputs,
-            outputs,
-        } = shape;
-        (
-            random(rows * inputs, 1),
-            random(outputs * inputs, 2),
-            random(rows * outputs, 3),
-        )
+        let Shape { rows, inputs, outputs } = shape;
+        (random(rows * inputs, 1), random(outputs * inputs, 2), random(rows * outputs, 3))
     }
 
     #[test]
     fn forward_and_backward_agree_with_the_reference() {
         for shape in SHAPES {
             let (x, w, dy) = operands(shape);
-            let (mut y, mut dx, mut dw) = (
-                vec![f32::NAN; dy.len()],
-                vec![f32::NAN; x.len()],
-                vec![0.0; w.len()],
-            );
+            let (mut y, mut dx, mut dw) =
+                (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()], vec![0.0; w.len()]);
             forward(&mut y, &x, &w, shape, Write::Overwrite);
             backward_input(&mut dx, &dy, &w, shape, Write::Overwrite);
             backward_weight(&mut dw, &dy, &x, shape);
@@ -157,11 +110,7 @@ mod tests {
 
     #[test]
     fn reference_gradients_are_central_differences() {
-        let shape = Shape {
-            rows: 3,
-            inputs: 5,
-            outputs: 4,
-        };
+        let shape = Shape { rows: 3, inputs: 5, outputs: 4 };
         let (x, w, dy) = operands(shape);
         let (x, w, dy) = (to_f64(&x), to_f64(&w), to_f64(&dy));
         let (dx, dw) = reference::backward(&dy, &x, &w, shape);
@@ -179,11 +128,7 @@ mod tests {
 
     #[test]
     fn no_rows_give_nothing() {
-        let shape = Shape {
-            rows: 0,
-            inputs: 3,
-            outputs: 2,
-        };
+        let shape = Shape { rows: 0, inputs: 3, outputs: 2 };
         let mut dw = [1.0; 6];
         forward(&mut [], &[], &[1.0; 6], shape, Write::Overwrite);
         backward_input(&mut [], &[], &[1.0; 6], shape, Write::Overwrite);
@@ -193,11 +138,7 @@ mod tests {
 
     #[test]
     fn same_bytes_on_any_number_of_threads() {
-        let shape = Shape {
-            rows: 700,
-            inputs: 65,
-            outputs: 350,
-        };
+        let shape = Shape { rows: 700, inputs: 65, outputs: 350 };
         let (x, w, dy) = operands(shape);
         assert_same_on_any_number_of_threads(|| {
             let (mut y, mut dx, mut dw) =

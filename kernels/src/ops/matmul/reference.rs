@@ -3,11 +3,7 @@
 use super::Shape;
 
 pub(super) fn forward(x: &[f64], w: &[f64], shape: Shape) -> Vec<f64> {
-    let Shape {
-        rows,
-        inputs,
-        outputs,
-    } = shape;
+    let Shape { rows, inputs, outputs } = shape;
     let mut y = vec![0.0; rows * outputs];
     for r in 0..rows {
         for o in 0..outputs {
@@ -21,11 +17,7 @@ pub(super) fn forward(x: &[f64], w: &[f64], shape: Shape) -> Vec<f64> {
 
 /// dx and dw.
 pub(super) fn backward(dy: &[f64], x: &[f64], w: &[f64], shape: Shape) -> (Vec<f64>, Vec<f64>) {
-    let Shape {
-        rows,
-        inputs,
-        outputs,
-    } = shape;
+    let Shape { rows, inputs, outputs } = shape;
     let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
     for r in 0..rows {
         for o in 0..outputs {

@@ -7,11 +7,7 @@ mod cpu;
 
 /// stream += branch, element by element; both of one length.
 pub fn add(stream: &mut [f32], branch: &[f32]) {
-    assert_eq!(
-        stream.len(),
-        branch.len(),
-        "stream and branch differ in length"
-    );
+    assert_eq!(stream.len(), branch.len(), "stream and branch differ in length");
     cpu::add(stream, branch);
 }
 

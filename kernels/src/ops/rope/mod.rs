@@ -27,15 +27,16 @@ impl Table {
 
     /// The table of given frequencies, in radians per position, one per pair of a head; for scaled variants.
     pub fn from_frequencies(n_positions: usize, frequencies: &[f64]) -> Self {
+        Self::scaled(n_positions, frequencies, 1.0)
+    }
+
+    /// The same with all cosines and sines multiplied by `magnitude`, as YaRN has it; the turn then stretches too.
+    pub fn scaled(n_positions: usize, frequencies: &[f64], magnitude: f64) -> Self {
         let angles = (0..n_positions).flat_map(|p| frequencies.iter().map(move |f| p as f64 * f));
         let (cos, sin) = angles
-            .map(|angle| (angle.cos() as f32, angle.sin() as f32))
+            .map(|angle| ((magnitude * angle.cos()) as f32, (magnitude * angle.sin()) as f32))
             .unzip();
-        Self {
-            cos,
-            sin,
-            half: frequencies.len(),
-        }
+        Self { cos, sin, half: frequencies.len() }
     }
 
     /// Positions that the table covers.
@@ -59,22 +60,12 @@ pub fn backward(dx: &mut [f32], positions: &[u32], table: &Table) {
 
 fn check(x: &[f32], positions: &[u32], table: &Table) {
     let head_dim = 2 * table.half;
-    if let Some(p) = positions
-        .iter()
-        .find(|&&p| p as usize >= table.n_positions())
-    {
-        panic!(
-            "position {p} is outside the table of {} positions",
-            table.n_positions()
-        );
+    if let Some(p) = positions.iter().find(|&&p| p as usize >= table.n_positions()) {
+        panic!("position {p} is outside the table of {} positions", table.n_positions());
     }
     let row_of_heads = positions.len() * head_dim;
     assert!(
-        if row_of_heads == 0 {
-            x.is_empty()
-        } else {
-            x.len().is_multiple_of(row_of_heads)
-        },
+        if row_of_heads == 0 { x.is_empty() } else { x.len().is_multiple_of(row_of_heads) },
         "x is not [rows, heads, head_dim]: {} elements for {} rows of head_dim {head_dim}",
         x.len(),
         positions.len()
@@ -120,22 +111,26 @@ mod tests {
     fn backward_is_the_transpose_of_forward() {
         // The rotation is linear in x: ⟨dy, R·x⟩ = ⟨Rᵀ·dy, x⟩ for all x and dy.
         let (rows, heads, head_dim) = (101, 3, 10);
-        let (x, dy) = (
-            random(rows * heads * head_dim, 1),
-            random(rows * heads * head_dim, 2),
-        );
+        let (x, dy) = (random(rows * heads * head_dim, 1), random(rows * heads * head_dim, 2));
         let (positions, table) = (random_ids(rows, 64, 3), Table::new(64, head_dim, THETA));
         let (mut y, mut dx) = (x.clone(), dy.clone());
         forward(&mut y, &positions, &table);
         backward(&mut dx, &positions, &table);
-        let (left, right) = (
-            inner(&to_f64(&y), &to_f64(&dy)),
-            inner(&to_f64(&dx), &to_f64(&x)),
-        );
+        let (left, right) = (inner(&to_f64(&y), &to_f64(&dy)), inner(&to_f64(&dx), &to_f64(&x)));
         assert!((left - right).abs() < 1e-5, "{left} and {right}");
         // And it is orthogonal: turning back gives x.
         backward(&mut y, &positions, &table);
         assert_close(&y, &to_f64(&x), 3e-7);
+    }
+
+    #[test]
+    fn a_magnitude_stretches_what_is_turned() {
+        let (x, positions, frequencies) = (random(3 * 8, 1), [0, 5, 9], [1.0, 0.5, 0.1, 0.01]);
+        let (mut plain, mut scaled) = (x.clone(), x);
+        forward(&mut plain, &positions, &Table::from_frequencies(10, &frequencies));
+        forward(&mut scaled, &positions, &Table::scaled(10, &frequencies, 1.25));
+        let expected: Vec<f64> = plain.iter().map(|x| 1.25 * f64::from(*x)).collect();
+        assert_close(&scaled, &expected, 3e-7);
     }
 
     #[test]
@@ -154,11 +149,8 @@ mod tests {
 
     #[test]
     fn same_bytes_on_any_number_of_threads() {
-        let (x, positions, table) = (
-            random(901 * 64, 1),
-            random_ids(901, 256, 2),
-            Table::new(256, 32, THETA),
-        );
+        let (x, positions, table) =
+            (random(901 * 64, 1), random_ids(901, 256, 2), Table::new(256, 32, THETA));
         assert_same_on_any_number_of_threads(|| {
             let mut y = x.clone();
             forward(&mut y, &positions, &table);

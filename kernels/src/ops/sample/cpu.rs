@@ -1,6 +1,7 @@
 //! Row after row: sums of fixed stretches first, then the token inside the stretch that u falls into.
 
-use crate::vector::{LANES, STRETCH, exp, maximum, padded, sum_of_exponentials, vectorised};
+use crate::elementary::exp;
+use crate::vector::{LANES, STRETCH, maximum, padded, sum_of_exponentials, vectorised};
 use rayon::prelude::*;
 
 pub(super) fn categorical(
@@ -10,11 +11,7 @@ pub(super) fn categorical(
     uniforms: &[f64],
     vocabulary: usize,
 ) {
-    let rows = ids
-        .par_iter_mut()
-        .zip(logp)
-        .zip(logits.par_chunks(vocabulary))
-        .zip(uniforms);
+    let rows = ids.par_iter_mut().zip(logp).zip(logits.par_chunks(vocabulary)).zip(uniforms);
     rows.for_each_init(Vec::new, |sums, (((id, logp), logits), &uniform)| {
         (*id, *logp) = vectorised(
             #[inline(always)]
@@ -46,10 +43,7 @@ fn locate(logits: &[f32], largest: f32, weight: f64, sums: &[f64]) -> usize {
         stretch += 1;
     }
     for first in (stretch * STRETCH..logits.len()).step_by(LANES) {
-        let mut p = padded(
-            &logits[first..logits.len().min(first + LANES)],
-            f32::NEG_INFINITY,
-        );
+        let mut p = padded(&logits[first..logits.len().min(first + LANES)], f32::NEG_INFINITY);
         for p in &mut p {
             *p = exp(*p - largest);
         }

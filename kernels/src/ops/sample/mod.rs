@@ -21,11 +21,7 @@ pub fn categorical(
         ids.len()
     );
     assert_eq!(logp.len(), ids.len(), "log-probs and ids differ in length");
-    assert_eq!(
-        uniforms.len(),
-        ids.len(),
-        "uniforms and ids differ in length"
-    );
+    assert_eq!(uniforms.len(), ids.len(), "uniforms and ids differ in length");
     cpu::categorical(ids, logp, logits, uniforms, vocabulary);
 }
 
@@ -73,10 +69,7 @@ mod tests {
         }
         for (count, &logit) in counts.iter().zip(&logits) {
             let expected = n as f64 * f64::from(logit).exp() / sum;
-            assert!(
-                (count - expected).abs() <= 1.1,
-                "expected {expected} draws, got {count}"
-            );
+            assert!((count - expected).abs() <= 1.1, "expected {expected} draws, got {count}");
         }
     }
 
@@ -94,10 +87,8 @@ mod tests {
     fn same_bytes_on_any_number_of_threads() {
         let (rows, vocabulary) = (67, 515);
         let logits = random(rows * vocabulary, 1);
-        let uniforms: Vec<f64> = random(rows, 2)
-            .iter()
-            .map(|&x| (f64::from(x) + 1.0) / 2.0)
-            .collect();
+        let uniforms: Vec<f64> =
+            random(rows, 2).iter().map(|&x| (f64::from(x) + 1.0) / 2.0).collect();
         assert_same_on_any_number_of_threads(|| {
             let (mut ids, mut logp) = (vec![0; rows], vec![0.0; rows]);
             categorical(&mut ids, &mut logp, &logits, &uniforms, vocabulary);

@@ -30,7 +30,7 @@ pub(super) fn base_model() -> ModelDirectory {
     ];
     ModelDirectory {
         config: Content::Embedded(CONFIG),
-        weights: Content::Embedded(WEIGHTS),
+        weights: vec![Content::Embedded(WEIGHTS)],
         companions: companions
             .map(|(name, bytes)| (name.to_owned(), Content::Embedded(bytes)))
             .into(),

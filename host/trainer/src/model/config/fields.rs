@@ -25,11 +25,6 @@ impl Fields {
         Ok(Self { map, prefix: String::new() })
     }
 
-    /// The fields of an object that is itself the field `name`.
-    pub(super) fn inside(name: &str, map: Map<String, Value>) -> Self {
-        Self { map, prefix: format!("{name}.") }
-    }
-
     /// The value, if the field is there and not null.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())
@@ -46,7 +41,7 @@ impl Fields {
         };
         match read(&value) {
             Some(read) => Ok(Some(read)),
-            None => Err(wrong_type(&format!("{}{name}", self.prefix), expected, &value)),
+            None => Err(wrong_type(&self.full_name(name), expected, &value)),
         }
     }
 
@@ -62,15 +57,75 @@ impl Fields {
         self.typed(name, "true or false", Value::as_bool)
     }
 
+    /// A number that must be there and be positive.
+    pub(super) fn positive(&mut self, name: &str) -> Result<f64, Fault> {
+        let value = self.typed(name, "a positive number", |value| {
+            value.as_f64().filter(|number| number.is_finite() && *number > 0.0)
+        })?;
+        value.ok_or_else(|| self.missing(name))
+    }
+
+    /// What the field says when it is there: null is [`None`]. `default` is what a missing field means.
+    pub(super) fn nullable_number(
+        &mut self,
+        name: &str,
+        default: Option<f64>,
+    ) -> Result<Option<f64>, Fault> {
+        match self.map.contains_key(name) {
+            false => Ok(default),
+            true => self.number(name),
+        }
+    }
+
+    /// A cap c of c·tanh(x/c), positive where there is one.
+    pub(super) fn softcap(
+        &mut self,
+        name: &str,
+        default: Option<f64>,
+    ) -> Result<Option<f32>, Fault> {
+        match self.nullable_number(name, default)? {
+            Some(cap) if !(cap.is_finite() && cap > 0.0) => {
+                Err(wrong_type(&self.full_name(name), "a positive number", &cap.into()))
+            }
+            cap => Ok(cap.map(|cap| cap as f32)),
+        }
+    }
+
+    /// `sliding_window`; null is none.
+    pub(super) fn window(&mut self, default: Option<usize>) -> Result<Option<usize>, Fault> {
+        match self.map.contains_key("sliding_window") {
+            false => Ok(default),
+            true => self.optional_count("sliding_window"),
+        }
+    }
+
+    /// The fields of an object, if it is there and not null.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Fields>, Fault> {
+        let prefix = format!("{}.", self.full_name(name));
+        let map = self.typed(name, "an object", |value| value.as_object().cloned())?;
+        Ok(map.map(|map| Self { map, prefix }))
+    }
+
+    /// The field's name with the names of the objects that it lies in.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn missing(&self, name: &str) -> Fault {
+        Fault::config(
+            &self.full_name(name),
+            "is missing",
+            "use the config.json that came with the model",
+        )
+    }
+
     pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<usize>, Fault> {
         let positive = |value: &Value| value.as_u64().filter(|n| (1..=1 << 32).contains(n));
         Ok(self.typed(name, "a positive whole number", positive)?.map(|n| n as usize))
     }
 
     pub(super) fn count(&mut self, name: &str) -> Result<usize, Fault> {
-        self.optional_count(name)?.ok_or_else(|| {
-            Fault::config(name, "is missing", "use the config.json that came with the model")
-        })
+        self.optional_count(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// One token or a list of tokens; none if the field is missing.
@@ -87,7 +142,7 @@ impl Fields {
     pub(super) fn expect(&mut self, name: &str, only: &Value) -> Result<(), Fault> {
         match self.take(name) {
             Some(value) if !same(&value, only) => Err(Fault::config(
-                &format!("{}{name}", self.prefix),
+                &self.full_name(name),
                 format!("expected {only}, got {value}"),
                 "this variation of the family is not supported; choose a model without it",
             )),
@@ -101,7 +156,7 @@ impl Fields {
         };
         match self.map.iter().find(unknown) {
             Some((name, _)) => Err(Fault::config(
-                &format!("{}{name}", self.prefix),
+                &self.full_name(name),
                 "is not known to lossbox",
                 "remove the field if it does not change what the model computes",
             )),
@@ -126,23 +181,56 @@ pub(super) fn wrong_type(field: &str, expected: &str, got: &Value) -> Fault {
     contradiction(field, format!("expected {expected}, got {got}"))
 }
 
-/// Fields that do not change what the decoder computes.
-const NEUTRAL: [&str; 17] = [
-    "_name_or_path",
+/// Fields that do not change what the decoder computes. Dropout is among them: preference training switches it off,
+/// as TRL does by default, because policy and reference must be compared on the same numbers.
+const NEUTRAL: [&str; 49] = [
     "_attn_implementation_autoset",
+    "_name_or_path",
+    "attention_dropout",
+    "attn_implementation",
+    "attn_pdrop",
+    "auto_map",
+    "bad_words_ids",
     "bos_token_id",
+    "cache_implementation",
     "chunk_size_feed_forward",
+    "do_sample",
     "dtype",
+    "embd_pdrop",
+    "finetuning_task",
+    "gradient_checkpointing",
     "id2label",
     "initializer_range",
     "label2id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
     "output_attentions",
     "output_hidden_states",
+    "output_past",
     "pad_token_id",
+    "prefix",
     "problem_type",
+    "reorder_and_upcast_attn",
+    "repetition_penalty",
+    "resid_pdrop",
     "return_dict",
+    "return_dict_in_generate",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "task_specific_params",
+    "temperature",
     "tokenizer_class",
+    "top_k",
+    "top_p",
     "torch_dtype",
+    "torchscript",
     "transformers_version",
+    "unk_token_id",
+    "unsloth_version",
     "use_cache",
 ];

@@ -1,0 +1,143 @@
+//! Every family of models, held against transformers in double precision: forward, gradients, and sampling with a cache.
+//!
+//! `tests/golden/families` has small models with every variation that a family brings: biases, scaled rotations,
+//! sliding windows, norms of queries and keys, output norms, caps. Tolerances are about three times what transformers
+//! itself in single precision is off by.
+
+use crate::support::{golden, greedy, json, tensor_f64, worst_difference};
+use trainer::batch::Packed;
+use trainer::model::{Activations, Keep, Model, ModelDirectory};
+use trainer::pairs::PreferencePair;
+
+const CASES: [&str; 12] = [
+    "gpt2_erf",
+    "llama_biased",
+    "llama_linear",
+    "llama_llama3",
+    "llama_yarn",
+    "llama_dynamic",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+];
+
+struct Case {
+    name: &'static str,
+    model: Model,
+    pairs: Vec<PreferencePair>,
+    /// d(sum)/d(completion's log-prob)
+    weights: Vec<f32>,
+}
+
+fn case(name: &'static str) -> Case {
+    let folder = golden(&format!("families/{name}"));
+    let directory = ModelDirectory::open(&folder).expect(name);
+    let golden = json(&format!("families/{name}/golden.json"));
+    Case {
+        name,
+        model: Model::load(&directory).expect(name),
+        pairs: serde_json::from_value(golden["pairs"].clone()).expect("pairs"),
+        weights: serde_json::from_value(golden["weights"].clone()).expect("weights"),
+    }
+}
+
+impl Case {
+    fn golden(&self) -> serde_json::Value {
+        json(&format!("families/{}/golden.json", self.name))
+    }
+
+    fn batch(&self) -> Packed {
+        let mut batch = Packed::default();
+        for PreferencePair { prompt, chosen, rejected } in &self.pairs {
+            batch.push(prompt, &[chosen, rejected]);
+        }
+        batch
+    }
+
+    fn gradients(&self, keep: Keep) -> Vec<f32> {
+        let (batch, mut a) = (self.batch(), Activations::new(keep));
+        let Model { decoder, weights } = &self.model;
+        decoder.forward(weights, &batch, &mut a);
+        let mut dlogps = vec![0.0; batch.targets.len()];
+        for (tokens, weight) in batch.completions.iter().zip(&self.weights) {
+            dlogps[tokens.clone()].fill(*weight);
+        }
+        let mut gradients = vec![0.0; weights.len()];
+        decoder.backward(&mut gradients, weights, &batch, &mut a, &dlogps);
+        gradients
+    }
+}
+
+#[test]
+fn token_log_probs_agree_with_transformers() {
+    for case in CASES.map(case) {
+        let (batch, golden) = (case.batch(), case.golden());
+        for keep in [Keep::All, Keep::Streams, Keep::Nothing] {
+            let mut activations = Activations::new(keep);
+            case.model.decoder.forward(&case.model.weights, &batch, &mut activations);
+            let expected: Vec<Vec<f64>> =
+                serde_json::from_value(golden["token_logps"].clone()).expect("log-probs");
+            let worst = worst_difference(activations.token_logps(), &expected.concat());
+            assert!(worst < 1e-5, "{}: log-probs off by {worst:e}", case.name);
+        }
+    }
+}
+
+/// Relative to the tensor's largest gradient. GPT-2's key bias has none, because the softmax cancels it.
+#[test]
+fn gradients_of_every_parameter_agree_with_transformers() {
+    for case in CASES.map(case) {
+        let gradients = case.gradients(Keep::All);
+        for tensor in &case.model.decoder.layout().tensors {
+            let file = format!("families/{}/golden.safetensors", case.name);
+            let mut expected = tensor_f64(&file, &tensor.name);
+            let mut got = tensor.in_file_order(&gradients).into_owned();
+            if tensor.name.ends_with("c_attn.bias") {
+                let third = got.len() / 3;
+                got.drain(third..2 * third);
+                expected.drain(third..2 * third);
+            }
+            let scale = expected.iter().fold(0.0f64, |scale, value| scale.max(value.abs()));
+            let relative = worst_difference(&got, &expected) / scale;
+            assert!(relative < 1e-5, "{}: {} off by {relative:e}", case.name, tensor.name);
+        }
+    }
+}
+
+#[test]
+fn recomputed_activations_give_the_same_bytes() {
+    for case in CASES.map(case) {
+        assert_eq!(case.gradients(Keep::All), case.gradients(Keep::Streams), "{}", case.name);
+    }
+}
+
+/// Sixteen tokens: sliding windows of five and six have left the prompt behind.
+#[test]
+fn a_greedy_continuation_agrees_with_transformers() {
+    for case in CASES.map(case) {
+        let golden = case.golden();
+        let tokens = |name: &str| -> Vec<u32> {
+            serde_json::from_value(golden[name].clone()).expect("tokens")
+        };
+        let (prompt, expected) = (tokens("greedy_prompt"), tokens("greedy"));
+        let got = greedy(&case.model, &prompt, expected.len());
+        assert_eq!(got, expected, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_model_that_is_saved_and_loaded_again_is_the_same() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["gpt2_erf", "gemma3"] {
+        let from = ModelDirectory::open(&golden(&format!("families/{name}"))).expect(name);
+        let model = Model::load(&from).expect(name);
+        let to = folder.path().join(name);
+        from.save_with(&model, &to).expect("saved");
+        let again = Model::load(&ModelDirectory::open(&to).expect("saved")).expect("loaded");
+        assert_eq!(again.weights, model.weights, "{name}");
+        assert_eq!(again.decoder.config(), model.decoder.config(), "{name}");
+    }
+}

@@ -1,0 +1,34 @@
+//! Row after row inside fixed blocks of rows.
+
+use crate::blocks;
+use crate::vector::vectorised;
+use rayon::prelude::*;
+
+pub(super) fn forward(y: &mut [f32], bias: &[f32]) {
+    let width = bias.len();
+    y.par_chunks_mut(blocks::rows_of(width) * width.max(1)).for_each(|y| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for y in y.chunks_exact_mut(width) {
+                    blocks::add(y, bias);
+                }
+            },
+        );
+    });
+}
+
+pub(super) fn backward(dbias: &mut [f32], dy: &[f32]) {
+    let width = dbias.len();
+    let blocks = dy.par_chunks(blocks::rows_of(width) * width.max(1));
+    blocks::add_partial_sums(&mut [dbias], blocks, |dy, sum| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for dy in dy.chunks_exact(width) {
+                    blocks::add(sum, dy);
+                }
+            },
+        );
+    });
+}
