@@ -13,7 +13,7 @@ use trainer::step::Trainer;
 /// Forward over the four pairs, each prompt computed once.
 fn forward(model: &Model) -> (Packed, Activations) {
     let mut batch = Packed::default();
-    for PreferencePair { prompt, chosen, rejected } in &pairs() {
+    for PreferencePair { prompt, chosen, rejected, .. } in &pairs() {
         batch.push(prompt, &[chosen, rejected]);
     }
     let mut activations = Activations::default();
@@ -24,7 +24,7 @@ fn forward(model: &Model) -> (Packed, Activations) {
 /// Forward over eight sequences that share nothing.
 fn forward_separately(model: &Model) -> (Packed, Activations) {
     let mut batch = Packed::default();
-    for PreferencePair { prompt, chosen, rejected } in &pairs() {
+    for PreferencePair { prompt, chosen, rejected, .. } in &pairs() {
         batch.push(prompt, &[chosen]);
         batch.push(prompt, &[rejected]);
     }
@@ -46,7 +46,7 @@ fn hidden_states_agree_with_pytorch() {
     ] {
         let golden = tensor_f64("llama/activations_f64.safetensors", name);
         let mut rows = got.chunks_exact(width);
-        for (pair, PreferencePair { prompt, chosen, rejected }) in pairs().iter().enumerate() {
+        for (pair, PreferencePair { prompt, chosen, rejected, .. }) in pairs().iter().enumerate() {
             for (sequence, completion) in [(pair, chosen), (pair + 4, rejected)] {
                 for position in 0..prompt.len() + completion.len() - 1 {
                     let expected = &golden[(sequence * 32 + position) * width..][..width];
@@ -68,7 +68,7 @@ fn token_log_probs_and_their_sums_agree_with_pytorch() {
     let sums = tensor_f64("llama/batch.safetensors", "sum_logps_f64");
     let (batch, activations) = forward(&policy());
     let (mut worst_token, mut worst_sum) = (0.0f64, 0.0f64);
-    for (pair, PreferencePair { prompt, chosen, rejected }) in pairs().iter().enumerate() {
+    for (pair, PreferencePair { prompt, chosen, rejected, .. }) in pairs().iter().enumerate() {
         for (completion, sequence, tokens) in
             [(2 * pair, pair, chosen), (2 * pair + 1, pair + 4, rejected)]
         {
