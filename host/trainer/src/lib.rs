@@ -12,6 +12,7 @@
 //! bytes, whatever the number of threads.
 
 pub mod batch;
+pub mod data;
 pub mod fault;
 mod files;
 pub mod generate;

@@ -4,6 +4,7 @@
 //! `tests/golden/README.md`.
 
 mod llama_parity;
+mod preference_data;
 mod sentiment_base;
 mod sentiment_task;
 mod support;
