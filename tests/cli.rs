@@ -188,3 +188,55 @@ fn rules_are_listed_and_each_has_a_page() {
     let page = lossbox.run(&["rules", "source/no-include"]);
     assert!(String::from_utf8_lossy(&page.stdout).contains("Why:"));
 }
+
+#[test]
+fn bench_measures_a_plugin_and_its_native_twin() {
+    let lossbox = Lossbox::new();
+    let bench = |plugin: &str| {
+        let output = lossbox.run(&[
+            "bench", "plugin", plugin, "--pairs", "64", "--calls", "3", "--json",
+        ]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        json_of(&output)
+    };
+    let found = bench("dpo");
+    assert_eq!(found["pairs"], 64);
+    for figure in [
+        "wasm_ns_per_pair",
+        "native_ns_per_pair",
+        "call_us",
+        "call_overhead_us",
+        "call_one_pair_us",
+        "call_one_pair_overhead_us",
+        "instantiate_us",
+        "compile_ms",
+        "ready_ms",
+    ] {
+        let median = found[figure].as_f64().unwrap_or_default();
+        let spread = &found["spread"][figure];
+        let (low, high) = (spread["low"].as_f64(), spread["high"].as_f64());
+        assert!(
+            median > 0.0 && low <= Some(median) && Some(median) <= high,
+            "{figure}: {found}"
+        );
+        assert!(spread["n"].as_u64() >= Some(3), "{figure}: {found}");
+    }
+    let of = |figure: &str| found[figure].as_f64().unwrap_or_default();
+    assert!(of("ready_ms") >= of("compile_ms") && of("call_us") >= of("call_overhead_us"));
+
+    // A loss that the program does not carry has no native twin, even under a published name.
+    lossbox.run(&["new", "my_loss"]);
+    std::fs::rename(
+        lossbox.folder.path().join("plugins/my_loss.rs"),
+        lossbox.folder.path().join("plugins/dpo.rs"),
+    )
+    .unwrap();
+    let found = bench("dpo");
+    assert!(found["native_ns_per_pair"].is_null() && found["wasm_over_native"].is_null());
+    assert!(found["wasm_ns_per_pair"].as_f64() > Some(0.0));
+}

@@ -34,6 +34,11 @@ pub(crate) enum Command {
     Call(Call),
     /// List the plugins that are there, each with its verdict, hash and hyperparameters
     Plugins(Plugins),
+    /// Measure how fast something is on this machine
+    Bench {
+        #[command(subcommand)]
+        subject: Bench,
+    },
     /// Train the task's base model with one loss and measure the policy
     Train(Train),
     /// Print the rules that a plugin must keep
@@ -117,6 +122,48 @@ pub(crate) struct Call {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// Print losses and gradients as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// What a call of a plugin costs, part by part, and what the same source costs natively
+    Plugin(BenchPlugin),
+    /// One training step of fixed work: GPT-2's architecture, random weights, the sigmoid loss, AdamW
+    Step(BenchStep),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchStep {
+    /// Size of the step: i (4 × 128), ii (6 × 384) or iii (12 × 768)
+    #[arg(long, value_name = "SIZE", default_value = "ii", value_parser = ["i", "ii", "iii"])]
+    pub(crate) config: String,
+    /// Threads
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Steps that are timed [default: as many as take a few seconds]
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Print the figures as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchPlugin {
+    #[command(flatten)]
+    pub(crate) plugin: Plugin,
+    /// Preference pairs in one call
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) pairs: usize,
+    /// Calls that are timed
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) calls: usize,
+    /// Set a hyperparameter, as in --set beta=0.1; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print the figures as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -11,12 +11,14 @@ mod pairs_file;
 mod plugin;
 mod progress;
 mod screen;
+mod settings;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::args::{Args, Command};
+use crate::settings::Settings;
 
 /// What a subcommand comes to when nothing went wrong on our side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +42,17 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> anyhow::Result<Outcome> {
-    plugin::accept_missing_confinement(args.accept_missing_confinement);
-    let cache = cache::folder(args.cache)?;
+    let settings = Settings::new(args.cache, args.accept_missing_confinement)?;
     match args.command {
-        Command::Discover(args) => commands::discover::run(args, &cache),
+        Command::Discover(args) => commands::discover::run(args, &settings),
         Command::New(args) => commands::new::run(&args),
-        Command::Build(args) => commands::build::run(&args, &cache),
-        Command::Audit(args) => commands::audit::run(&args, &cache),
-        Command::Call(args) => commands::call::run(&args, &cache),
-        Command::Plugins(args) => commands::plugins::run(&args, &cache),
-        Command::Train(args) => commands::train::run(&args, &cache),
+        Command::Build(args) => commands::build::run(&args, &settings),
+        Command::Audit(args) => commands::audit::run(&args, &settings),
+        Command::Call(args) => commands::call::run(&args, &settings),
+        Command::Plugins(args) => commands::plugins::run(&args, &settings),
+        Command::Bench { subject } => commands::bench::run(&subject, &settings),
+        Command::Train(args) => commands::train::run(&args, &settings),
         Command::Rules(args) => commands::rules::run(&args),
-        Command::Doctor(args) => commands::doctor::run(&args, &cache),
+        Command::Doctor(args) => commands::doctor::run(&args, &settings),
     }
 }

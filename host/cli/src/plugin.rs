@@ -5,16 +5,14 @@
 //! for one content and takes no other: what is hashed is what is run.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use discovery::CandidateId;
-use sandbox::{
-    CachePolicy, Failure, MissingLayers, Options, ProbedPlugin, Rejection, Sandbox, Submission,
-};
+use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Submission};
 
 use crate::args::Plugin;
 use crate::folder::{self, Entry, Form};
+use crate::settings::Settings;
 use crate::{cache, screen};
 
 /// Hexadecimal digits of a hash that are printed beside a name.
@@ -91,41 +89,14 @@ pub(crate) fn identity(plugin: &ProbedPlugin) -> String {
     format!("{}@{}", plugin.metadata().name, shown(plugin.hash()))
 }
 
-/// What the user said of layers that this machine lacks: once, for the whole command.
-static MISSING_LAYERS: OnceLock<MissingLayers> = OnceLock::new();
-
-/// Takes `--accept-missing-confinement` to heart for every sandbox that this command opens.
-pub(crate) fn accept_missing_confinement(accepted: bool) {
-    let choice = match accepted {
-        true => MissingLayers::Accept,
-        false => MissingLayers::Refuse,
-    };
-    // Set once, in `dispatch`.
-    let _ = MISSING_LAYERS.set(choice);
-}
-
-/// What a sandbox does where this machine lacks a layer: refuse, unless the user accepted the risk.
-pub(crate) fn missing_layers() -> MissingLayers {
-    MISSING_LAYERS.get().copied().unwrap_or_default()
-}
-
 /// Opens the sandbox of this machine: finds the compiler, adds the wasm target if it is missing, builds the SDK.
-pub(crate) fn open_sandbox(cache: &Path, strict: bool) -> Result<Sandbox> {
-    open_sandbox_with(cache, missing_layers(), strict)
-}
-
-/// The same, whatever the user said of missing layers: for doctor, which shows them apart.
-pub(crate) fn open_sandbox_with(
-    cache: &Path,
-    missing_layers: MissingLayers,
-    strict: bool,
-) -> Result<Sandbox> {
+pub(crate) fn open_sandbox(settings: &Settings, strict: bool) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut options = Options::new(cache, program);
+    let mut options = Options::new(&settings.cache, program);
     options.cache = CachePolicy::Keep {
-        key_file: cache::key_file(cache),
+        key_file: cache::key_file(&settings.cache),
     };
-    options.missing_layers = missing_layers;
+    options.missing_layers = settings.missing_layers;
     options.strict = strict;
     options.notify = Some(Box::new(screen::note));
     Ok(Sandbox::open(options)?)
@@ -134,19 +105,19 @@ pub(crate) fn open_sandbox_with(
 /// Takes the plugin through all gates that apply to it. The inner error is the plugin's fault, the outer ours.
 pub(crate) fn load(
     plugin: &Plugin,
-    cache: &Path,
+    settings: &Settings,
 ) -> Result<(Sandbox, Result<ProbedPlugin, Rejection>)> {
-    let (sandbox, _, loaded) = load_named(plugin, cache)?;
+    let (sandbox, _, loaded) = load_named(plugin, settings)?;
     Ok((sandbox, loaded))
 }
 
 /// As `load`, with what was found under the name.
 pub(crate) fn load_named(
     plugin: &Plugin,
-    cache: &Path,
+    settings: &Settings,
 ) -> Result<(Sandbox, Named, Result<ProbedPlugin, Rejection>)> {
     let named = find(&plugin.plugin, &plugin.plugins)?;
-    let sandbox = open_sandbox(cache, plugin.strict)?;
+    let sandbox = open_sandbox(settings, plugin.strict)?;
     let loaded = rejection_apart(sandbox.admit(&named.submission))?;
     named.check_digits(&loaded)?;
     Ok((sandbox, named, loaded))

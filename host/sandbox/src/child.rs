@@ -165,6 +165,7 @@ fn close_on_exec() -> io::Result<()> {
 }
 
 fn hold_guest(missing: MissingLayers) -> ! {
+    runner::prepare();
     let confined = confine::limit_guest()
         .and_then(|()| confine::guest(missing).map_err(io::Error::other))
         .and_then(|()| end_with_host());

@@ -32,7 +32,7 @@ pub use compile::Component;
 pub use component::{AuditedComponent, ComponentReport, Imports};
 pub use confine::MissingLayers;
 pub use fault::Fault;
-pub use guest::{Evaluation, Guest, InProcess};
+pub use guest::{Evaluation, Guest, InProcess, Spent};
 pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};
 pub use limits::Walls;
 pub use probe::{BendKind, BendReport, Overflow, ProbeReport, ProbedPlugin};

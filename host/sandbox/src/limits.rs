@@ -175,5 +175,7 @@ pub const CACHE_ENTRY_BYTES_MAX: usize = COMPONENT_BYTES_MAX + (64 << 10);
 
 /// Pairs in one call.
 pub const PAIRS_MAX: usize = 65_536;
+/// Hyperparameters of one loss; more is rejected by `probe/metadata`.
+pub const HYPERPARAMETERS_MAX: usize = 32;
 /// Bytes of a text that a guest hands over (its name, its summary, an error).
 pub const GUEST_TEXT_BYTES_MAX: usize = 4 << 10;

@@ -101,8 +101,19 @@ pub struct StepReport {
     pub steps: usize,
 }
 
-/// Times `n_steps` steps after one that is not counted, on rayon's ambient pool.
-pub fn time_steps(size: StepSize, n_steps: usize) -> Result<StepReport, TrainFailure> {
+/// Times `n_steps` steps after one that is not counted, on a pool of `n_threads`.
+pub fn time_steps(
+    size: StepSize,
+    n_threads: usize,
+    n_steps: usize,
+) -> Result<StepReport, TrainFailure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().map_err(|error| {
+        Fault::settings(format!("{n_threads} threads cannot be started: {error}"), "ask for fewer")
+    })?;
+    pool.install(|| time_on_this_pool(size, n_steps))
+}
+
+fn time_on_this_pool(size: StepSize, n_steps: usize) -> Result<StepReport, TrainFailure> {
     let decoder = size.decoder()?;
     let weights = random_weights(&decoder);
     let pairs = random_pairs(size);
@@ -244,7 +255,7 @@ mod tests {
     fn a_small_step_does_its_work() {
         let size =
             StepSize { n_layers: 1, width: 16, n_heads: 2, vocabulary: 50, tokens: 8, pairs: 2 };
-        let report = time_steps(size, 3).expect("three steps");
+        let report = time_steps(size, 1, 3).expect("three steps");
         assert!(report.steps == 3 && report.min_ms <= report.median_ms);
         assert!((report.loss - std::f64::consts::LN_2).abs() < 0.2, "{}", report.loss);
     }

@@ -1,7 +1,5 @@
 //! `lossbox audit PLUGIN`: the verdict of the four gates, with what they measured.
 
-use std::path::Path;
-
 use anyhow::Result;
 use sandbox::{ComponentReport, ProbeReport, ProbedPlugin, Rejection};
 use serde_json::{Value, json};
@@ -9,10 +7,11 @@ use serde_json::{Value, json};
 use crate::args::Audit;
 use crate::plugin::Named;
 use crate::screen::{self, Colour};
+use crate::settings::Settings;
 use crate::{Outcome, plugin};
 
-pub(crate) fn run(args: &Audit, cache: &Path) -> Result<Outcome> {
-    let (_, named, loaded) = plugin::load_named(&args.plugin, cache)?;
+pub(crate) fn run(args: &Audit, settings: &Settings) -> Result<Outcome> {
+    let (_, named, loaded) = plugin::load_named(&args.plugin, settings)?;
     if args.json {
         screen::json(&verdict(&named, &loaded))?;
     } else {

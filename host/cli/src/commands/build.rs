@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::args::Build;
+use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
-pub(crate) fn run(args: &Build, cache: &Path) -> Result<Outcome> {
-    let (_, loaded) = plugin::load(&args.plugin, cache)?;
+pub(crate) fn run(args: &Build, settings: &Settings) -> Result<Outcome> {
+    let (_, loaded) = plugin::load(&args.plugin, settings)?;
     let built = match loaded {
         Ok(built) => built,
         Err(rejection) => {

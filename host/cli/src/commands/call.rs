@@ -1,17 +1,16 @@
 //! `lossbox call PLUGIN --pairs FILE`: losses and gradients of a plugin on pairs that the user gives.
 
-use std::path::Path;
-
 use anyhow::Result;
 use sandbox::{Evaluation, Pairs, ProbedPlugin, Stage};
 use serde_json::{Value, json};
 
 use crate::args::Call;
+use crate::settings::Settings;
 use crate::{Outcome, pairs_file, plugin, screen};
 
-pub(crate) fn run(args: &Call, cache: &Path) -> Result<Outcome> {
+pub(crate) fn run(args: &Call, settings: &Settings) -> Result<Outcome> {
     let pairs = pairs_file::read(&args.pairs)?;
-    let (sandbox, loaded) = plugin::load(&args.plugin, cache)?;
+    let (sandbox, loaded) = plugin::load(&args.plugin, settings)?;
     let outcome = match &loaded {
         Ok(probed) => {
             let hyperparameters = plugin::hyperparameters(probed, &args.set)?;

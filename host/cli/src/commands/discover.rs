@@ -9,13 +9,14 @@ use trainer::SentimentSettings;
 
 use crate::args::Discover;
 use crate::progress::Progress;
+use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
 /// Where runs go that the user does not name.
 const RUNS: &str = "runs";
 
-pub(crate) fn run(args: Discover, cache: &Path) -> Result<Outcome> {
-    let config = config(args.clone(), cache)?;
+pub(crate) fn run(args: Discover, settings: &Settings) -> Result<Outcome> {
+    let config = config(args.clone(), settings)?;
     let mut progress = Progress::new();
     let report = discovery::run(&config, &mut progress)?;
     progress.end();
@@ -29,7 +30,7 @@ pub(crate) fn run(args: Discover, cache: &Path) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn config(args: Discover, cache: &Path) -> Result<Config> {
+fn config(args: Discover, settings: &Settings) -> Result<Config> {
     let mut llm = LlmSettings::from_environment();
     if let Some(model) = args.llm {
         llm.model = model;
@@ -42,9 +43,9 @@ fn config(args: Discover, cache: &Path) -> Result<Config> {
         },
         resume: args.resume,
         plugins_dir: args.plugins,
-        cache_dir: cache.to_owned(),
+        cache_dir: settings.cache.clone(),
         child_program: std::env::current_exe().context("cannot find this program's own file")?,
-        missing_layers: plugin::missing_layers(),
+        missing_layers: settings.missing_layers,
         workers: args.workers,
         search: SearchSettings {
             proposer: args

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::Doctor;
 use crate::screen::{self, Colour};
+use crate::settings::Settings;
 use crate::{Outcome, plugin};
 
 /// One thing that was looked at.
@@ -31,9 +32,13 @@ enum Status {
     Missing,
 }
 
-pub(crate) fn run(args: &Doctor, cache: &Path) -> Result<Outcome> {
-    let mut findings = vec![compiler(cache)];
-    findings.extend(confine::layers().into_iter().map(confinement));
+pub(crate) fn run(args: &Doctor, settings: &Settings) -> Result<Outcome> {
+    let mut findings = vec![compiler(settings)];
+    findings.extend(
+        confine::layers()
+            .into_iter()
+            .map(|found| confinement(found, settings.missing_layers)),
+    );
     findings.extend([processor(), threads(), gpu(), llm()]);
     if args.json {
         screen::json(&findings)?;
@@ -64,8 +69,12 @@ fn print(finding: &Finding) {
 }
 
 /// Missing layers have findings of their own.
-fn compiler(cache: &Path) -> Finding {
-    match plugin::open_sandbox_with(cache, MissingLayers::Accept, false) {
+fn compiler(settings: &Settings) -> Finding {
+    let tolerant = Settings {
+        cache: settings.cache.clone(),
+        missing_layers: MissingLayers::Accept,
+    };
+    match plugin::open_sandbox(&tolerant, false) {
         Ok(_) => Finding {
             what: "compiler",
             status: Status::Good,
@@ -83,7 +92,7 @@ fn compiler(cache: &Path) -> Finding {
 }
 
 /// One layer of what confines a compiler or a guest, tried now.
-fn confinement(found: LayerStatus) -> Finding {
+fn confinement(found: LayerStatus, missing_layers: MissingLayers) -> Finding {
     let LayerStatus { layer, missing } = found;
     let Some(reason) = missing else {
         return Finding {
@@ -93,7 +102,7 @@ fn confinement(found: LayerStatus) -> Finding {
             remedy: String::new(),
         };
     };
-    let accepted = plugin::missing_layers() == MissingLayers::Accept;
+    let accepted = missing_layers == MissingLayers::Accept;
     Finding {
         what: "confined",
         status: match accepted {

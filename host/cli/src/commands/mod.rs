@@ -1,6 +1,7 @@
 //! One file per subcommand: each turns its arguments into a call of the libraries and prints the outcome.
 
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod discover;

@@ -10,22 +10,23 @@ use serde_json::json;
 use trainer::{Progress, SeedResult, Sentiment, SentimentSettings, TrainFailure};
 
 use crate::args::{Plugin, Train};
+use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
-pub(crate) fn run(args: &Train, cache: &Path) -> Result<Outcome> {
-    let (name, settings) = loss_and_settings(&args.loss);
+pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
+    let (name, values) = loss_and_settings(&args.loss);
     let named = Plugin {
         plugin: name.to_owned(),
         plugins: args.plugins.clone(),
         strict: args.strict,
     };
-    let (sandbox, loaded) = plugin::load(&named, cache)?;
+    let (sandbox, loaded) = plugin::load(&named, settings)?;
     let probed = match loaded {
         Ok(probed) => probed,
         Err(rejection) => return Ok(rejected(&rejection)),
     };
-    let hyperparameters = plugin::hyperparameters(&probed, &settings)?;
-    let task = prepare(args, cache)?;
+    let hyperparameters = plugin::hyperparameters(&probed, &values)?;
+    let task = prepare(args, &settings.cache)?;
     let guest = match plugin::rejection_apart(sandbox.start(&probed, Stage::Train))? {
         Ok(guest) => guest,
         Err(rejection) => return Ok(rejected(&rejection)),

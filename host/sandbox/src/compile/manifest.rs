@@ -116,14 +116,12 @@ fn plain(place: &str, table: &Table) -> Result<(), Rejection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: &str = "[package]\nname = \"mine\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-        [lib]\ncrate-type = [\"cdylib\"]\n\n[dependencies]\nguest-sdk = \"0.1\"\n";
+    use crate::source::PLAIN_MANIFEST;
 
     #[test]
     fn a_plain_manifest_becomes_its_own_workspace() {
-        let profile = format!("{GOOD}[profile.release]\nopt-level = 3\nlto = true\n");
-        for text in [GOOD, &profile] {
+        let profile = format!("{PLAIN_MANIFEST}[profile.release]\nopt-level = 3\nlto = true\n");
+        for text in [PLAIN_MANIFEST, &profile] {
             let checked = checked(text).expect("allowed");
             let parsed: Table = checked.parse().expect("still a manifest");
             assert!(parsed.contains_key("workspace"));
@@ -168,7 +166,7 @@ mod tests {
             ("[badges]\n", "badges"),
             ("[hints]\nmostly-unused = true\n", "hints"),
         ] {
-            let rejection = checked(&format!("{GOOD}{addition}")).expect_err(name);
+            let rejection = checked(&format!("{PLAIN_MANIFEST}{addition}")).expect_err(name);
             assert_eq!(rejection.rule, MANIFEST.name);
             assert!(
                 rejection.message.contains(&format!("{name:?}")),
@@ -211,7 +209,7 @@ mod tests {
                 "artifact",
             ),
         ] {
-            let rejection = checked(&GOOD.replacen(from, to, 1)).expect_err(name);
+            let rejection = checked(&PLAIN_MANIFEST.replacen(from, to, 1)).expect_err(name);
             assert!(
                 rejection.message.contains(&format!("{name:?}")),
                 "{name}: {}",

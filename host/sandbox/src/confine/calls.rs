@@ -13,7 +13,8 @@
 //! | `prlimit64` | to read a limit |
 //! | `prctl` | to name a thread or a mapping |
 //! | `fcntl` | flags, locks and copies of descriptors; no signals by `F_SETOWN`, no leases |
-//! | `ioctl` | whether a descriptor is a terminal, blocks or closes; no terminal input |
+//! | `ioctl` | in the compiler's process whether a descriptor is a terminal, blocks or closes; no terminal input |
+//! | `ioctl` in a guest's process | `PAGEMAP_SCAN` alone: which pages of its own memory were written |
 //! | `socketpair` | a pair of its own, which is how a child process reports that it could not start |
 //! | `read`, `write`, `mmap` in a guest's process | descriptor 0; descriptors 1 and 2; memory without a file behind it |
 //!
@@ -266,6 +267,9 @@ fn compiler_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
     ]))
 }
 
+/// `_IOWR('f', 16, struct pm_scan_arg)` of Linux 6.7 and later, the same on every architecture that is supported here.
+pub(super) const PAGEMAP_SCAN: u64 = 0xC060_6610;
+
 fn guest_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
     let thread = flags(libc::CLONE_THREAD);
     let anonymous = flags(libc::MAP_ANONYMOUS);
@@ -278,6 +282,7 @@ fn guest_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
             libc::SYS_mmap,
             vec![all(&[masked(3, anonymous, anonymous)?])?],
         ),
+        (libc::SYS_ioctl, one_of(1, &[PAGEMAP_SCAN])?),
         (libc::SYS_read, one_of(0, &[0])?),
         (libc::SYS_readv, one_of(0, &[0])?),
         (libc::SYS_write, one_of(0, &[1, 2])?),

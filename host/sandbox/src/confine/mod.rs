@@ -20,7 +20,8 @@
 //!   starts a linker; these cannot leave the process group, so killing the group ends all of them.
 //! - **The guest's process** has no file at all, not even to read, no `exec` and no new processes. What is left is memory,
 //!   threads and the two pipes: it reads descriptor 0 and writes descriptors 1 and 2, and no other descriptor, whatever it
-//!   inherited.
+//!   inherited. Before it is confined it opens `/proc/self/pagemap`, which it cannot read, to ask the kernel with
+//!   `PAGEMAP_SCAN` which pages of its own memory were written.
 //!
 //! The layers overlap on purpose. Network, signals to other processes, `ptrace`, namespaces, mounts, `bpf`, `io_uring`
 //! and memory files are denied by seccomp alone on any kernel, and sockets and signals once more by Landlock where the

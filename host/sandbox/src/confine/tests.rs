@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use libc::c_long;
 
+use super::calls::PAGEMAP_SCAN;
 use super::{MissingLayers, guest, limit_guest};
 use crate::child::{Program, run_if_child};
 use crate::compile::tests::{be_a_host, run_confined};
+use crate::guest::runner;
 
 /// A child that tries everything, confined by whoever started it; the path of a file that it may only read follows.
 const TRY: &str = "__lossbox-test-try";
@@ -39,6 +41,7 @@ extern "C" fn before_main() {
     match mode.as_str() {
         TRY => try_everything(Path::new(path)),
         TRY_AS_GUEST => {
+            runner::prepare();
             limit_guest().expect("limits");
             guest(MissingLayers::Refuse).expect("confined");
             try_everything(Path::new(path));
@@ -83,6 +86,15 @@ const fn compiler(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attem
     }
 }
 
+const fn only_guest(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attempt {
+    Attempt {
+        name,
+        compiler_may: false,
+        guest_may: true,
+        act,
+    }
+}
+
 const fn both(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attempt {
     Attempt {
         name,
@@ -120,7 +132,22 @@ const ATTEMPTS: &[Attempt] = &[
     compiler("see that a file exists", |_| {
         fs::metadata("/etc/passwd").map(drop)
     }),
+    // Of a descriptor that maps no pages: an old kernel's answer is the same.
+    only_guest("ask which pages were written", |_| {
+        let request = c_long::try_from(PAGEMAP_SCAN).unwrap_or(0);
+        match call(libc::SYS_ioctl, [0, request, 0, 0, 0]) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(()),
+            answer => answer,
+        }
+    }),
+    neither("ask anything else about a descriptor", |_| {
+        let request = c_long::try_from(PAGEMAP_SCAN + 1).unwrap_or(0);
+        call(libc::SYS_ioctl, [0, request, 0, 0, 0])
+    }),
     // Files.
+    neither("open the map of its pages", |_| {
+        fs::File::open("/proc/self/pagemap").map(drop)
+    }),
     neither("read /etc/passwd", |_| fs::read("/etc/passwd").map(drop)),
     neither("read the environment", |_| {
         fs::read("/proc/self/environ").map(drop)

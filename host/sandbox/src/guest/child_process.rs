@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct ChildProcess {
     stdout: ChildStdout,
     inbox: Inbox,
     walls: Walls,
+    /// From the component's bytes to the plugin's description.
+    compile_time: Duration,
     n_calls: u32,
     is_over: bool,
 }
@@ -38,9 +41,11 @@ impl Home for ChildProcess {
             Ok(greeting) if greeting == GREETING => {}
             _ => return Err(Fault::NotAChild(program.clone())),
         }
+        let sent = Instant::now();
         let ready = process
             .exchange(&protocol::encode_setup(&recipe.setup()), recipe.walls.start)
             .and_then(|ready| protocol::decode_ready(ready).ok_or(Problem::Crash));
+        process.compile_time = sent.elapsed();
         Ok(match ready {
             Ok(Ok(metadata)) => Ok((process, metadata)),
             Ok(Err(problem)) | Err(problem) => Err(problem),
@@ -71,6 +76,8 @@ impl ChildProcess {
         let mut child = recipe
             .program
             .guest()
+            // Ctrl-C is for the host, which may have its reasons to go on: it must not look like a plugin that died.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -83,6 +90,7 @@ impl ChildProcess {
             stdout,
             inbox: Inbox::new(ANSWER_BYTES_MAX),
             walls: recipe.walls,
+            compile_time: Duration::ZERO,
             n_calls: 0,
             is_over: false,
         };
@@ -90,6 +98,10 @@ impl ChildProcess {
         ioctl_fionbio(&process.stdin, true)?;
         ioctl_fionbio(&process.stdout, true)?;
         Ok(process)
+    }
+
+    pub(super) fn compile_time(&self) -> Duration {
+        self.compile_time
     }
 
     /// One frame to the child and one back.

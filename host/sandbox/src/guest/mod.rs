@@ -39,6 +39,27 @@ pub struct Evaluation {
     pub policy_rejected: Vec<f64>,
     /// Fuel that the call took: about one unit per WebAssembly instruction, the same on every machine.
     pub fuel: u64,
+    /// Where its time went.
+    pub spent: Spent,
+}
+
+/// Where the time of one call went, as the child tells it: for measuring, never for verdicts.
+///
+/// What is missing of the call's whole is the pipe: two frames, two switches between processes, and giving back the
+/// instance's memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// Making a fresh instance.
+    pub instantiate: Duration,
+    /// The plugin's own work, its lists lowered into its memory and lifted out of it.
+    pub evaluate: Duration,
+}
+
+/// Time is no part of what a plugin answers: two evaluations are equal however long they took.
+impl PartialEq for Spent {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Which engine a plugin is compiled with. A loss must give the same bits on each.
@@ -153,6 +174,12 @@ impl Guest {
     /// What the plugin says of itself. Lengths are bounded; whether it makes sense is for the probe to say.
     pub(crate) fn metadata(&self) -> &Metadata {
         self.0.metadata()
+    }
+
+    /// How long it took to compile the component to machine code and to hear what it says of itself: the start, without
+    /// the start of the process.
+    pub fn compile_time(&self) -> Duration {
+        self.0.home().compile_time()
     }
 
     /// Calls the plugin in a fresh instance. The numbers may be infinite or NaN.

@@ -6,14 +6,14 @@
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest_sdk::{Hyperparameter, Metadata, Pairs, Scope};
 use tokio::runtime::Runtime;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, Trap,
-    WasmFeatures,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
+    Trap, WasmFeatures,
 };
 use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 
@@ -21,7 +21,7 @@ use self::bindings::exports::lossbox::preference::loss as wit;
 use self::bindings::{PreferenceLoss, PreferenceLossPre};
 use super::bounds::Bounds;
 use super::wasi::{self, EmptyContext};
-use super::{Answer, Evaluation, Problem, Setup, Variant, protocol};
+use super::{Answer, Evaluation, Problem, Setup, Spent, Variant, protocol};
 use crate::component::FEATURES;
 use crate::limits::{
     FUEL_PER_CALL, INSTANCES_MAX, MEMORIES_MAX, MEMORY_BYTES_MAX, STACK_BYTES_MAX,
@@ -45,6 +45,9 @@ mod bindings {
 ///
 /// A thread with less stack left than the guest may take would abort the process where the guest should have trapped.
 pub(super) const THREAD_STACK_BYTES: usize = STACK_BYTES_MAX + (4 << 20);
+
+/// Written pages of a memory or table that are zeroed and kept rather than given back.
+const KEPT_BYTES: usize = 2 << 20;
 
 /// Ticks of the epoch between the beginning of a call and its deadline.
 const CLOCK_TICKS: u32 = 8;
@@ -105,6 +108,7 @@ impl Plugin {
     pub(super) fn evaluate(&self, pairs: &Pairs, hyperparameters: &[f64]) -> Answer {
         let _entered = self.runtime.as_ref().map(Runtime::enter);
         let fuel = fuel_of_call(pairs.len());
+        let start = Instant::now();
         let mut store = self.store(fuel)?;
         let arguments = wit::Pairs {
             policy_chosen_logps: &pairs.policy_chosen_logps,
@@ -115,11 +119,13 @@ impl Plugin {
             rejected_tokens: &pairs.rejected_tokens,
         };
         let instance: wasmtime::Result<PreferenceLoss> = self.instance.instantiate(&mut store);
+        let instantiate = start.elapsed();
         let answered = instance.and_then(|plugin| {
             plugin
                 .lossbox_preference_loss()
                 .call_evaluate(&mut store, arguments, hyperparameters)
         });
+        let evaluate = start.elapsed() - instantiate;
         let gradients = answered
             .map_err(|error| problem(&error, store.data()))?
             .map_err(Problem::Guest)?;
@@ -131,6 +137,10 @@ impl Plugin {
             policy_chosen: gradients.policy_chosen,
             policy_rejected: gradients.policy_rejected,
             fuel: fuel - left,
+            spent: Spent {
+                instantiate,
+                evaluate,
+            },
         })
     }
 
@@ -242,7 +252,10 @@ fn config(variant: Variant) -> Config {
     config
 }
 
-/// Room for one instance at a time, made once: 4 µs instead of 15 for each call.
+/// Room for one instance at a time, made once.
+///
+/// Where the kernel can say which pages were written, these are zeroed and kept, instead of being given back and faulted
+/// in again by the next call: 9 µs instead of 16 for a call with one pair. A confined child asks before it is confined.
 fn pool() -> PoolingAllocationConfig {
     let (instances, memories, tables) =
         (INSTANCES_MAX as u32, MEMORIES_MAX as u32, TABLES_MAX as u32);
@@ -260,5 +273,17 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS_MAX)
         .total_stacks(1)
         .max_unused_warm_slots(memories);
+    if can_scan_pages() {
+        pool.pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(KEPT_BYTES)
+            .table_keep_resident(KEPT_BYTES);
+    }
     pool
+}
+
+/// Whether the kernel says which pages of a memory were written: Linux 6.7, and `/proc` that can be read.
+///
+/// The first question opens `/proc/self/pagemap`, which stays open; later ones need nothing but an `ioctl` on it.
+pub(super) fn can_scan_pages() -> bool {
+    PoolingAllocationConfig::is_pagemap_scan_available()
 }

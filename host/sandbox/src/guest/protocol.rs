@@ -3,19 +3,21 @@
 //! Host and child take turns, one frame each, so anything before or after a frame is an offence. Both ends check what
 //! they read: a decoder returns `None` rather than believe a length. No machine code crosses, in either direction.
 
+use std::time::Duration;
+
 use guest_sdk::{Hyperparameter, Metadata, Pairs, Scope};
 
-use super::{Answer, Evaluation, Problem, Setup, Variant};
-use crate::limits::{COMPONENT_BYTES_MAX, GUEST_TEXT_BYTES_MAX, PAIRS_MAX};
+use super::{Answer, Evaluation, Problem, Setup, Spent, Variant};
+use crate::limits::{COMPONENT_BYTES_MAX, GUEST_TEXT_BYTES_MAX, HYPERPARAMETERS_MAX, PAIRS_MAX};
 
 /// The first frame of every child: it tells one from another program that was started by mistake.
-pub(crate) const GREETING: &[u8] = b"lossbox guest 2";
+pub(crate) const GREETING: &[u8] = b"lossbox guest 3";
 /// The largest payload that a child sends.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 + 3 * 8 * PAIRS_MAX + 64 * GUEST_TEXT_BYTES_MAX;
 /// The largest payload that a host sends.
 pub(crate) const CALL_BYTES_MAX: usize = COMPONENT_BYTES_MAX + 64 + 40 * PAIRS_MAX;
-/// Hyperparameters of one loss.
-const HYPERPARAMETERS_MAX: usize = 32;
+/// Hyperparameters of a description: one more than a loss may have, so that the probe sees that there are too many.
+const HYPERPARAMETERS_DESCRIBED: usize = HYPERPARAMETERS_MAX + 1;
 /// A frame begins with the length of its payload.
 const HEADER_BYTES: usize = 4;
 /// What is asked of a pipe at once: as much as one holds.
@@ -108,7 +110,7 @@ pub(super) fn decode_setup(payload: &[u8]) -> Option<Setup<'_>> {
     let mut reader = Reader(payload);
     let clock_ms = u64::from_le_bytes(*reader.take()?);
     Some(Setup {
-        clock: std::time::Duration::from_millis(clock_ms),
+        clock: Duration::from_millis(clock_ms),
         wasi: reader.flag()?,
         variant: Variant::decode(reader.byte()?)?,
         component: reader.0,
@@ -159,6 +161,8 @@ pub(crate) fn encode_answer(number: u32, answer: &Answer) -> Vec<u8> {
         Ok(evaluation) => {
             writer.byte(0);
             writer.bytes.extend(evaluation.fuel.to_le_bytes());
+            writer.duration(evaluation.spent.instantiate);
+            writer.duration(evaluation.spent.evaluate);
             writer.numbers(&evaluation.losses);
             writer.numbers(&evaluation.policy_chosen);
             writer.numbers(&evaluation.policy_rejected);
@@ -178,11 +182,16 @@ pub(crate) fn decode_answer(number: u32, payload: &[u8]) -> Option<Answer> {
         return reader.at_end(Err(problem));
     }
     let fuel = u64::from_le_bytes(*reader.take()?);
+    let spent = Spent {
+        instantiate: reader.duration()?,
+        evaluate: reader.duration()?,
+    };
     let evaluation = Evaluation {
         losses: reader.numbers(PAIRS_MAX)?,
         policy_chosen: reader.numbers(PAIRS_MAX)?,
         policy_rejected: reader.numbers(PAIRS_MAX)?,
         fuel,
+        spent,
     };
     reader.at_end(Ok(evaluation))
 }
@@ -198,8 +207,12 @@ pub(crate) fn encode_ready(ready: &Result<Metadata, Problem>) -> Vec<u8> {
             writer.byte(u8::from(metadata.citation.is_some()));
             writer.text(metadata.citation.as_deref().unwrap_or_default());
             writer.byte(u8::from(matches!(metadata.scope, Scope::Batch)));
-            writer.count(metadata.hyperparameters.len());
-            for hyperparameter in metadata.hyperparameters.iter().take(HYPERPARAMETERS_MAX) {
+            let n_hyperparameters = metadata
+                .hyperparameters
+                .len()
+                .min(HYPERPARAMETERS_DESCRIBED);
+            writer.count(n_hyperparameters);
+            for hyperparameter in &metadata.hyperparameters[..n_hyperparameters] {
                 writer.text(&hyperparameter.name);
                 writer.numbers(&[
                     hyperparameter.default,
@@ -224,7 +237,7 @@ pub(crate) fn decode_ready(payload: &[u8]) -> Option<Result<Metadata, Problem>> 
         false => Scope::Pair,
         true => Scope::Batch,
     };
-    let n_hyperparameters = reader.count(HYPERPARAMETERS_MAX)?;
+    let n_hyperparameters = reader.count(HYPERPARAMETERS_DESCRIBED)?;
     let hyperparameters: Option<Vec<Hyperparameter>> = (0..n_hyperparameters)
         .map(|_| {
             let name = reader.text()?;
@@ -277,6 +290,11 @@ impl Writer {
 
     fn count(&mut self, count: usize) {
         self.bytes.extend((count as u32).to_le_bytes());
+    }
+
+    fn duration(&mut self, duration: Duration) {
+        self.bytes
+            .extend((duration.as_nanos() as u64).to_le_bytes());
     }
 
     fn numbers(&mut self, numbers: &[f64]) {
@@ -349,6 +367,10 @@ impl<'a> Reader<'a> {
     fn count(&mut self, count_max: usize) -> Option<usize> {
         let count = u32::from_le_bytes(*self.take()?) as usize;
         (count <= count_max).then_some(count)
+    }
+
+    fn duration(&mut self) -> Option<Duration> {
+        Some(Duration::from_nanos(u64::from_le_bytes(*self.take()?)))
     }
 
     fn numbers(&mut self, count_max: usize) -> Option<Vec<f64>> {
@@ -485,6 +507,7 @@ mod tests {
             policy_chosen: vec![2.0],
             policy_rejected: vec![3.0],
             fuel: 4,
+            spent: Spent::default(),
         };
         let payload = &encode_answer(3, &Ok(evaluation.clone()))[4..];
         assert_eq!(decode_answer(3, payload), Some(Ok(evaluation)));

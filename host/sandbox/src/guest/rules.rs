@@ -9,15 +9,26 @@ use crate::rules::{Example, Rule};
 pub(crate) const ALL: [Rule; 7] = [WORLD, FUEL, TIMEOUT, CRASH, TRAP, ERROR, LENGTHS];
 
 pub(super) const WORLD: Rule = Rule {
-    rejected: Example::NoneKnown("a difference that only the runtime of WebAssembly sees"),
+    rejected: Example::LongComponent {
+        shown: "a component that imports `wasi:clocks/monotonic-clock@0.2.6` with a clock of 32 bits: \
+                `(export \"now\" (func (result u32)))`",
+        text: a_clock_of_another_type,
+    },
     ..page(
         "run/world",
-        "components that cannot be instantiated as the world preference-loss",
-        "types and functions must be those of guest-sdk/wit/loss.wit",
-        "export the world preference-loss of guest-sdk/wit/loss.wit",
+        "components that cannot be instantiated as the world preference-loss, or import WASI 0.2 with types of their own",
+        "types and functions must be those of guest-sdk/wit/loss.wit and of WASI",
+        "export the world preference-loss of guest-sdk/wit/loss.wit, and import interfaces of WASI 0.2 as they are",
         "",
     )
 };
+
+/// The component gate knows the interfaces of WASI by name; their types meet when the runtime links them.
+fn a_clock_of_another_type() -> String {
+    let clock = r#"(import "wasi:clocks/monotonic-clock@0.2.6" (instance (export "now" (func (result u32)))))"#;
+    let plain = include_str!("../component/rules/accepted.wat");
+    plain.replacen("(component", &format!("(component {clock}"), 1)
+}
 
 pub(super) const FUEL: Rule = page(
     "run/fuel",

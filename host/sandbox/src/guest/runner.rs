@@ -8,8 +8,13 @@ use std::thread;
 use rustix::io::Errno;
 
 use super::Problem;
-use super::plugin::{Plugin, THREAD_STACK_BYTES};
+use super::plugin::{self, Plugin, THREAD_STACK_BYTES};
 use super::protocol::{self, CALL_BYTES_MAX, GREETING, Inbox};
+
+/// To be called before the child gives up opening files: see [`plugin::can_scan_pages`].
+pub(crate) fn prepare() {
+    let _ = plugin::can_scan_pages();
+}
 
 /// Serves one plugin until the host closes the pipe.
 ///

@@ -43,6 +43,10 @@ impl<H: Home> Session<H> {
         })
     }
 
+    pub(super) fn home(&self) -> &H {
+        &self.home
+    }
+
     pub(super) fn metadata(&self) -> &Metadata {
         &self.metadata
     }

@@ -4,6 +4,7 @@ use guest_sdk::{Hyperparameter, Metadata};
 
 use super::page;
 use crate::Rejection;
+use crate::limits::HYPERPARAMETERS_MAX;
 use crate::rules::Rule;
 
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -12,7 +13,7 @@ const SUMMARY_CHARACTERS_MAX: usize = 300;
 pub(super) const RULE: Rule = page(
     "probe/metadata",
     "names that are no identifiers, summaries that are empty, endless or not printable, hyperparameters whose default lies \
-     outside their range",
+     outside their range, more than 32 of them",
     "names become files, settings and rows of a leaderboard",
     "lower case letters, digits and underscores; a summary of one sentence; minimum ≤ default ≤ maximum",
     NO_IDENTIFIER,
@@ -36,6 +37,11 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Rejection> {
     text("the summary", &metadata.summary)?;
     if let Some(citation) = &metadata.citation {
         text("the citation", citation)?;
+    }
+    if metadata.hyperparameters.len() > HYPERPARAMETERS_MAX {
+        return Err(RULE.rejection(format!(
+            "expected at most {HYPERPARAMETERS_MAX} hyperparameters, got more"
+        )));
     }
     for (index, hyperparameter) in metadata.hyperparameters.iter().enumerate() {
         range(hyperparameter)?;
@@ -181,5 +187,18 @@ mod tests {
             |m| m.hyperparameters.push(beta(1.0, 0.0, 2.0)),
             "two hyperparameters",
         );
+        let many = |count: usize| {
+            move |metadata: &mut Metadata| {
+                let named = |n| Hyperparameter {
+                    name: format!("beta{n}"),
+                    ..beta(1.0, 0.0, 2.0)
+                };
+                metadata.hyperparameters = (0..count).map(named).collect();
+            }
+        };
+        check_rejected(many(HYPERPARAMETERS_MAX + 1), "at most 32");
+        let mut metadata = dpo();
+        many(HYPERPARAMETERS_MAX)(&mut metadata);
+        assert_eq!(check(&metadata), Ok(()));
     }
 }

@@ -86,6 +86,7 @@ impl Path {
             mut policy_chosen,
             mut policy_rejected,
             fuel,
+            spent,
         } = caller.evaluate(&pairs)?;
         for list in [&mut losses, &mut policy_chosen, &mut policy_rejected] {
             list.truncate(n_margins);
@@ -95,6 +96,7 @@ impl Path {
             policy_chosen,
             policy_rejected,
             fuel,
+            spent,
         })
     }
 }

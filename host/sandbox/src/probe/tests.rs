@@ -10,7 +10,7 @@ use guest_sdk::{
 };
 
 use super::{Plugin, ProbeReport, examine};
-use crate::{Evaluation, Failure, Rejection};
+use crate::{Evaluation, Failure, Rejection, Spent};
 
 /// A function as a plugin.
 struct Native<F>(F);
@@ -23,6 +23,7 @@ impl<F: Fn(&Pairs, f64) -> Gradients> Plugin for Native<F> {
             policy_chosen: gradients.policy_chosen,
             policy_rejected: gradients.policy_rejected,
             fuel: 1_000 + 250 * pairs.len() as u64,
+            spent: Spent::default(),
         })
     }
 }

@@ -37,17 +37,7 @@ const LAYOUT: Rule = Rule {
 };
 
 /// The manifest of a crate that asks for nothing else than the SDK.
-pub(crate) const PLAIN_MANIFEST: &str = r#"[package]
-name = "mine"
-version = "0.1.0"
-edition = "2024"
-
-[lib]
-crate-type = ["cdylib"]
-
-[dependencies]
-guest-sdk = "0.1"
-"#;
+pub(crate) const PLAIN_MANIFEST: &str = include_str!("plain_manifest.toml");
 
 /// The root of a crate that keeps its loss in a file of its own.
 pub(crate) const PLAIN_ROOT: &str = "#![no_std]\n\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";

@@ -152,6 +152,14 @@ fn descriptions_without_sense_are_rejected() {
         described("name: \"beta\".into()", "name: \"\\u{1b}\".into()"),
         "probe/metadata"
     );
+    for n_more in [32, 1_000] {
+        let more = format!(
+            "].into_iter().chain((0..{n_more}).map(|n| Hyperparameter {{ \
+             name: alloc::format!(\"beta{{n}}\"), default: 0.1, minimum: 0.0, maximum: 1.0 }})).collect(),"
+        );
+        let many = lying("", "").replace("                    ],\n", &more);
+        assert_eq!(load(&many).expect_err("too many").rule, "probe/metadata");
+    }
 }
 
 #[test]

@@ -7,17 +7,7 @@ use sandbox::{ProbedPlugin, Rejection};
 
 use crate::support::{sandbox, verdict};
 
-const MANIFEST: &str = r#"[package]
-name = "mine"
-version = "0.1.0"
-edition = "2024"
-
-[lib]
-crate-type = ["cdylib"]
-
-[dependencies]
-guest-sdk = "0.1"
-"#;
+const MANIFEST: &str = include_str!("../../src/source/plain_manifest.toml");
 
 const ROOT: &str =
     "//! My loss.\n#![no_std]\n\nmod helpers;\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use sandbox::{Evaluation, Failure, Pairs, ProbedPlugin, Rejection, Sandbox, Stage};
+use sandbox::{CachePolicy, Evaluation, Failure, Pairs, ProbedPlugin, Rejection, Sandbox, Stage};
 
 use crate::support::{
     component, lying, one_pair, options, pairs, sandbox, validate, verdict, with_std,
@@ -144,6 +144,26 @@ fn a_strict_sandbox_refuses_what_imports_anything() {
     assert!(rejection.message.contains("wasi:"), "{rejection}");
     let honest = component(folder.path(), &lying("", ""));
     assert!(verdict(strict.load(&honest)).is_ok());
+}
+
+/// What the probe said of a plugin holds for both; whether it came as far as the probe is asked each time.
+#[test]
+fn a_verdict_that_was_remembered_is_not_served_to_a_strict_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = component(folder.path(), &with_std("println!(); 1.0"));
+    let open = |strict: bool| {
+        let mut options = options();
+        options.cache = CachePolicy::Keep {
+            key_file: folder.path().join("key"),
+        };
+        options.strict = strict;
+        Sandbox::open(options).unwrap()
+    };
+    let tolerant = verdict(open(false).load(&plugin)).unwrap();
+    let rejection = verdict(open(true).load(&plugin)).expect_err("it prints");
+    assert_eq!(rejection.rule, "component/no-imports");
+    let again = verdict(open(false).load(&plugin)).unwrap();
+    assert_eq!(again.report(), tolerant.report());
 }
 
 #[test]

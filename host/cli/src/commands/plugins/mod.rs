@@ -17,14 +17,15 @@ use serde_json::json;
 
 use crate::args::Plugins;
 use crate::folder::{self, Entry, Form};
+use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 use row::Row;
 
 /// Compilers at a time: each may take two gigabytes.
 const WORKERS_MAX: usize = 4;
 
-pub(crate) fn run(args: &Plugins, cache: &Path) -> Result<Outcome> {
-    let sandbox = plugin::open_sandbox(cache, args.strict)?;
+pub(crate) fn run(args: &Plugins, settings: &Settings) -> Result<Outcome> {
+    let sandbox = plugin::open_sandbox(settings, args.strict)?;
     if args.watch {
         watch::run(args, sandbox)?;
     } else {

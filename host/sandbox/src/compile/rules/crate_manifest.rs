@@ -23,15 +23,7 @@ pub(crate) const MANIFEST: Rule = Rule {
     )
 };
 
-const ANOTHER_DEPENDENCY: &str = r#"[package]
-name = "mine"
-version = "0.1.0"
-edition = "2024"
-
-[lib]
-crate-type = ["cdylib"]
-
-[dependencies]
-guest-sdk = "0.1"
-libc = "0.2"
-"#;
+const ANOTHER_DEPENDENCY: &str = concat!(
+    include_str!("../../source/plain_manifest.toml"),
+    "libc = \"0.2\"\n"
+);

@@ -10,7 +10,7 @@ use guest_sdk::Scope;
 use super::*;
 use crate::child::Program;
 use crate::confine::MissingLayers;
-use crate::guest::{Guest, Variant};
+use crate::guest::{Guest, Spent, Variant};
 use crate::workroom::Workroom;
 use crate::{Evaluation, Failure, Stage};
 
@@ -49,6 +49,7 @@ fn good() -> Evaluation {
         policy_chosen: vec![2.0],
         policy_rejected: vec![3.0],
         fuel: 4,
+        spent: Spent::default(),
     }
 }
 
@@ -326,6 +327,18 @@ fn who_is_alone_has_no_company() {
             std::thread::yield_now();
         }
     });
+}
+
+/// A signal for the host's group, as a terminal sends it at Ctrl-C, is none for a plugin: the verdict is not made by it.
+#[test]
+fn a_child_is_in_a_process_group_of_its_own() {
+    use rustix::process::{Pid, getpgid, getpgrp};
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!("{}{HEAR_SETUP}{}exec sleep 60\n", greeting(), ready());
+    let guest = start(&recipe(folder.path(), &script)).expect("it starts");
+    let child = Pid::from_child(&guest.0.home().child);
+    assert_eq!(getpgid(Some(child)), Ok(child));
+    assert_ne!(getpgrp(), child);
 }
 
 /// After a crash nothing is asked any more, and nothing hangs.
