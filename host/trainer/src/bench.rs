@@ -181,11 +181,7 @@ fn random_pairs(size: StepSize) -> Vec<ReferencedPair> {
                 (0..n).map(|_| uniforms.index_below(size.vocabulary) as u32).collect()
             };
             ReferencedPair {
-                pair: PreferencePair {
-                    prompt: draw(prompt),
-                    chosen: draw(completion),
-                    rejected: draw(completion),
-                },
+                pair: PreferencePair::new(draw(prompt), draw(completion), draw(completion)),
                 reference: PairLogps { chosen: expected, rejected: expected },
             }
         })

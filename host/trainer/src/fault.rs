@@ -72,6 +72,33 @@ pub enum Fault {
     /// A tokenizer file that cannot be used.
     #[error("tokenizer.json: {0}\nhint: use the tokenizer.json that came with the model")]
     Tokenizer(String),
+    /// A file beside `tokenizer.json` that cannot be read.
+    #[error("{file}: {message}\nhint: use the file that came with the model")]
+    TokenizerConfig {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A chat template that is needed and missing, or that cannot be used.
+    #[error(
+        "chat template: {0}\nhint: conversations need a model with a chat template \
+         (chat_template.jinja, or chat_template in tokenizer_config.json); plain texts do not"
+    )]
+    ChatTemplate(String),
+    /// A row of a data file that cannot be trained on.
+    #[error(transparent)]
+    Row(Box<crate::data::BadRow>),
+    /// A data file that cannot be used at all.
+    #[error("{path}: {message}\nhint: {hint}", path = path.display())]
+    Data {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+        /// What would help.
+        hint: String,
+    },
     /// Settings that cannot be met.
     #[error("{message}\nhint: {hint}")]
     Settings {
@@ -96,6 +123,10 @@ impl Fault {
 
     pub(crate) fn weights(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Weights { message: message.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn data(path: &Path, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Data { path: path.to_path_buf(), message: message.into(), hint: hint.into() }
     }
 
     pub(crate) fn settings(message: impl Into<String>, hint: impl Into<String>) -> Self {

@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod data;
 pub mod fault;
 mod files;
 pub mod generate;

@@ -17,6 +17,17 @@ pub struct PreferencePair {
     pub chosen: Vec<u32>,
     /// At least one token.
     pub rejected: Vec<u32>,
+    /// What the rejected completion follows, at least one token, where that is not `prompt`: where each
+    /// sequence was cut for itself, or where there is no prompt and the first tokens of the two stand in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_prompt: Option<Vec<u32>>,
+}
+
+impl PreferencePair {
+    /// A pair whose completions follow the same prompt.
+    pub fn new(prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
+        Self { prompt, chosen, rejected, rejected_prompt: None }
+    }
 }
 
 /// Summed log-probs of a pair's completions, in nats.
@@ -56,7 +67,13 @@ pub fn reference_logps(reference: &Model, pairs: Vec<PreferencePair>) -> Vec<Ref
 
 /// Appends a pair to a batch.
 pub(crate) fn pack(batch: &mut Packed, pair: &PreferencePair) {
-    batch.push(&pair.prompt, &[&pair.chosen, &pair.rejected]);
+    match &pair.rejected_prompt {
+        None => batch.push(&pair.prompt, &[&pair.chosen, &pair.rejected]),
+        Some(rejected_prompt) => {
+            batch.push(&pair.prompt, &[&pair.chosen]);
+            batch.push(rejected_prompt, &[&pair.rejected]);
+        }
+    }
 }
 
 /// The log-probs of a batch of pairs: each completion's tokens summed in order, in `f64`.

@@ -51,7 +51,7 @@ impl Case {
 
     fn batch(&self) -> Packed {
         let mut batch = Packed::default();
-        for PreferencePair { prompt, chosen, rejected } in &self.pairs {
+        for PreferencePair { prompt, chosen, rejected, .. } in &self.pairs {
             batch.push(prompt, &[chosen, rejected]);
         }
         batch

@@ -4,6 +4,7 @@
 //! `tests/golden/README.md`.
 
 mod family_parity;
+mod preference_data;
 mod reference_parity;
 mod sentiment_base;
 mod sentiment_task;

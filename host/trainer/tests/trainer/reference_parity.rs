@@ -15,7 +15,7 @@ const FAMILIES: [&str; 2] = ["gpt2", "llama"];
 /// Forward over the four pairs, each prompt computed once.
 fn forward(family: &str, model: &Model) -> (Packed, Activations) {
     let mut batch = Packed::default();
-    for PreferencePair { prompt, chosen, rejected } in &pairs(family) {
+    for PreferencePair { prompt, chosen, rejected, .. } in &pairs(family) {
         batch.push(prompt, &[chosen, rejected]);
     }
     let mut activations = Activations::default();
@@ -26,7 +26,7 @@ fn forward(family: &str, model: &Model) -> (Packed, Activations) {
 /// Forward over eight sequences that share nothing.
 fn forward_separately(family: &str, model: &Model) -> (Packed, Activations) {
     let mut batch = Packed::default();
-    for PreferencePair { prompt, chosen, rejected } in &pairs(family) {
+    for PreferencePair { prompt, chosen, rejected, .. } in &pairs(family) {
         batch.push(prompt, &[chosen]);
         batch.push(prompt, &[rejected]);
     }
@@ -49,7 +49,7 @@ fn hidden_states_agree_with_pytorch() {
         ] {
             let golden = tensor_f64(&format!("{family}/activations_f64.safetensors"), name);
             let mut rows = got.chunks_exact(width);
-            for (pair, PreferencePair { prompt, chosen, rejected }) in
+            for (pair, PreferencePair { prompt, chosen, rejected, .. }) in
                 pairs(family).iter().enumerate()
             {
                 for (sequence, completion) in [(pair, chosen), (pair + 4, rejected)] {
@@ -75,7 +75,7 @@ fn token_log_probs_and_their_sums_agree_with_pytorch() {
         let sums = tensor_f64(&format!("{family}/batch.safetensors"), "sum_logps_f64");
         let (batch, activations) = forward(family, &policy(family));
         let (mut worst_token, mut worst_sum) = (0.0f64, 0.0f64);
-        for (pair, PreferencePair { prompt, chosen, rejected }) in pairs(family).iter().enumerate()
+        for (pair, PreferencePair { prompt, chosen, rejected, .. }) in pairs(family).iter().enumerate()
         {
             for (completion, sequence, tokens) in
                 [(2 * pair, pair, chosen), (2 * pair + 1, pair + 4, rejected)]

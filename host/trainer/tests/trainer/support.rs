@@ -54,11 +54,11 @@ pub(crate) fn pairs(family: &str) -> Vec<PreferencePair> {
     (0..lengths.len())
         .map(|pair| {
             let prompt = length(pair, "prompt_len");
-            PreferencePair {
-                prompt: tokens(pair, 0, prompt),
-                chosen: tokens(pair, prompt, length(pair, "chosen_len")),
-                rejected: tokens(pair + lengths.len(), prompt, length(pair, "rejected_len")),
-            }
+            PreferencePair::new(
+                tokens(pair, 0, prompt),
+                tokens(pair, prompt, length(pair, "chosen_len")),
+                tokens(pair + lengths.len(), prompt, length(pair, "rejected_len")),
+            )
         })
         .collect()
 }

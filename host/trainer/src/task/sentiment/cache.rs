@@ -64,7 +64,8 @@ fn is_sound(pair: &ReferencedPair, config: &DecoderConfig) -> bool {
     let is_log_prob = |logp: f64| logp.is_finite() && logp <= 0.0;
     [&tokens.prompt, &tokens.chosen, &tokens.rejected].iter().all(|list| {
         !list.is_empty() && list.iter().all(|token| (*token as usize) < config.vocabulary)
-    }) && longest <= config.context
+    }) && tokens.rejected_prompt.is_none()
+        && longest <= config.context
         && is_log_prob(pair.reference.chosen)
         && is_log_prob(pair.reference.rejected)
 }

@@ -62,10 +62,8 @@ fn ordered(
         .zip(worst_first)
         .take(settings.n_pairs_per_prompt.min(half))
         .filter(|((better, _), (worse, _))| better - worse > settings.score_gap_min)
-        .map(|((_, chosen), (_, rejected))| PreferencePair {
-            prompt: prompt.to_vec(),
-            chosen: chosen.clone(),
-            rejected: rejected.clone(),
+        .map(|((_, chosen), (_, rejected))| {
+            PreferencePair::new(prompt.to_vec(), chosen.clone(), rejected.clone())
         })
         .collect()
 }
