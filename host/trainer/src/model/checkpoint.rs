@@ -28,7 +28,7 @@ pub(super) fn read(files: &[&[u8]], layout: &Layout) -> Result<Vec<f32>, Fault> 
     let mut weights = vec![0.0; layout.len()];
     for tensor in &layout.tensors {
         read_tensor(tensor.slot.of_mut(&mut weights), &shards, tensor)?;
-        tensor.from_file_order(&mut weights);
+        tensor.take_file_order(&mut weights);
     }
     for file in &shards {
         refuse_the_rest(file, layout, &weights)?;

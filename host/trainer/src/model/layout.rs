@@ -76,7 +76,7 @@ impl Tensor {
     }
 
     /// Turns the tensor from the file's order into the buffer's, in place.
-    pub(super) fn from_file_order(&self, buffer: &mut [f32]) {
+    pub(super) fn take_file_order(&self, buffer: &mut [f32]) {
         if self.transposed {
             let values = self.slot.of_mut(buffer);
             let turned = transposed(values, self.shape[0], self.shape[1]);
@@ -360,7 +360,7 @@ mod tests {
         let tensor = Tensor { name: "w".into(), shape: vec![2, 3], transposed: true, slot };
         let file = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let mut buffer = file;
-        tensor.from_file_order(&mut buffer);
+        tensor.take_file_order(&mut buffer);
         assert_eq!(buffer, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(*tensor.in_file_order(&buffer), file);
     }

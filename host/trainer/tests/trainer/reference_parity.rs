@@ -75,7 +75,8 @@ fn token_log_probs_and_their_sums_agree_with_pytorch() {
         let sums = tensor_f64(&format!("{family}/batch.safetensors"), "sum_logps_f64");
         let (batch, activations) = forward(family, &policy(family));
         let (mut worst_token, mut worst_sum) = (0.0f64, 0.0f64);
-        for (pair, PreferencePair { prompt, chosen, rejected, .. }) in pairs(family).iter().enumerate()
+        for (pair, PreferencePair { prompt, chosen, rejected, .. }) in
+            pairs(family).iter().enumerate()
         {
             for (completion, sequence, tokens) in
                 [(2 * pair, pair, chosen), (2 * pair + 1, pair + 4, rejected)]
