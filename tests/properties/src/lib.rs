@@ -37,8 +37,11 @@ pub enum Verdict {
     Rejected(&'static str),
 }
 
+/// Makes an input of the bytes and panics where what must hold of it does not.
+pub type Property = fn(&[u8]) -> Verdict;
+
 /// A property by the name of its fuzz target.
-pub const ALL: [(&str, fn(&[u8]) -> Verdict); 4] = [
+pub const ALL: [(&str, Property); 4] = [
     ("source_audit", source::check),
     ("component_audit", component::check),
     ("plugin_call", call::check),

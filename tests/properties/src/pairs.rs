@@ -98,7 +98,7 @@ pub fn check(bytes: &[u8]) -> Verdict {
 }
 
 fn check_read(pairs: &Pairs) {
-    assert!(pairs.len() > 0, "no pairs");
+    assert!(!pairs.is_empty(), "no pairs");
     pairs.check_lengths().expect("lists of the same length");
     let counts = [&pairs.chosen_tokens, &pairs.rejected_tokens];
     assert!(

@@ -314,13 +314,15 @@ fn check_accepted(text: &str) {
 }
 
 fn check_word(word: &str, rest: &[TokenTree], text: &str) {
-    let forbidden = ["unsafe", "extern", "mod", "macro_rules", "asm"];
+    let forbidden = ["unsafe", "extern", "mod"];
     assert!(!forbidden.contains(&word), "accepted {word}: {text}");
     let negates = [
         "return", "if", "while", "match", "in", "else", "break", "as", "move",
     ];
-    if let [TokenTree::Punct(mark), TokenTree::Group(_), ..] = rest
+    // A macro that is called; or `macro_rules! name`. Either word alone may be a variable's name.
+    if let [TokenTree::Punct(mark), next, ..] = rest
         && mark.as_char() == '!'
+        && (word == "macro_rules" || matches!(next, TokenTree::Group(_)))
         && !negates.contains(&word)
     {
         let name = word.trim_start_matches("r#");

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use properties::{Verdict, bytes};
 
-/// Runs the property on seeds `0..n_runs`; the verdicts that it met.
+/// Runs the property on no bytes and on seeds `0..n_runs`; the verdicts that it met.
 fn check(name: &str, n_runs: u64) -> BTreeSet<Verdict> {
     let (_, check) = properties::ALL
         .into_iter()
         .find(|(known, _)| *known == name)
         .expect("a property of this name");
-    (0..n_runs).map(|seed| check(&bytes(seed))).collect()
+    let nothing = [check(&[])];
+    let seeded = (0..n_runs).map(|seed| check(&bytes(seed)));
+    nothing.into_iter().chain(seeded).collect()
 }
 
 #[track_caller]

@@ -157,7 +157,8 @@ impl Offence {
 fn span_of(span: proc_macro2::Span) -> Span {
     let start = span.start();
     Span {
-        line: start.line,
+        // A file without a token has a span before its first line.
+        line: start.line.max(1),
         column: start.column + 1,
     }
 }
@@ -178,6 +179,14 @@ mod tests {
     fn check_accepted(text: &str) {
         if let Err(rejection) = audit(Source::one_file("candidate", text)) {
             panic!("{rejection:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_rejected_at_its_first_line() {
+        for text in ["", "\n\n", "// nothing\n"] {
+            let rejection = check_rejected(text, "source/declares-a-loss");
+            assert_eq!(rejection.span.map(|span| span.line), Some(1), "{text:?}");
         }
     }
 

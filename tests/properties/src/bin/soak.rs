@@ -8,11 +8,11 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use properties::Verdict;
+use properties::{Property, Verdict};
 
 /// What the user asked for.
 struct Options {
-    check: fn(&[u8]) -> Verdict,
+    check: Property,
     n_runs: u64,
     wall: Duration,
     first_seed: u64,
