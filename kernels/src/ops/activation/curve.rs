@@ -35,7 +35,7 @@ impl Curve for GeluTanh {
     /// With v = 2u = 2·√(2/π)·(x + 0.044715·x³), x·σ(v) and σ + x·σ·(1 − σ)·v′.
     #[inline(always)]
     fn value_and_slope(x: f32) -> (f32, f32) {
-        const LINEAR: f32 = 1.595_769_1; // 2·√(2/π)
+        const LINEAR: f32 = 1.595_769; // 2·√(2/π)
         const CUBIC: f32 = 0.044_715 * LINEAR;
         // Beyond ±10 σ is 0 or 1 to the last digit, and the cube does not overflow.
         let limited = if x > 10.0 { 10.0 } else { x };

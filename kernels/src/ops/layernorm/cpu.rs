@@ -63,9 +63,11 @@ pub(super) fn backward(
     let block = block_rows * width;
     let statistics = mean.par_chunks(block_rows).zip(rstd.par_chunks(block_rows));
     let rows = dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block));
-    let work =
-        |(((dx, dy), x), (mean, rstd)): (((&mut [f32], &[f32]), &[f32]), (&[f32], &[f32])),
-         sums: &mut [f32]| {
+    let totals = &mut [dweight, dbias];
+    blocks::add_partial_sums(
+        totals,
+        rows.zip(statistics),
+        |(((dx, dy), x), (mean, rstd)), sums| {
             let (dweight, dbias) = sums.split_at_mut(width);
             vectorised(
                 #[inline(always)]
@@ -77,8 +79,8 @@ pub(super) fn backward(
                     }
                 },
             );
-        };
-    blocks::add_partial_sums(&mut [dweight, dbias], rows.zip(statistics), work);
+        },
+    );
 }
 
 #[inline(always)]
