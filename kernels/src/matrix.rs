@@ -2,7 +2,7 @@
 //!
 //! A view knows its rows, columns and strides and is checked against its slice when it is made, so that
 //! [`multiply`] is safe for its callers. It runs on the calling thread; [`multiply_in_tiles`] cuts a product
-//! into tiles of a size that depends on the shape alone and runs them in parallel. Views hold no data.
+//! into one tile per thread, which leaves every element's sum as it is, and runs them in parallel. Views hold no data.
 
 use crate::Write;
 use rayon::prelude::*;
