@@ -216,8 +216,9 @@ fn head(table: &mut Table, size: &Size) {
     let Size { width, vocabulary, .. } = *size;
     let rows = size.pairs * size.tokens;
     let shape = logprob::Shape { rows, width, vocabulary, softcap: None };
-    let (hidden, weight, dlogp) =
-        (numbers(rows * width), numbers(vocabulary * width), numbers(rows));
+    // Logits of order one: probabilities that are not subnormal.
+    let hidden = numbers(rows * width).iter().map(|x| x / width as f32).collect::<Vec<_>>();
+    let (weight, dlogp) = (numbers(vocabulary * width), numbers(rows));
     let targets: Vec<u32> = (0..rows).map(|r| (r * 7919 % vocabulary) as u32).collect();
     let (mut logp, mut lse, mut kept) = (numbers(rows), numbers(rows), Vec::new());
     let (mut dhidden, mut dhead) = (numbers(rows * width), numbers(vocabulary * width));

@@ -2,7 +2,7 @@
 //!
 //! A view knows its rows, columns and strides and is checked against its slice when it is made, so that
 //! [`multiply`] is safe for its callers. It runs on the calling thread; [`multiply_in_tiles`] cuts a product
-//! into tiles of a size that depends on the shape alone and runs them in parallel. Views hold no data.
+//! into one tile per thread, which leaves every element's sum as it is, and runs them in parallel. Views hold no data.
 
 use crate::Write;
 use rayon::prelude::*;
@@ -74,23 +74,75 @@ impl<'a> MatrixMut<'a> {
         Self { data: data.as_mut_ptr(), rows, columns, row_stride: columns, borrowed: PhantomData }
     }
 
-    /// Cuts the matrix into tiles; those in the last row and column of tiles may be smaller.
-    fn tiles(self, tile_rows: usize, tile_columns: usize) -> Vec<Tile<'a>> {
-        let mut tiles = Vec::new();
-        for first_row in (0..self.rows).step_by(tile_rows) {
-            for first_column in (0..self.columns).step_by(tile_columns) {
-                let rows = first_row..self.rows.min(first_row + tile_rows);
-                let columns = first_column..self.columns.min(first_column + tile_columns);
-                // SAFETY: first_row < rows and first_column < columns, so the offset is that of an element.
-                let data = unsafe { self.data.add(first_row * self.row_stride + first_column) };
+    /// Rows of `columns` elements that begin `row_stride` apart.
+    pub(crate) fn strided(
+        data: &'a mut [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+    ) -> Self {
+        check_extent(data.len(), rows, columns, row_stride);
+        let data = data.as_mut_ptr();
+        Self { data, rows, columns, row_stride, borrowed: PhantomData }
+    }
+
+    /// Some of the rows, for a while.
+    pub(crate) fn rows(&mut self, range: Range<usize>) -> MatrixMut<'_> {
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of {}",
+            self.rows
+        );
+        let rows = range.len();
+        let offset = if rows == 0 { 0 } else { range.start * self.row_stride };
+        // SAFETY: the offset is that of a row of the matrix or none. The invariant holds because the view's elements
+        // are a subset of this one's, which is borrowed meanwhile.
+        let data = unsafe { self.data.add(offset) };
+        MatrixMut { data, rows, borrowed: PhantomData, ..*self }
+    }
+
+    pub(crate) fn row(&mut self, index: usize) -> &mut [f32] {
+        let columns = self.columns;
+        let row = self.rows(index..index + 1);
+        // SAFETY: by the invariant these elements are valid and no one else's; they follow each other.
+        unsafe { std::slice::from_raw_parts_mut(row.data, columns) }
+    }
+
+    /// Cuts the matrix into matrices of `width` columns.
+    pub(crate) fn split_columns(self, width: usize) -> impl Iterator<Item = Self> {
+        assert!(self.columns.is_multiple_of(width), "{} columns by {width}", self.columns);
+        (0..self.columns / width).map(move |i| {
+            let offset = if self.rows == 0 { 0 } else { i * width };
+            // SAFETY: the offset is that of an element of the first row or none. The invariant holds because this view
+            // is consumed and the parts share no element.
+            let data = unsafe { self.data.add(offset) };
+            MatrixMut { data, columns: width, borrowed: PhantomData, ..self }
+        })
+    }
+
+    /// Cuts the matrix into `n_rows` × `n_columns` tiles of nearly equal size, at whole vectors.
+    fn tiles(self, n_rows: usize, n_columns: usize) -> Vec<Tile<'a>> {
+        let mut tiles = Vec::with_capacity(n_rows * n_columns);
+        for rows in cuts(self.rows, n_rows, 8) {
+            for columns in cuts(self.columns, n_columns, 16) {
+                // SAFETY: both ranges begin inside the matrix or are empty at its end, so the offset is that of an
+                // element or one past the last.
+                let data = unsafe { self.data.add(rows.start * self.row_stride + columns.start) };
                 // The invariant holds for the tile because its elements are a subset of this view's, which is
                 // consumed, and the subsets of different tiles are disjoint.
                 let matrix = MatrixMut { data, rows: rows.len(), columns: columns.len(), ..self };
-                tiles.push(Tile { rows, columns, matrix });
+                tiles.push(Tile { rows: rows.clone(), columns, matrix });
             }
         }
         tiles
     }
+}
+
+/// `length` in `n` parts that begin at multiples of `step`; the last takes the rest.
+fn cuts(length: usize, n: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    let side = length / n / step * step;
+    let cut = move |i: usize| if i == n { length } else { i * side };
+    (0..n).map(move |i| cut(i)..cut(i + 1)).filter(|part| !part.is_empty())
 }
 
 /// A part of a writable matrix, and where it lies.
@@ -152,64 +204,108 @@ fn check_product(c: &MatrixMut, a: Matrix, b: Matrix) {
 /// c = a·b, or c += a·b, in parallel over tiles of c.
 pub(crate) fn multiply_in_tiles(c: MatrixMut, a: Matrix, b: Matrix, write: Write) {
     check_product(&c, a, b);
-    let (rows, columns) = tile_size(c.rows, c.columns, a.columns);
-    c.tiles(rows, columns).into_par_iter().for_each(|tile| {
+    let (row_tiles, column_tiles) = n_tiles(a, b, rayon::current_num_threads());
+    if row_tiles * column_tiles == 1 {
+        return multiply(c, a, b, 1.0, write);
+    }
+    c.tiles(row_tiles, column_tiles).into_par_iter().for_each(|tile| {
         multiply(tile.matrix, a.rows(tile.rows), b.columns(tile.columns), 1.0, write);
     });
 }
 
-/// Rows and columns of the tiles of a product with `inner` terms per element.
+/// Rows and columns of tiles of the product a·b: one tile for each thread, if they are worth it.
 ///
-/// `gemm` repacks its operands for every call, so tiles are as large as the caches like them, 512 × 256; a product
-/// of fewer tiles than cores is cut further where that costs less than it wins. Only the shape decides, so that
-/// the bytes are the same on any machine's number of threads.
-fn tile_size(rows: usize, columns: usize, inner: usize) -> (usize, usize) {
-    const ROWS_MAX: usize = 512;
-    const COLUMNS_MAX: usize = 256;
-    let multiplications = rows * columns * inner;
-    let tiles_wanted = match multiplications {
-        0..4_000_000 => 1,
-        4_000_000..64_000_000 => 2,
-        _ => 4,
+/// `gemm` packs what its kernel cannot read in place: the columns of b once per row of tiles, the rows of a once per
+/// column of tiles unless they are contiguous, and fastest in one call for everything. The number of tiles may follow
+/// the number of threads because an element's sum runs over the inner dimension in steps that depend on its length
+/// alone. That holds of tiles at least [`THIN`] on both sides and [`ROWS_MIN`] or [`COLUMNS_MIN`] on one; for smaller
+/// ones `gemm` has other kernels.
+fn n_tiles(a: Matrix, b: Matrix, n_threads: usize) -> (usize, usize) {
+    let (rows, columns) = (a.rows, b.columns);
+    if rows * columns * a.columns < MULTIPLICATIONS_MIN {
+        return (1, 1);
+    }
+    // Thin products have kernels whose sums do depend on the extent: they get a fixed number of tiles.
+    let n_threads = if rows.min(columns) < THIN { 4 } else { n_threads };
+    let a_is_packed = a.column_stride != 1;
+    let packed = |&(row_tiles, column_tiles): &(usize, usize)| {
+        columns * row_tiles + if a_is_packed { rows * column_tiles } else { 0 }
     };
-    let mut row_tiles = rows.div_ceil(ROWS_MAX).max(1);
-    let mut column_tiles = columns.div_ceil(COLUMNS_MAX).max(1);
-    while row_tiles * column_tiles < tiles_wanted {
-        if rows / row_tiles >= columns / column_tiles {
-            row_tiles *= 2;
-        } else {
-            column_tiles *= 2;
-        }
-    }
-    // An even number of equal tiles keeps an even number of threads busy to the end.
-    if row_tiles > 1 {
-        row_tiles = row_tiles.next_multiple_of(2);
-    }
-    let side = |length: usize, tiles: usize| length.div_ceil(tiles).next_multiple_of(16).max(16);
-    (side(rows, row_tiles), side(columns, column_tiles))
+    let fits = |&(row_tiles, column_tiles): &(usize, usize)| {
+        (row_tiles == 1 || rows / row_tiles >= ROWS_MIN)
+            && (column_tiles == 1 || columns / column_tiles >= COLUMNS_MIN)
+    };
+    // As many tiles as threads, or as many as fit.
+    let of = |n: usize| {
+        (1..=n).filter(move |rows| n.is_multiple_of(*rows)).map(move |rows| (rows, n / rows))
+    };
+    (1..=n_threads).rev().find_map(|n| of(n).filter(fits).min_by_key(packed)).unwrap_or((1, 1))
 }
+
+/// Products of fewer multiplications are not worth a second thread: 10 µs.
+const MULTIPLICATIONS_MIN: usize = 1_000_000;
+/// Rows or columns below which the number of tiles is fixed.
+const THIN: usize = 8;
+/// Rows and columns of a tile where there are several; `gemm` has other kernels up to 64 × 64.
+const ROWS_MIN: usize = 72;
+const COLUMNS_MIN: usize = 96;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::random;
 
     #[test]
     fn tiles_cover_every_element_once() {
-        for (rows, columns) in [(1, 1), (5, 7), (32, 48), (33, 17)] {
+        for (rows, columns) in [(1, 1), (5, 7), (32, 48), (33, 17), (100, 50)] {
             let mut data = vec![0.0; rows * columns];
-            let tiles = MatrixMut::new(&mut data, rows, columns).tiles(16, 16);
+            let tiles = MatrixMut::new(&mut data, rows, columns).tiles(3, 2);
             for tile in tiles {
                 let (m, n) = (tile.rows.len(), tile.columns.len());
                 let ones = vec![1.0; m.max(n)];
-                multiply(
-                    tile.matrix,
-                    Matrix::new(&ones, m, 1),
-                    Matrix::new(&ones, 1, n),
-                    1.0,
-                    Write::Accumulate,
-                );
+                let (a, b) = (Matrix::new(&ones, m, 1), Matrix::new(&ones, 1, n));
+                multiply(tile.matrix, a, b, 1.0, Write::Accumulate);
             }
             assert!(data.iter().all(|&x| x == 1.0), "{rows} × {columns}");
+        }
+    }
+
+    #[test]
+    fn bytes_do_not_depend_on_the_tiles() {
+        // Forward, backward of the input and of the weight, with sides around the limits of special kernels.
+        let shapes = [
+            (145, 300, 97),
+            (1520, 700, 193),
+            (200, 1300, 1000),
+            (73, 513, 400),
+            (300, 600, 73),
+            (50, 1300, 400),
+            (400, 1300, 50),
+            (1, 3000, 400),
+            (2, 3000, 401),
+            (8, 3000, 401),
+            (400, 3000, 1),
+            (401, 3000, 9),
+        ];
+        for (rows, inner, columns) in shapes {
+            let (a, b) = (random(rows * inner, 1), random(inner * columns, 2));
+            let a = [Matrix::new(&a, rows, inner), Matrix::new(&a, inner, rows).transposed()];
+            let b = [Matrix::new(&b, columns, inner).transposed(), Matrix::new(&b, inner, columns)];
+            for (a, b) in [(a[0], b[0]), (a[0], b[1]), (a[1], b[1])] {
+                let product = |n_threads: usize| {
+                    let mut c = vec![f32::NAN; rows * columns];
+                    let (n_rows, n_columns) = n_tiles(a, b, n_threads);
+                    for tile in MatrixMut::new(&mut c, rows, columns).tiles(n_rows, n_columns) {
+                        let (a, b) = (a.rows(tile.rows), b.columns(tile.columns));
+                        multiply(tile.matrix, a, b, 1.0, Write::Overwrite);
+                    }
+                    c.iter().map(|c| c.to_bits()).collect::<Vec<_>>()
+                };
+                let whole = product(1);
+                for n_threads in [2, 3, 4, 6, 8, 16] {
+                    assert!(whole == product(n_threads), "{rows} {inner} {columns}: {n_threads}");
+                }
+            }
         }
     }
 

@@ -21,6 +21,21 @@ pub(crate) fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     result
 }
 
+/// The same with several buffers.
+pub(crate) fn with_parts<const N: usize, R>(
+    lens: [usize; N],
+    work: impl FnOnce([&mut [f32]; N]) -> R,
+) -> R {
+    with(lens.iter().sum(), |buffer| {
+        let mut rest = buffer;
+        work(lens.map(|len| {
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(len);
+            rest = others;
+            part
+        }))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,38 +1,17 @@
-//! One block of query rows and one key head at a time: scores, softmax and products on copies that stay in cache.
+//! One block of query rows and one key head at a time: scores, softmax and products that stay in cache.
 //!
-//! Forward runs in parallel over blocks of query rows. Backward runs in parallel over families of segments, because
-//! keys and values of a prefix collect the gradients of all its segments, in order.
+//! Forward runs in parallel over blocks of query rows. Backward runs in parallel over families of segments and key heads,
+//! because keys and values of a prefix collect the gradients of all its segments, in order.
 
-use super::tile::{Block, Tile, families, scratch};
+use super::tile::{Block, Tile, families};
 use super::{Gradients, Inputs, Outputs, Segment, Shape};
 use crate::Write::Overwrite;
 use crate::elementary::{exp, tanh};
 use crate::matrix::{Matrix, MatrixMut, multiply};
+use crate::scratch;
 use crate::vector::{LANES, dot, exponentials, maximum, vectorised};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Buffers of one tile. Stacked ones are \[n_stacked, head_dim\], gathered ones \[n_keys, head_dim\], squares
-/// \[n_stacked, n_keys\].
-#[derive(Default)]
-struct Scratch {
-    /// Stacked queries.
-    q: Vec<f32>,
-    /// Stacked gradient of the outputs.
-    dy: Vec<f32>,
-    /// Stacked outputs, or gradient of the queries.
-    stacked: Vec<f32>,
-    /// Gathered keys.
-    k: Vec<f32>,
-    /// Gathered values.
-    v: Vec<f32>,
-    /// Gradient of the gathered keys or values.
-    gathered: Vec<f32>,
-    /// Square of scores, then probabilities.
-    p: Vec<f32>,
-    /// Square of the gradient of the probabilities, then of the scores.
-    ds: Vec<f32>,
-}
 
 pub(super) fn forward(
     y: &mut [f32],
@@ -49,48 +28,39 @@ pub(super) fn forward(
         tasks.push((block, y, lse));
         (y_left, lse_left) = (y_rest, lse_rest);
     }
-    tasks.into_par_iter().for_each_init(Scratch::default, |scratch, (block, y, lse)| {
-        for kv_head in 0..shape.kv_heads {
-            forward_tile(y, lse, inputs, &Tile { block, kv_head, shape }, scratch);
+    tasks.into_par_iter().for_each(|(block, y, lse)| {
+        let heads = MatrixMut::new(y, block.len, shape.q_width());
+        let heads = heads.split_columns(shape.group() * shape.head_dim);
+        for (kv_head, y) in heads.enumerate() {
+            forward_tile(y, lse, inputs, &Tile { block, kv_head, shape });
         }
     });
 }
 
-/// y and lse are the block's own rows.
-fn forward_tile(
-    y: &mut [f32],
-    lse: &mut [f32],
-    inputs: Inputs,
-    tile: &Tile,
-    buffers: &mut Scratch,
-) {
-    let (n_stacked, n_keys, head_dim) = (tile.n_stacked(), tile.n_keys(), tile.shape.head_dim);
-    let q = Matrix::new(tile.stack(&mut buffers.q, inputs.q), n_stacked, head_dim);
-    let k = Matrix::new(tile.gather(&mut buffers.k, inputs.k), n_keys, head_dim);
-    let v = Matrix::new(tile.gather(&mut buffers.v, inputs.v), n_keys, head_dim);
-    let p = scratch(&mut buffers.p, n_stacked * n_keys);
-    let stacked = scratch(&mut buffers.stacked, n_stacked * head_dim);
-
-    multiply(MatrixMut::new(p, n_stacked, n_keys), q, k.transposed(), tile.shape.scale, Overwrite);
-    vectorised(
-        #[inline(always)]
-        || softmax_rows(p, lse, tile),
-    );
-    multiply(
-        MatrixMut::new(stacked, n_stacked, head_dim),
-        Matrix::new(p, n_stacked, n_keys),
-        v,
-        1.0,
-        Overwrite,
-    );
-    tile.unstack(y, tile.block.start, stacked);
+/// y \[len, group·head_dim\] and lse \[len, heads\] are the block's own rows.
+fn forward_tile(y: MatrixMut, lse: &mut [f32], inputs: Inputs, tile: &Tile) {
+    let (n_stacked, n_keys, stride) = (tile.n_stacked(), tile.n_keys(), tile.square_stride());
+    let (stacked, gathered, square) = (tile.stacked_len(), tile.gathered_len(), n_stacked * stride);
+    let sizes = [stacked, gathered, gathered, square, stacked];
+    scratch::with_parts(sizes, |[q, k, v, p, out]| {
+        let (q, k, v) =
+            (tile.stack(q, inputs.q), tile.gather(k, inputs.k), tile.gather(v, inputs.v));
+        let scores = MatrixMut::strided(p, n_stacked, n_keys, stride);
+        multiply(scores, q, k.transposed(), tile.shape.scale, Overwrite);
+        vectorised(
+            #[inline(always)]
+            || softmax_rows(p, lse, tile),
+        );
+        let p = Matrix::strided(p, n_stacked, n_keys, stride);
+        tile.unstack(y, out, |y| multiply(y, p, v, 1.0, Overwrite));
+    });
 }
 
 /// Scores become probabilities; lse is the block's own rows.
 #[inline(always)]
 fn softmax_rows(scores: &mut [f32], lse: &mut [f32], tile: &Tile) {
     let group = tile.shape.group();
-    for (s, scores) in scores.chunks_exact_mut(tile.n_keys()).enumerate() {
+    for (s, scores) in scores.chunks_exact_mut(tile.square_stride()).enumerate() {
         let (i, j) = (s / group, s % group);
         let scores = hide(scores, tile.visible(i), f32::NEG_INFINITY, tile.shape.softcap);
         lse[i * tile.shape.heads + tile.kv_head * group + j] = softmax(scores);
@@ -125,10 +95,16 @@ fn hide(row: &mut [f32], visible: Range<usize>, filler: f32, softcap: Option<f32
     row
 }
 
-/// Segments that share rows, with the gradients of those rows.
+/// Segments that share rows, and one key head's gradients of those rows.
 struct Family<'a> {
     segments: &'a [Segment],
-    gradients: Gradients<'a>,
+    kv_head: usize,
+    /// \[rows, group·head_dim\]
+    dq: MatrixMut<'a>,
+    /// \[rows, head_dim\]
+    dk: MatrixMut<'a>,
+    /// \[rows, head_dim\]
+    dv: MatrixMut<'a>,
 }
 
 pub(super) fn backward(
@@ -146,80 +122,73 @@ pub(super) fn backward(
         let (dq, dq_rest) = dq_left.split_at_mut(rows * shape.q_width());
         let (dk, dk_rest) = dk_left.split_at_mut(rows * shape.kv_width());
         let (dv, dv_rest) = dv_left.split_at_mut(rows * shape.kv_width());
-        tasks.push(Family { segments, gradients: Gradients { dq, dk, dv } });
+        let dq = MatrixMut::new(dq, rows, shape.q_width());
+        let dk = MatrixMut::new(dk, rows, shape.kv_width());
+        let dv = MatrixMut::new(dv, rows, shape.kv_width());
+        let heads = dq.split_columns(shape.group() * shape.head_dim);
+        let heads = heads.zip(dk.split_columns(shape.head_dim));
+        for (kv_head, ((dq, dk), dv)) in heads.zip(dv.split_columns(shape.head_dim)).enumerate() {
+            tasks.push(Family { segments, kv_head, dq, dk, dv });
+        }
         (dq_left, dk_left, dv_left) = (dq_rest, dk_rest, dv_rest);
     }
-    tasks.into_par_iter().for_each_init(Scratch::default, |scratch, mut family| {
-        family.gradients.dk.fill(0.0);
-        family.gradients.dv.fill(0.0);
+    tasks.into_par_iter().for_each(|mut family| {
+        let rows: usize = family.segments.iter().map(|segment| segment.len).sum();
+        for row in 0..rows {
+            family.dk.row(row).fill(0.0);
+            family.dv.row(row).fill(0.0);
+        }
         for block in family.segments.iter().flat_map(|segment| Block::of(segment, shape)) {
-            for kv_head in 0..shape.kv_heads {
-                backward_tile(
-                    &mut family,
-                    dy,
-                    outputs,
-                    inputs,
-                    &Tile { block, kv_head, shape },
-                    scratch,
-                );
-            }
+            let tile = Tile { block, kv_head: family.kv_head, shape };
+            backward_tile(&mut family, dy, outputs, inputs, &tile);
         }
     });
 }
 
 /// Writes dq of the block; dk and dv of its keys grow.
-fn backward_tile(
-    family: &mut Family,
-    dy: &[f32],
-    outputs: Outputs,
-    inputs: Inputs,
-    tile: &Tile,
-    buffers: &mut Scratch,
-) {
-    let (n_stacked, n_keys, head_dim, scale) =
-        (tile.n_stacked(), tile.n_keys(), tile.shape.head_dim, tile.shape.scale);
-    let q = Matrix::new(tile.stack(&mut buffers.q, inputs.q), n_stacked, head_dim);
-    let dy_rows = tile.stack(&mut buffers.dy, dy);
-    let dy = Matrix::new(dy_rows, n_stacked, head_dim);
-    let k = Matrix::new(tile.gather(&mut buffers.k, inputs.k), n_keys, head_dim);
-    let v = Matrix::new(tile.gather(&mut buffers.v, inputs.v), n_keys, head_dim);
-    let p = scratch(&mut buffers.p, n_stacked * n_keys);
-    let ds = scratch(&mut buffers.ds, n_stacked * n_keys);
+fn backward_tile(family: &mut Family, dy: &[f32], outputs: Outputs, inputs: Inputs, tile: &Tile) {
+    let (n_stacked, n_keys, stride) = (tile.n_stacked(), tile.n_keys(), tile.square_stride());
+    let (stacked, gathered, square) = (tile.stacked_len(), tile.gathered_len(), n_stacked * stride);
+    let sizes = [stacked, stacked, gathered, gathered, square, square, stacked, gathered];
+    scratch::with_parts(sizes, |[q, dy_stacked, k, v, p, ds, out, sums]| {
+        let (q, k, v) =
+            (tile.stack(q, inputs.q), tile.gather(k, inputs.k), tile.gather(v, inputs.v));
+        let (scale, dy_stacked) = (tile.shape.scale, tile.stack(dy_stacked, dy));
+        let scores = MatrixMut::strided(p, n_stacked, n_keys, stride);
+        multiply(scores, q, k.transposed(), scale, Overwrite);
+        let dp = MatrixMut::strided(ds, n_stacked, n_keys, stride);
+        multiply(dp, dy_stacked, v.transposed(), 1.0, Overwrite);
+        vectorised(
+            #[inline(always)]
+            || softmax_backward_rows(p, ds, dy, outputs, tile),
+        );
 
-    multiply(MatrixMut::new(p, n_stacked, n_keys), q, k.transposed(), scale, Overwrite);
-    multiply(MatrixMut::new(ds, n_stacked, n_keys), dy, v.transposed(), 1.0, Overwrite);
-    vectorised(
-        #[inline(always)]
-        || softmax_backward_rows(p, ds, dy_rows, outputs, tile),
-    );
-
-    let (p, ds) = (Matrix::new(p, n_stacked, n_keys), Matrix::new(ds, n_stacked, n_keys));
-    let stacked = scratch(&mut buffers.stacked, n_stacked * head_dim);
-    let gathered = scratch(&mut buffers.gathered, n_keys * head_dim);
-    let first_row = family.segments[0].start;
-    multiply(MatrixMut::new(stacked, n_stacked, head_dim), ds, k, scale, Overwrite);
-    tile.unstack(family.gradients.dq, first_row, stacked);
-    multiply(MatrixMut::new(gathered, n_keys, head_dim), ds.transposed(), q, scale, Overwrite);
-    tile.scatter_add(family.gradients.dk, first_row, gathered);
-    multiply(MatrixMut::new(gathered, n_keys, head_dim), p.transposed(), dy, 1.0, Overwrite);
-    tile.scatter_add(family.gradients.dv, first_row, gathered);
+        let p = Matrix::strided(p, n_stacked, n_keys, stride);
+        let ds = Matrix::strided(ds, n_stacked, n_keys, stride);
+        let first_row = family.segments[0].start;
+        let start = tile.block.start - first_row;
+        let dq = family.dq.rows(start..start + tile.block.len);
+        tile.unstack(dq, out, |dq| multiply(dq, ds, k, scale, Overwrite));
+        tile.add_to_keys(&mut family.dk, first_row, sums, (ds.transposed(), q, scale));
+        tile.add_to_keys(&mut family.dv, first_row, sums, (p.transposed(), dy_stacked, 1.0));
+    });
 }
 
 /// Scores become probabilities, their gradient becomes that of the scores.
 #[inline(always)]
 fn softmax_backward_rows(p: &mut [f32], ds: &mut [f32], dy: &[f32], outputs: Outputs, tile: &Tile) {
-    let (group, n_keys, head_dim) = (tile.shape.group(), tile.n_keys(), tile.shape.head_dim);
-    let rows =
-        p.chunks_exact_mut(n_keys).zip(ds.chunks_exact_mut(n_keys)).zip(dy.chunks_exact(head_dim));
-    for (s, ((p, ds), dy)) in rows.enumerate() {
+    let (group, stride, head_dim) = (tile.shape.group(), tile.square_stride(), tile.shape.head_dim);
+    let rows = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride));
+    for (s, (p, ds)) in rows.enumerate() {
         let (i, j) = (s / group, s % group);
         let row = tile.block.start + i;
-        let y = &outputs.y[tile.query(row)][j * head_dim..(j + 1) * head_dim];
+        let head = j * head_dim..(j + 1) * head_dim;
+        let projection = dot(&dy[tile.query(row)][head.clone()], &outputs.y[tile.query(row)][head]);
         let lse = outputs.lse[row * tile.shape.heads + tile.kv_head * group + j];
         let (visible, softcap) = (tile.visible(i), tile.shape.softcap);
         let p = hide(p, visible.clone(), f32::NEG_INFINITY, softcap);
         let ds = hide(ds, visible, 0.0, None);
-        softmax_backward(p, ds, lse, dot(dy, y), softcap);
+        softmax_backward(p, ds, lse, projection, softcap);
     }
 }
 

@@ -1,15 +1,18 @@
-//! Blocks of query rows, the keys they see, and the contiguous copies that products run on.
+//! Blocks of query rows, the keys they see, and the matrices that products run on.
 //!
 //! A [`Tile`] is the work on one block of query rows and one key head. The rows of all query heads of the group are
-//! stacked: stacked row i·group + j is query row i, head j of the group. Keys are gathered from prefix and segment
-//! and padded with zeros to a multiple of the vector length. No arithmetic but the sum in [`Tile::scatter_add`].
+//! stacked: stacked row i·group + j is query row i, head j of the group. Keys are gathered from prefix and segment.
+//! Where a group is one head, and where the keys follow each other, the matrices are views of the rows in place. No
+//! arithmetic but the sums in [`Tile::add_to_keys`].
 
 use super::{Segment, Shape};
+use crate::matrix::{Matrix, MatrixMut, multiply};
 use crate::vector::LANES;
+use crate::{Write, blocks};
 use std::ops::Range;
 
 /// Query rows whose scores exist at the same time.
-const BLOCK_ROWS: usize = 32;
+const BLOCK_ROWS: usize = 64;
 
 /// A block of query rows of one segment.
 #[derive(Clone, Copy)]
@@ -48,6 +51,15 @@ impl Block {
         prefix.chain(own)
     }
 
+    /// The first of [`Self::keys`] if they follow each other.
+    fn run(&self) -> Option<usize> {
+        let Segment { start, prefix_start, prefix_len, .. } = self.segment;
+        if self.first_key >= prefix_len {
+            return Some(start + self.first_key - prefix_len);
+        }
+        (prefix_start + prefix_len == start).then_some(prefix_start + self.first_key)
+    }
+
     /// Which of [`Self::keys`] the block's i-th query sees.
     pub(super) fn visible(&self, i: usize, shape: &Shape) -> Range<usize> {
         let position = self.segment.prefix_len + (self.start - self.segment.start) + i;
@@ -69,73 +81,105 @@ impl Tile<'_> {
         self.block.len * self.shape.group()
     }
 
-    /// Which of the gathered keys the block's i-th query sees.
+    /// Which of the keys the block's i-th query sees.
     pub(super) fn visible(&self, i: usize) -> Range<usize> {
         self.block.visible(i, self.shape)
     }
 
-    /// Gathered keys with their padding.
+    /// Keys that the block's queries see between them.
     pub(super) fn n_keys(&self) -> usize {
-        self.visible(self.block.len - 1).end.next_multiple_of(LANES)
+        self.visible(self.block.len - 1).end
+    }
+
+    /// Where rows of a square \[n_stacked, n_keys\] begin: whole vectors apart.
+    pub(super) fn square_stride(&self) -> usize {
+        self.n_keys().next_multiple_of(LANES)
+    }
+
+    /// Room that [`Self::stack`] needs: none where a group is a single head.
+    pub(super) fn stacked_len(&self) -> usize {
+        if self.shape.group() == 1 { 0 } else { self.n_stacked() * self.shape.head_dim }
+    }
+
+    /// Room that [`Self::gather`] needs: none where the keys lie in one run of rows.
+    pub(super) fn gathered_len(&self) -> usize {
+        if self.block.run().is_some() { 0 } else { self.n_keys() * self.shape.head_dim }
     }
 
     /// The block's rows of `data` \[rows, heads, head_dim\], stacked: \[n_stacked, head_dim\].
-    pub(super) fn stack<'b>(&self, buffer: &'b mut Vec<f32>, data: &[f32]) -> &'b [f32] {
-        let width = self.shape.group() * self.shape.head_dim;
-        let stacked = scratch(buffer, self.block.len * width);
-        for (row, stacked) in self.block.rows().zip(stacked.chunks_exact_mut(width)) {
+    pub(super) fn stack<'b>(&self, buffer: &'b mut [f32], data: &'b [f32]) -> Matrix<'b> {
+        let (group, head_dim) = (self.shape.group(), self.shape.head_dim);
+        if group == 1 {
+            let data = &data[self.query(self.block.start).start..];
+            return Matrix::strided(data, self.block.len, head_dim, self.shape.q_width());
+        }
+        for (row, stacked) in self.block.rows().zip(buffer.chunks_exact_mut(group * head_dim)) {
             stacked.copy_from_slice(&data[self.query(row)]);
         }
-        stacked
+        Matrix::new(buffer, self.n_stacked(), head_dim)
     }
 
-    /// The inverse of [`Self::stack`], into rows that begin at `first_row`.
-    pub(super) fn unstack(&self, data: &mut [f32], first_row: usize, stacked: &[f32]) {
+    /// Writes a product \[n_stacked, head_dim\] into the block's own rows, \[len, group·head_dim\].
+    pub(super) fn unstack(
+        &self,
+        mut target: MatrixMut,
+        buffer: &mut [f32],
+        product: impl FnOnce(MatrixMut),
+    ) {
+        if self.shape.group() == 1 {
+            return product(target);
+        }
+        product(MatrixMut::new(buffer, self.n_stacked(), self.shape.head_dim));
         let width = self.shape.group() * self.shape.head_dim;
-        for (row, stacked) in self.block.rows().zip(stacked.chunks_exact(width)) {
-            data[self.query(row - first_row)].copy_from_slice(stacked);
+        for (i, stacked) in buffer.chunks_exact(width).enumerate() {
+            target.row(i).copy_from_slice(stacked);
         }
     }
 
     /// The keys' rows of `data` \[rows, kv_heads, head_dim\]: \[n_keys, head_dim\].
-    pub(super) fn gather<'b>(&self, buffer: &'b mut Vec<f32>, data: &[f32]) -> &'b [f32] {
-        let gathered = scratch(buffer, self.n_keys() * self.shape.head_dim);
-        let mut rows = gathered.chunks_exact_mut(self.shape.head_dim);
-        for (key, row) in self.block.keys().zip(&mut rows) {
+    pub(super) fn gather<'b>(&self, buffer: &'b mut [f32], data: &'b [f32]) -> Matrix<'b> {
+        let (n_keys, head_dim) = (self.n_keys(), self.shape.head_dim);
+        if let Some(first) = self.block.run() {
+            let data = &data[self.key(first).start..];
+            return Matrix::strided(data, n_keys, head_dim, self.shape.kv_width());
+        }
+        for (key, row) in self.block.keys().zip(buffer.chunks_exact_mut(head_dim)) {
             row.copy_from_slice(&data[self.key(key)]);
         }
-        rows.for_each(|padding| padding.fill(0.0));
-        gathered
+        Matrix::new(buffer, n_keys, head_dim)
     }
 
-    /// Adds gathered rows to where they came from, in rows that begin at `first_row`.
-    pub(super) fn scatter_add(&self, data: &mut [f32], first_row: usize, gathered: &[f32]) {
-        for (key, row) in self.block.keys().zip(gathered.chunks_exact(self.shape.head_dim)) {
-            let target = &mut data[self.key(key - first_row)];
-            target.iter_mut().zip(row).for_each(|(total, x)| *total += x);
+    /// Adds scale·a·b \[n_keys, head_dim\] to the keys' rows of `target`, a key head's rows from `first_row` on.
+    pub(super) fn add_to_keys(
+        &self,
+        target: &mut MatrixMut,
+        first_row: usize,
+        buffer: &mut [f32],
+        (a, b, scale): (Matrix, Matrix, f32),
+    ) {
+        let (n_keys, head_dim) = (self.n_keys(), self.shape.head_dim);
+        if let Some(first) = self.block.run() {
+            let first = first - first_row;
+            return multiply(target.rows(first..first + n_keys), a, b, scale, Write::Accumulate);
+        }
+        multiply(MatrixMut::new(buffer, n_keys, head_dim), a, b, scale, Write::Overwrite);
+        for (key, row) in self.block.keys().zip(buffer.chunks_exact(head_dim)) {
+            blocks::add(target.row(key - first_row), row);
         }
     }
 
-    /// Where the group's query heads lie in a row.
+    /// Where the group's query heads lie in a row of queries.
     pub(super) fn query(&self, row: usize) -> Range<usize> {
         let width = self.shape.group() * self.shape.head_dim;
         let start = row * self.shape.q_width() + self.kv_head * width;
         start..start + width
     }
 
-    /// Where the key head lies in a row.
+    /// Where the key head lies in a row of keys.
     fn key(&self, row: usize) -> Range<usize> {
         let start = row * self.shape.kv_width() + self.kv_head * self.shape.head_dim;
         start..start + self.shape.head_dim
     }
-}
-
-/// The first `len` elements of a buffer that grows when it must; they hold whatever was left there.
-pub(super) fn scratch(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
 }
 
 /// Runs of segments that share rows: no segment of one family sees a row of another.

@@ -63,24 +63,25 @@ pub(super) fn backward(
     let block = block_rows * width;
     let statistics = mean.par_chunks(block_rows).zip(rstd.par_chunks(block_rows));
     let rows = dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block));
-    let work = |(((dx, dy), x), (mean, rstd)): Rows, sums: &mut [f32]| {
-        let (dweight, dbias) = sums.split_at_mut(width);
-        vectorised(
-            #[inline(always)]
-            || {
-                let rows = dx.chunks_exact_mut(width).zip(dy.chunks_exact(width));
-                let rows = rows.zip(x.chunks_exact(width)).zip(mean.iter().zip(rstd));
-                for (((dx, dy), x), (&mean, &rstd)) in rows {
-                    backward_row(dx, dweight, dbias, dy, x, mean, rstd, weight, write);
-                }
-            },
-        );
-    };
-    blocks::add_partial_sums(&mut [dweight, dbias], rows.zip(statistics), work);
+    let totals = &mut [dweight, dbias];
+    blocks::add_partial_sums(
+        totals,
+        rows.zip(statistics),
+        |(((dx, dy), x), (mean, rstd)), sums| {
+            let (dweight, dbias) = sums.split_at_mut(width);
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = dx.chunks_exact_mut(width).zip(dy.chunks_exact(width));
+                    let rows = rows.zip(x.chunks_exact(width)).zip(mean.iter().zip(rstd));
+                    for (((dx, dy), x), (&mean, &rstd)) in rows {
+                        backward_row(dx, dweight, dbias, dy, x, mean, rstd, weight, write);
+                    }
+                },
+            );
+        },
+    );
 }
-
-/// A block of rows: dx, dy, x, and their mean and rstd.
-type Rows<'a> = (((&'a mut [f32], &'a [f32]), &'a [f32]), (&'a [f32], &'a [f32]));
 
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]

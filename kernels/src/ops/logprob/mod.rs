@@ -54,8 +54,8 @@ pub struct Inputs<'a> {
 
 /// logp and lse (the logits' log-sum-exp, kept for [`backward`]) are overwritten. Shapes: both \[rows\].
 ///
-/// `kept` is memory that [`backward`] gets again; its former content does not matter. Afterwards it has rows·vocabulary
-/// elements if the logits are kept, and fewer if they do not fit. `None` says that no backward follows: forward then
+/// `kept` is memory that [`backward`] gets again; its former content does not matter. Afterwards it holds
+/// the logits of all rows if they fit (padded a little beyond rows·vocabulary), and a chunk's if not. `None` says that no backward follows: forward then
 /// borrows memory for a chunk of rows and returns it.
 pub fn forward(
     logp: &mut [f32],
@@ -177,7 +177,8 @@ mod tests {
             let (operands, mut kept) = (Operands::new(shape), vec![f32::NAN; 10]);
             let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
             forward(&mut logp, &mut lse, Some(&mut kept), operands.inputs(), shape);
-            let all = shape.rows * shape.vocabulary;
+            let all = cpu::kept_len(shape);
+            assert!(all >= shape.rows * shape.vocabulary);
             assert_eq!(kept.len() == all, 4 * all <= LOGITS_BYTES_MAX);
             assert!(kept.len() <= all && 4 * kept.len() <= LOGITS_BYTES_MAX);
             let [mut alone, mut lse_alone] = [logp.clone(), lse.clone()];

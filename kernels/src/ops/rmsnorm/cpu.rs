@@ -54,7 +54,7 @@ pub(super) fn backward(
     let rows = dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block));
     let rows = rows.zip(rstd.par_chunks(block_rows));
     with_offset(weight, offset, |weight| {
-        let work = |(((dx, dy), x), rstd): Rows, dweight: &mut [f32]| {
+        blocks::add_partial_sums(&mut [dweight], rows, |(((dx, dy), x), rstd), dweight| {
             vectorised(
                 #[inline(always)]
                 || {
@@ -65,13 +65,9 @@ pub(super) fn backward(
                     }
                 },
             );
-        };
-        blocks::add_partial_sums(&mut [dweight], rows, work);
+        });
     });
 }
-
-/// A block of rows: dx, dy, x and their rstd.
-type Rows<'a> = (((&'a mut [f32], &'a [f32]), &'a [f32]), &'a [f32]);
 
 #[inline(always)]
 fn backward_row(
