@@ -1,4 +1,4 @@
-//! Buffers that a thread keeps from one call to the next, so that a training step allocates nothing after the first.
+//! Buffers that a thread keeps from one call to the next, so that a training step needs no new ones after the first.
 //!
 //! Each thread has a stack of buffers. A user takes one and gives it back when it is done; whoever needs one
 //! meanwhile, be it a caller further up whose thread rayon lent to another task, takes the next. What a buffer holds at
