@@ -41,6 +41,10 @@ pub(crate) enum Command {
     },
     /// Train the task's base model with one loss and measure the policy
     Train(Train),
+    /// Print the log-probs of chosen and rejected completions under a model, row by row
+    Logps(Logps),
+    /// Let a model go on with a prompt
+    Generate(Generate),
     /// Print the rules that a plugin must keep
     Rules(Rules),
     /// Check toolchain, target, processor, GPU and LLM endpoint, with remedies
@@ -205,6 +209,56 @@ pub(crate) struct Train {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Print the trajectory as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logps {
+    /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Preference data in TRL's format, JSONL or Parquet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Most tokens of a prompt with its completion [default: as many as there are]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_length: Option<usize>,
+    /// Leave out and count rows that cannot be used, instead of ending
+    #[arg(long)]
+    pub(crate) skip_bad_rows: bool,
+    /// With --json: the log-probs of single tokens as well
+    #[arg(long, requires = "json")]
+    pub(crate) per_token: bool,
+    /// Print each row as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Generate {
+    /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Text to go on with
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: String,
+    /// Most tokens of a completion
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_tokens: usize,
+    /// Below 1 the likely becomes likelier; 0 is --greedy
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    pub(crate) temperature: f64,
+    /// Seed of what is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Number of completions
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) n: usize,
+    /// Always the likeliest token
+    #[arg(long, conflicts_with = "temperature")]
+    pub(crate) greedy: bool,
+    /// Print each completion as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,6 +6,7 @@
 mod family_parity;
 mod preference_data;
 mod reference_parity;
+mod scoring;
 mod sentiment_base;
 mod sentiment_task;
 mod support;

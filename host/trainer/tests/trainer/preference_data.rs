@@ -559,8 +559,8 @@ fn any_line_gives_a_pair_or_a_bad_row() {
 /// The golden pairs' own log-probs are held against PyTorch's in `llama_parity`.
 #[test]
 fn completions_of_different_prompts_have_their_own_log_probs() {
-    let pairs = crate::support::pairs();
-    let model = crate::support::policy();
+    let pairs = crate::support::pairs("llama");
+    let model = crate::support::policy("llama");
     let crossed = PreferencePair {
         rejected_prompt: Some(pairs[1].prompt.clone()),
         rejected: pairs[1].rejected.clone(),
