@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Model, checkpoint};
+use super::{Layout, checkpoint};
 use crate::fault::Fault;
 use crate::files;
 
@@ -79,10 +79,10 @@ impl ModelDirectory {
         }
     }
 
-    /// Saves a model as a new folder, with this directory's configuration and companions; all or nothing.
+    /// Saves weights as a new folder, with this directory's configuration and companions; all or nothing.
     ///
     /// Weights are saved as `f32`, so that what is loaded is what was trained.
-    pub fn save_with(&self, model: &Model, folder: &Path) -> Result<(), Fault> {
+    pub fn save_with(&self, layout: &Layout, weights: &[f32], folder: &Path) -> Result<(), Fault> {
         if folder.exists() {
             return Err(Fault::settings(
                 format!("{} exists already", folder.display()),
@@ -90,7 +90,7 @@ impl ModelDirectory {
             ));
         }
         let partial = partial_sibling(folder);
-        let written = self.write_into(model, &partial).and_then(|()| {
+        let written = self.write_into(layout, weights, &partial).and_then(|()| {
             std::fs::rename(&partial, folder)
                 .map_err(|source| Fault::file("create", folder, source))
         });
@@ -101,13 +101,18 @@ impl ModelDirectory {
         written
     }
 
-    fn write_into(&self, model: &Model, folder: &Path) -> Result<(), Fault> {
+    fn write_into(&self, layout: &Layout, weights: &[f32], folder: &Path) -> Result<(), Fault> {
         std::fs::create_dir_all(folder).map_err(|source| Fault::file("create", folder, source))?;
+        self.write_companions(folder)?;
+        checkpoint::write(&folder.join("model.safetensors"), &layout.tensors, weights)
+    }
+
+    /// Writes everything but the weights, which are to be `f32`, into a folder.
+    pub(crate) fn write_companions(&self, folder: &Path) -> Result<(), Fault> {
         for (name, content) in &self.companions {
             files::write(&folder.join(name), content)?;
         }
-        files::write(&folder.join("config.json"), &config_of_f32(&self.config)?)?;
-        checkpoint::write(&folder.join("model.safetensors"), model.decoder.layout(), &model.weights)
+        files::write(&folder.join("config.json"), &config_of_f32(&self.config)?)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `tests/golden/README.md`.
 
 mod family_parity;
+mod finetuning;
 mod preference_data;
 mod reference_parity;
 mod scoring;
