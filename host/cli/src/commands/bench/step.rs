@@ -12,29 +12,48 @@ const GFLOP: f64 = 3_000.0;
 
 pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
     let size = StepSize::named(&args.config).context("sizes are checked when they are parsed")?;
-    ensure!(args.threads > 0, "--threads 0 computes nothing: expected 1 or more");
-    ensure!(args.steps != Some(0), "--steps 0 measures nothing: expected 1 or more");
-    let n_steps = args.steps.unwrap_or(((GFLOP / (size.flop() * 1e-9)) as usize).clamp(10, 100));
+    ensure!(
+        args.threads > 0,
+        "--threads 0 computes nothing: expected 1 or more"
+    );
+    ensure!(
+        args.steps != Some(0),
+        "--steps 0 measures nothing: expected 1 or more"
+    );
+    let n_steps = args
+        .steps
+        .unwrap_or(((GFLOP / (size.flop() * 1e-9)) as usize).clamp(10, 100));
     let report = time_steps(size, args.threads, n_steps).map_err(|failure| match failure {
         TrainFailure::Fault(fault) => anyhow::Error::from(fault),
-        TrainFailure::Rejected(rejected) => anyhow::anyhow!("the step failed: {rejected:?}"),
+        TrainFailure::Rejected(rejected) => {
+            anyhow::anyhow!("{}: {}", rejected.rule, rejected.message)
+        }
     })?;
     match args.json {
-        true => screen::json(&serde_json::to_value(&report)?),
-        false => screen::line(&table(args, &report)),
+        true => screen::json(&report)?,
+        false => screen::data(&table(args, &report))?,
     }
     Ok(Outcome::Done)
 }
 
 fn table(args: &BenchStep, report: &StepReport) -> String {
-    let StepReport { median_ms, min_ms, forward_ms, backward_ms, optimizer_ms, .. } = report;
-    let memory = report.peak_rss_mb.map_or("unknown".into(), |mb| format!("{mb:.0} MB"));
+    let StepReport {
+        median_ms,
+        min_ms,
+        forward_ms,
+        backward_ms,
+        optimizer_ms,
+        ..
+    } = report;
+    let memory = report
+        .peak_rss_mb
+        .map_or("unknown".into(), |mb| format!("{mb:.0} MB"));
     format!(
         "step {} on {} threads, {} steps\n\
          median {median_ms:.1} ms, shortest {min_ms:.1} ms; {:.0} tokens/s\n\
          forward {forward_ms:.1} ms, backward {backward_ms:.1} ms, norm and update {optimizer_ms:.1} ms\n\
          {:.1} GFLOP/s of useful arithmetic, {:.0} % of the {:.1} GFLOP/s that a product of 1024³ reaches\n\
-         peak memory {memory}",
+         peak memory {memory}\n",
         args.config,
         args.threads,
         report.steps,
