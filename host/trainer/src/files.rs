@@ -25,13 +25,38 @@ pub(crate) fn replace(
 ) -> Result<(), Fault> {
     let partial = partial_sibling(path);
     let written = fill(&partial).and_then(|()| {
-        let flushed = std::fs::File::options().write(true).open(&partial).and_then(|file| file.sync_all());
+        let flushed =
+            std::fs::File::options().write(true).open(&partial).and_then(|file| file.sync_all());
         let renamed = flushed.and_then(|()| std::fs::rename(&partial, path));
         renamed.map_err(|source| Fault::file("write", path, source))
     });
     if written.is_err() {
         // What was written so far is of no use; the first failure is the one to report.
         let _ = std::fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Creates a folder that `fill` fills under another name, all or nothing.
+pub(crate) fn create_folder(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    if folder.exists() {
+        return Err(Fault::settings(
+            format!("{} exists already", folder.display()),
+            "choose another folder, or remove this one",
+        ));
+    }
+    let partial = partial_sibling(folder);
+    let cannot_create = |source| Fault::file("create", folder, source);
+    let written = std::fs::create_dir_all(&partial)
+        .map_err(cannot_create)
+        .and_then(|()| fill(&partial))
+        .and_then(|()| std::fs::rename(&partial, folder).map_err(cannot_create));
+    if written.is_err() {
+        // What was written so far is of no use; the first failure is the one to report.
+        let _ = std::fs::remove_dir_all(&partial);
     }
     written
 }

@@ -19,6 +19,7 @@ mod files;
 pub mod finetune;
 pub mod folder;
 pub mod generate;
+pub mod lora;
 pub mod loss;
 pub mod model;
 pub mod optimizer;

@@ -127,13 +127,7 @@ impl Optimizer {
     pub fn new(settings: OptimizerSettings, tensors: &[Tensor]) -> Self {
         let groups = groups(&settings, tensors);
         let len = tensors.last().map_or(0, |tensor| tensor.slot.end());
-        Self {
-            settings,
-            groups,
-            first: vec![0.0; len],
-            second: vec![0.0; len],
-            n_updates: 0,
-        }
+        Self { settings, groups, first: vec![0.0; len], second: vec![0.0; len], n_updates: 0 }
     }
 
     /// Means of the gradients and of their squares.

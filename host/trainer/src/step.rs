@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::batch::Packed;
 use crate::fault::TrainFailure;
+use crate::lora::Adapters;
 use crate::loss::{LossGradients, PairBatch, PreferenceLoss, Rejected, checked};
 use crate::model::{Activations, Decoder, Keep, Model, Tensor};
 use crate::optimizer::{Optimizer, OptimizerSettings};
@@ -27,6 +28,8 @@ pub struct Trainer {
     weights: Vec<f32>,
     gradients: Vec<f32>,
     optimizer: Optimizer,
+    /// What is trained in place of the weights.
+    adapters: Option<Adapters>,
     settings: OptimizerSettings,
     n_steps: usize,
     /// Most pairs of one pass.
@@ -114,6 +117,7 @@ impl Trainer {
             optimizer: Optimizer::new(settings.clone(), &layout.tensors),
             decoder: model.decoder,
             weights: model.weights,
+            adapters: None,
             settings,
             n_steps,
             pairs_per_pass: usize::MAX,
@@ -133,6 +137,18 @@ impl Trainer {
         self.pairs_per_pass = pairs;
         self.activations = Activations::new(keep);
         self
+    }
+
+    /// The same, with adapters trained and the weights frozen.
+    pub fn with_adapters(mut self, adapters: Adapters) -> Self {
+        self.optimizer = Optimizer::new(self.settings.clone(), adapters.tensors());
+        self.adapters = Some(adapters);
+        self
+    }
+
+    /// What is trained in place of the weights.
+    pub fn adapters(&self) -> Option<&Adapters> {
+        self.adapters.as_ref()
     }
 
     /// The policy's weights.
@@ -160,22 +176,34 @@ impl Trainer {
         &self.decoder
     }
 
-    /// What training changes.
+    /// What training changes: the weights, or the adapters.
     pub fn trained(&self) -> Trained<&[f32]> {
         let [first, second] = self.optimizer.moments();
-        Trained { parameters: &self.weights, first, second }
+        let parameters = self.adapters.as_ref().map_or(&self.weights[..], Adapters::parameters);
+        Trained { parameters, first, second }
     }
 
     /// The tensors of what training changes.
     pub fn trained_tensors(&self) -> &[Tensor] {
-        &self.decoder.layout().tensors
+        self.adapters.as_ref().map_or(&self.decoder.layout().tensors, Adapters::tensors)
+    }
+
+    /// The gradient of the last step by what training changes.
+    pub fn trained_gradients(&self) -> &[f32] {
+        self.adapters.as_ref().map_or(&self.gradients, Adapters::gradients)
     }
 
     /// Goes on where another trainer stopped after `n_steps_done` steps.
     pub fn restore(&mut self, n_steps_done: usize, trained: Trained<Vec<f32>>) {
         self.step = n_steps_done;
         self.optimizer.restore(n_steps_done, [trained.first, trained.second]);
-        self.weights = trained.parameters;
+        match &mut self.adapters {
+            None => self.weights = trained.parameters,
+            Some(adapters) => {
+                adapters.restore(trained.parameters);
+                adapters.form(&mut self.weights);
+            }
+        }
     }
 
     /// What a step would say about pairs before its update; nothing is learnt. The pairs are one batch for
@@ -229,9 +257,8 @@ impl Trainer {
             tally.add(&self.pairs, &answer);
         }
         let started = Instant::now();
-        let grad_norm = self.clip()?;
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
-        self.optimizer.update(&mut self.weights, &self.gradients, learning_rate);
+        let grad_norm = self.update(learning_rate)?;
         self.check_weights()?;
         self.timings.optimizer = started.elapsed();
         Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs: tally.metrics() })
@@ -288,14 +315,25 @@ impl Trainer {
         }
     }
 
-    /// Clips the gradient and returns its norm before.
-    fn clip(&mut self) -> Result<f64, Rejected> {
-        let norm = clip::global_norm(&self.gradients);
+    /// Clips the gradient, updates what is trained, and returns the norm before clipping.
+    fn update(&mut self, learning_rate: f64) -> Result<f64, Rejected> {
+        let (parameters, gradients) = match &mut self.adapters {
+            None => (&mut self.weights[..], &mut self.gradients[..]),
+            Some(adapters) => {
+                adapters.take_gradients(&self.gradients);
+                adapters.to_update()
+            }
+        };
+        let norm = clip::global_norm(gradients);
         if !norm.is_finite() {
             return Err(Rejected::non_finite("the norm of the gradient", norm, self.step));
         }
         if let Some(maximum) = self.settings.gradient_norm_max.filter(|maximum| norm > *maximum) {
-            clip::scale(&mut self.gradients, (maximum / norm) as f32);
+            clip::scale(gradients, (maximum / norm) as f32);
+        }
+        self.optimizer.update(parameters, gradients, learning_rate);
+        if let Some(adapters) = &mut self.adapters {
+            adapters.form(&mut self.weights);
         }
         Ok(norm)
     }

@@ -21,7 +21,9 @@ pub(super) fn useful_flop(decoder: &Decoder, pair: &PreferencePair) -> f64 {
     let visible: usize = config
         .layers
         .iter()
-        .map(|layer| runs.map(|(start, len)| visible(start, len, layer.window)).iter().sum::<usize>())
+        .map(|layer| {
+            runs.map(|(start, len)| visible(start, len, layer.window)).iter().sum::<usize>()
+        })
         .sum();
     let head = (chosen + rejected) * config.vocabulary * config.width;
     (6 * (rows * weights + head) + 12 * visible * config.q_width()) as f64

@@ -12,7 +12,8 @@ use super::settings::Settings;
 use crate::data::Position;
 use crate::fault::Fault;
 use crate::files;
-use crate::model::{ModelDirectory, Tensor, read_tensors, write_tensors};
+use crate::lora;
+use crate::model::{ModelDirectory, read_tensors, write_tensors};
 use crate::step::{Trained, Trainer};
 
 /// Everything about a place in a run but the weights and moments.
@@ -67,13 +68,8 @@ pub(super) fn write(
     if place.exists() {
         return Ok(place);
     }
-    let partial = parent.join(format!(".{PREFIX}{}.partial", state.step));
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).map_err(|e| Fault::file("write", &partial, e))?;
-    }
-    std::fs::create_dir_all(&partial).map_err(|source| Fault::file("create", &partial, source))?;
-    fill(&partial, directory, trainer, state)?;
-    std::fs::rename(&partial, &place).map_err(|source| Fault::file("create", &place, source))?;
+    std::fs::create_dir_all(&parent).map_err(|source| Fault::file("create", &parent, source))?;
+    files::create_folder(&place, |partial| fill(partial, directory, trainer, state))?;
     for (step, older) in all(run) {
         if step != state.step {
             std::fs::remove_dir_all(&older).map_err(|e| Fault::file("write", &older, e))?;
@@ -89,15 +85,31 @@ fn fill(
     state: &State,
 ) -> Result<(), Fault> {
     let (tensors, trained) = (trainer.trained_tensors(), trainer.trained());
-    directory.write_companions(place)?;
-    for (name, values) in FILES.into_iter().zip([trained.parameters, trained.first, trained.second]) {
+    write_trained(place, directory, trainer, &state.settings.model)?;
+    for (name, values) in MOMENTS.into_iter().zip([trained.first, trained.second]) {
         write_tensors(&place.join(name), tensors, values)?;
     }
     let state = serde_json::to_vec_pretty(state).expect("a state is plain data");
     files::write(&place.join(STATE), &state)
 }
 
-const FILES: [&str; 3] = ["model.safetensors", "first-moments.safetensors", "second-moments.safetensors"];
+/// Writes the trained model, or its adapters, into a folder, so that it can be loaded by itself.
+pub(super) fn write_trained(
+    place: &Path,
+    directory: &ModelDirectory,
+    trainer: &Trainer,
+    base: &Path,
+) -> Result<(), Fault> {
+    if let Some(adapters) = trainer.adapters() {
+        return adapters.write_into(place, base, directory);
+    }
+    directory.write_config(place)?;
+    directory.write_companions(place)?;
+    write_tensors(&place.join(MODEL), trainer.trained_tensors(), trainer.weights())
+}
+
+const MODEL: &str = "model.safetensors";
+const MOMENTS: [&str; 2] = ["first-moments.safetensors", "second-moments.safetensors"];
 const STATE: &str = "state.json";
 
 /// Reads a checkpoint's state.
@@ -109,9 +121,13 @@ pub(super) fn read_state(place: &Path) -> Result<State, Fault> {
     })
 }
 
-/// Reads weights and moments.
-pub(super) fn read_trained(place: &Path, tensors: &[Tensor]) -> Result<Trained<Vec<f32>>, Fault> {
-    let read = |name: &str| read_tensors(&place.join(name), tensors);
-    let [parameters, first, second] = FILES.map(read);
-    Ok(Trained { parameters: parameters?, first: first?, second: second? })
+/// Reads weights, or adapters, and moments.
+pub(super) fn read_trained(place: &Path, trainer: &Trainer) -> Result<Trained<Vec<f32>>, Fault> {
+    let read = |name: &str| read_tensors(&place.join(name), trainer.trained_tensors());
+    let parameters = match trainer.adapters() {
+        None => read(MODEL)?,
+        Some(_) => read(lora::WEIGHTS)?,
+    };
+    let [first, second] = MOMENTS.map(read);
+    Ok(Trained { parameters, first: first?, second: second? })
 }

@@ -27,7 +27,8 @@ impl EventFile {
             .map(|n| folder.join(format!("events.out.tfevents.{seconds}.lossbox.{n}")))
             .find(|path| !path.exists())
             .expect("numbers do not end");
-        let file = File::create_new(&path).map_err(|source| Fault::file("create", &path, source))?;
+        let file =
+            File::create_new(&path).map_err(|source| Fault::file("create", &path, source))?;
         let mut events = Self { path, file };
         events.write(&event(0, 3, b"brain.Event:2"))?;
         // SessionLog { status: START }
@@ -84,7 +85,8 @@ fn varint(message: &mut Vec<u8>, mut value: u64) {
 
 fn record(message: &[u8]) -> Vec<u8> {
     let length = (message.len() as u64).to_le_bytes();
-    let [of_length, of_message] = [&length, message].map(|bytes| masked(crc32c(bytes)).to_le_bytes());
+    let [of_length, of_message] =
+        [&length, message].map(|bytes| masked(crc32c(bytes)).to_le_bytes());
     [&length, &of_length[..], message, &of_message].concat()
 }
 

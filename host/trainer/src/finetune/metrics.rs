@@ -74,10 +74,11 @@ impl Metrics {
         let line = format!("{}\n", serde_json::Value::Object(fields.clone()));
         let written = self.lines.write_all(line.as_bytes());
         written.map_err(|source| Fault::file("write", &self.path, source))?;
-        let tagged = fields.iter().filter(|(name, _)| *name != "step").filter_map(|(name, value)| {
-            let name = name.strip_prefix("eval_").unwrap_or(name);
-            Some((format!("{group}{name}"), value.as_f64()?))
-        });
+        let tagged =
+            fields.iter().filter(|(name, _)| *name != "step").filter_map(|(name, value)| {
+                let name = name.strip_prefix("eval_").unwrap_or(name);
+                Some((format!("{group}{name}"), value.as_f64()?))
+            });
         let tagged: Vec<_> = tagged.collect();
         self.events.scalars(step, tagged.iter().map(|(tag, value)| (tag.as_str(), *value)))
     }
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn lines_of_steps_that_will_be_done_again_are_removed() {
-        let content = b"{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n{\"step\":3}\n{\"st";
+        let content =
+            b"{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n{\"step\":3}\n{\"st";
         assert_eq!(lines_until(content, 2), content[..content.len() - 15]);
         assert_eq!(lines_until(content, 9).len(), content.len() - 4);
     }

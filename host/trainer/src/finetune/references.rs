@@ -26,6 +26,22 @@ pub(super) fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
     hash.finalize().into()
 }
 
+/// The hash of a file's content, which need not fit into memory.
+pub(super) fn hash_of_file(path: &Path) -> Result<Key, Fault> {
+    let mut hash = Sha256::new();
+    let hashed = File::open(path).and_then(|mut file| {
+        let mut block = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok(()),
+                n_bytes => hash.update(&block[..n_bytes]),
+            }
+        }
+    });
+    hashed.map_err(|source| Fault::file("read", path, source))?;
+    Ok(hash.finalize().into())
+}
+
 /// Sums of rows in a file.
 #[derive(Debug)]
 pub(super) struct References {
@@ -57,7 +73,9 @@ impl References {
 
     pub(super) fn get(&mut self, row: usize) -> Result<PairLogps, Fault> {
         let mut bytes = [0; ROW_BYTES];
-        self.at(row).and_then(|()| self.file.read_exact(&mut bytes)).map_err(self.cannot("read"))?;
+        self.at(row)
+            .and_then(|()| self.file.read_exact(&mut bytes))
+            .map_err(self.cannot("read"))?;
         Ok(logps(&bytes))
     }
 

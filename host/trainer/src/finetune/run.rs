@@ -10,11 +10,13 @@ use std::time::Instant;
 use super::arithmetic::useful_flop;
 use super::checkpoint::{self, State};
 use super::metrics::{EvalRecord, Metrics, TrainRecord};
-use super::references::{Key, References, key};
+use super::references::{Key, References, hash_of_file, key};
 use super::settings::Settings;
 use crate::data::{EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
 use crate::fault::{Fault, TrainFailure};
+use crate::files;
 use crate::folder::ModelFolder;
+use crate::lora::Adapters;
 use crate::loss::PreferenceLoss;
 use crate::model::{Model, ModelDirectory, write_tensors};
 use crate::pairs::{PairLogps, ReferencedPair};
@@ -122,15 +124,19 @@ pub fn run(
         },
         Some(place) => continued(job, place, n_steps, &hex(&sources))?,
     };
+    let Model { decoder, weights } = &folder.model;
+    let adapters =
+        settings.lora()?.map(|lora| Adapters::new(decoder, weights, &lora, settings.seed));
+    let adapters = adapters.transpose()?;
     let mut frozen = Frozen { policy: &folder.model, directory: reference.as_ref() };
     let path = |name: &str| settings.run.join(name);
     let mut references = References::open(&path("reference-logps"), &sources, data.n_rows())?;
     let used = rows_used(settings, &data, n_steps)?;
     frozen.complete(&mut references, &data, used, watch)?;
-    let held_out = match held_out {
+    let held_out = match held_out.zip(settings.eval_data.as_deref()) {
         None => None,
-        Some(file) => {
-            let key = key([&sources[..], &size_of_file(settings.eval_data.as_deref())?]);
+        Some((file, data)) => {
+            let key = key([&sources[..], &hash_of_file(data)?]);
             let path = path("eval-reference-logps");
             let mut references = References::open(&path, &key, file.n_rows())?;
             frozen.complete(&mut references, &file, vec![true; file.n_rows()], watch)?;
@@ -140,8 +146,13 @@ pub fn run(
     let ModelFolder { directory, model, .. } = folder;
     let trainer = Trainer::new(model, settings.optimizer(), n_steps)
         .with_passes(settings.pass_pairs.unwrap_or(usize::MAX), settings.keep());
+    let trainer = match adapters {
+        None => trainer,
+        Some(adapters) => trainer.with_adapters(adapters),
+    };
     let metrics = Metrics::open(&settings.run, state.step)?;
-    let mut training = Training { settings, directory, references, held_out, trainer, metrics, state };
+    let mut training =
+        Training { settings, directory, references, held_out, trainer, metrics, state };
     if let Some(place) = &from {
         training.restore(place)?;
     }
@@ -165,12 +176,15 @@ fn starting_point(job: &Job) -> Result<Option<PathBuf>, Fault> {
         (Some(place), true) => Ok(Some(place)),
         (None, true) => Err(Fault::settings(
             format!("there is no checkpoint in {}", run.display()),
-            "name the folder of a run that was ended early with --run, or leave out --resume",
+            "name the folder of a run that was ended early with --run, or start a new one without --resume",
         )),
         (None, false) if !run.join("metrics.jsonl").exists() => Ok(None),
-        (_, false) => Err(Fault::settings(
+        (there, false) => Err(Fault::settings(
             format!("{} holds a run already", run.display()),
-            "go on with it by --resume, or name another folder with --run",
+            match there {
+                Some(_) => "go on with it by --resume, or name another folder with --run",
+                None => "it has no checkpoint to go on from: name another folder with --run",
+            },
         )),
     }
 }
@@ -208,17 +222,11 @@ fn sources(
 ) -> Result<Key, Fault> {
     let reference = reference.unwrap_or(directory);
     let length = settings.max_length.unwrap_or(0).to_le_bytes();
-    let size = size_of_file(Some(&settings.data))?;
+    let data = hash_of_file(&settings.data)?;
     let weights = directory.weights.iter().chain(&reference.weights).map(|file| &**file);
     let companions = directory.companions.iter().map(|(_, content)| &**content);
-    let rest = [&*directory.config, &*reference.config, &size, &length];
+    let rest = [&*directory.config, &*reference.config, &data, &length];
     Ok(key(weights.chain(companions).chain(rest)))
-}
-
-fn size_of_file(path: Option<&Path>) -> Result<[u8; 8], Fault> {
-    let Some(path) = path else { return Ok([0; 8]) };
-    let metadata = std::fs::metadata(path).map_err(|source| Fault::file("read", path, source))?;
-    Ok(metadata.len().to_le_bytes())
 }
 
 fn hex(key: &Key) -> String {
@@ -226,7 +234,11 @@ fn hex(key: &Key) -> String {
 }
 
 /// The rows that a run will train on.
-fn rows_used(settings: &Settings, data: &PreferenceFile, n_steps: usize) -> Result<Vec<bool>, Fault> {
+fn rows_used(
+    settings: &Settings,
+    data: &PreferenceFile,
+    n_steps: usize,
+) -> Result<Vec<bool>, Fault> {
     let n_pairs = n_steps.saturating_mul(settings.batch_pairs);
     if n_pairs >= data.n_rows() {
         return Ok(vec![true; data.n_rows()]);
@@ -268,8 +280,12 @@ impl Frozen<'_> {
             check_context(model.decoder.config(), row, &encoded.pair)?;
             if scorer.add(row, &encoded.pair) {
                 keep(references, scorer.scored())?;
-                // Ending is for the first step to see: what is computed here is kept anyway.
-                let _ = watch(&Progress::References { done, of: missing.len() });
+                if watch(&Progress::References { done, of: missing.len() }).is_break() {
+                    return Err(Fault::settings(
+                        format!("ended after the reference log-probs of {done} rows"),
+                        "they are kept: the same command with the same --run goes on",
+                    ));
+                }
             }
         }
         keep(references, scorer.scored())
@@ -304,7 +320,7 @@ struct Training<'a> {
 
 impl Training<'_> {
     fn restore(&mut self, place: &Path) -> Result<(), Fault> {
-        let trained = checkpoint::read_trained(place, self.trainer.trained_tensors())?;
+        let trained = checkpoint::read_trained(place, &self.trainer)?;
         self.trainer.restore(self.state.step, trained);
         Ok(())
     }
@@ -459,11 +475,13 @@ impl Training<'_> {
     }
 
     fn save(&self, save: &Path) -> Result<(), Fault> {
-        if let Some(path) = &self.settings.save_gradients {
-            let tensors = &self.trainer.decoder().layout().tensors;
-            write_tensors(path, tensors, self.trainer.gradients())?;
+        let Self { settings, directory, trainer, .. } = self;
+        if let Some(path) = &settings.save_gradients {
+            write_tensors(path, trainer.trained_tensors(), trainer.trained_gradients())?;
         }
-        self.directory.save_with(self.trainer.decoder().layout(), self.trainer.weights(), save)
+        files::create_folder(save, |partial| {
+            checkpoint::write_trained(partial, directory, trainer, &settings.model)
+        })
     }
 
     fn finished(

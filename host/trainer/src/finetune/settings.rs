@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{BadRows, Length, Order};
 use crate::fault::Fault;
+use crate::lora::LoraSettings;
 use crate::model::{DecoderConfig, Keep};
 use crate::optimizer::{Decay, OptimizerSettings, Schedule};
 
@@ -66,6 +67,12 @@ pub struct Settings {
     pub save_gradients: Option<PathBuf>,
     /// Rows that cannot be used are counted and left out.
     pub skip_bad_rows: bool,
+    /// Rank of low-rank adapters, which are trained in place of the weights.
+    pub lora_rank: Option<usize>,
+    /// Their scale is this over the rank; twice the rank without.
+    pub lora_alpha: Option<f64>,
+    /// The projections that get one, by the last part of their names; queries and values without.
+    pub lora_targets: Vec<String>,
 }
 
 /// Most tokens of a sequence, unless the model's context is shorter: TRL's default.
@@ -102,6 +109,9 @@ impl Default for Settings {
             threads: None,
             save_gradients: None,
             skip_bad_rows: false,
+            lora_rank: None,
+            lora_alpha: None,
+            lora_targets: Vec::new(),
         }
     }
 }
@@ -124,6 +134,12 @@ impl Settings {
     pub fn merged(text: &str, flags: &impl Serialize) -> Result<Self, Fault> {
         let mut table: toml::Table = toml::from_str(text).map_err(unusable)?;
         let flags = toml::Table::try_from(flags).map_err(unusable)?;
+        // They say the same thing in two ways: one in a flag takes the place of the other in the file.
+        for (name, other) in [("steps", "epochs"), ("epochs", "steps")] {
+            if flags.contains_key(name) {
+                table.remove(other);
+            }
+        }
         table.extend(flags);
         table.try_into().map_err(unusable)
     }
@@ -135,6 +151,7 @@ impl Settings {
             ("batch-pairs", Some(self.batch_pairs)),
             ("pass-pairs", self.pass_pairs),
             ("threads", self.threads),
+            ("lora-rank", self.lora_rank),
         ];
         for (name, value) in at_least_one {
             if value == Some(0) {
@@ -152,6 +169,7 @@ impl Settings {
                 return Err(refused(name, &format!("{low:e} to {high:e}"), &format!("{value:e}")));
             }
         }
+        self.lora()?;
         match (self.steps, self.epochs) {
             (None, None) => Err(Fault::settings(
                 "neither steps nor epochs say how long to train",
@@ -168,6 +186,27 @@ impl Settings {
     /// Whether a step is computed in parts, which a loss that looks at a whole batch would notice.
     pub fn accumulates(&self) -> bool {
         self.pass_pairs.is_some_and(|pass_pairs| pass_pairs < self.batch_pairs)
+    }
+
+    pub(super) fn lora(&self) -> Result<Option<LoraSettings>, Fault> {
+        let Some(rank) = self.lora_rank else {
+            return match (self.lora_alpha, &*self.lora_targets) {
+                (None, []) => Ok(None),
+                _ => Err(Fault::settings(
+                    "lora-alpha and lora-targets say how adapters are, but no adapter is asked for",
+                    "give --lora-rank R as well",
+                )),
+            };
+        };
+        let alpha = self.lora_alpha.unwrap_or(2.0 * rank as f64);
+        if !(alpha > 0.0 && alpha <= LR_MAX) {
+            return Err(refused(
+                "lora-alpha",
+                &format!("more than 0, up to {LR_MAX}"),
+                &alpha.to_string(),
+            ));
+        }
+        Ok(Some(LoraSettings { rank, alpha, targets: self.lora_targets.clone() }))
     }
 
     pub(super) fn optimizer(&self) -> OptimizerSettings {
@@ -255,12 +294,21 @@ mod tests {
 
     #[test]
     fn a_file_has_the_names_of_the_flags_and_no_others() {
-        let toml = "model = 'm'\nbatch-pairs = 4\nschedule = 'cosine'\nno-shuffle = true\nsteps = 3";
+        let toml =
+            "model = 'm'\nbatch-pairs = 4\nschedule = 'cosine'\nno-shuffle = true\nsteps = 3";
         let settings = Settings::from_toml(toml).expect("good");
         assert_eq!((settings.batch_pairs, settings.schedule), (4, Schedule::Cosine));
         assert!(settings.no_shuffle && settings.check().is_ok());
         check_refused("batch_pairs = 4", "batch_pairs");
         check_refused("steps = -1", "configuration");
+    }
+
+    #[test]
+    fn a_flag_counts_before_the_file() {
+        let flags: toml::Table = toml::from_str("steps = 3\nlr = 1e-3").expect("TOML");
+        let settings = Settings::merged("epochs = 1.0\nlr = 1.0\nseed = 4", &flags).expect("good");
+        assert_eq!((settings.steps, settings.epochs), (Some(3), None));
+        assert_eq!((settings.lr, settings.seed), (1e-3, 4));
     }
 
     #[test]

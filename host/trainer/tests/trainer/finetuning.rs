@@ -168,8 +168,17 @@ fn metrics_have_the_names_that_trl_gives_them() {
         lines.iter().filter(|line| line.get("eval_loss").is_some()).collect();
     assert_eq!((steps.len(), evaluations.len(), lines.len()), (7, 4, 11));
     for name in [
-        "loss", "grad_norm", "learning_rate", "epoch", "num_tokens", "rewards/chosen",
-        "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected",
+        "loss",
+        "grad_norm",
+        "learning_rate",
+        "epoch",
+        "num_tokens",
+        "rewards/chosen",
+        "rewards/rejected",
+        "rewards/accuracies",
+        "rewards/margins",
+        "logps/chosen",
+        "logps/rejected",
     ] {
         assert!(steps.iter().all(|line| line[name].is_number()), "{name}");
     }
@@ -258,4 +267,57 @@ fn epochs_count_pairs() {
     let place = Place::with(&pairs("gpt2"));
     let settings = Settings { steps: None, epochs: Some(1.5), ..place.settings("gpt2", "run") };
     assert_eq!(on(&job(settings)).n_steps_done, 2);
+}
+
+/// Names and shapes are those that peft 0.21 writes for the same ranks and targets.
+#[test]
+fn adapters_learn_continue_to_the_byte_and_are_saved_as_peft_does() {
+    let cases = [
+        ("llama", "base_model.model.model.layers.1.self_attn.v_proj", [16, 32], "q_proj,v_proj"),
+        ("gpt2", "base_model.model.transformer.h.1.attn.c_attn", [96, 32], "c_attn,c_fc"),
+    ];
+    for (family, module, [outputs, inputs], targets) in cases {
+        let place = Place::with(&pairs(family));
+        let settings = |run: &str| Settings {
+            reference: None,
+            lora_rank: Some(4),
+            lora_targets: targets.split(',').map(str::to_owned).collect(),
+            lr: 1e-2,
+            ..place.settings(family, run)
+        };
+        let whole = on(&job(settings("whole")));
+        let mut stopped = job(settings("stopped"));
+        until(&stopped, 4);
+        stopped.resume = true;
+        let evaluation = on(&stopped).evaluation.expect("an evaluation");
+        assert!(evaluation.pairs.loss < 0.9 * std::f64::consts::LN_2, "{evaluation:?}");
+        assert_eq!(whole.evaluation, Some(evaluation));
+        for file in
+            ["model/adapter_model.safetensors", "model/adapter_config.json", "metrics.jsonl"]
+        {
+            let [one, other] = ["whole", "stopped"].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(one == other, "{family}: {file} differs");
+        }
+        assert!(!place.path("whole/model/config.json").exists());
+        let bytes = place.read("whole/model/adapter_model.safetensors");
+        let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        assert_eq!(file.len(), 2 * 2 * 2);
+        let shape = |part: &str| {
+            file.tensor(&format!("{module}.{part}.weight")).expect(part).shape().to_vec()
+        };
+        assert_eq!((shape("lora_A"), shape("lora_B")), (vec![4, inputs], vec![outputs, 4]));
+    }
+}
+
+#[test]
+fn adapters_that_cannot_be_are_refused() {
+    let place = Place::with(&pairs("llama"));
+    let with = |rank, targets: &[&str]| {
+        let targets = targets.iter().map(|target| (*target).to_owned()).collect();
+        job(Settings { lora_rank: rank, lora_targets: targets, ..place.settings("llama", "run") })
+    };
+    refused(&with(None, &["q_proj"]), "--lora-rank");
+    refused(&with(Some(4), &["c_attn"]), "q_proj");
+    refused(&with(Some(0), &["q_proj"]), "lora-rank: expected 1 or more");
+    refused(&with(Some(17), &["v_proj"]), "lora-rank: expected 1 to 16");
 }

@@ -75,7 +75,8 @@ fn token_log_probs_and_their_sums_agree_with_pytorch() {
         let sums = tensor_f64(&format!("{family}/batch.safetensors"), "sum_logps_f64");
         let (batch, activations) = forward(family, &policy(family));
         let (mut worst_token, mut worst_sum) = (0.0f64, 0.0f64);
-        for (pair, PreferencePair { prompt, chosen, rejected, .. }) in pairs(family).iter().enumerate()
+        for (pair, PreferencePair { prompt, chosen, rejected, .. }) in
+            pairs(family).iter().enumerate()
         {
             for (completion, sequence, tokens) in
                 [(2 * pair, pair, chosen), (2 * pair + 1, pair + 4, rejected)]
@@ -177,8 +178,9 @@ fn trained(family: &str, decay: Decay, n_steps: usize) -> (Trainer, Vec<f64>) {
     let pairs = referenced_pairs(family);
     let batch: Vec<&ReferencedPair> = pairs.iter().collect();
     let mut trainer = Trainer::new(policy(family), adamw(decay), n_steps);
-    let losses =
-        (0..n_steps).map(|_| trainer.step(&batch, &mut dpo(0.1)).expect("a step").pairs.loss).collect();
+    let losses = (0..n_steps)
+        .map(|_| trainer.step(&batch, &mut dpo(0.1)).expect("a step").pairs.loss)
+        .collect();
     (trainer, losses)
 }
 
