@@ -12,11 +12,17 @@ use crate::{Outcome, screen};
 pub(crate) fn run(args: &Generate) -> Result<Outcome> {
     let draw = draw(args)?;
     ensure!(args.n > 0, "--n 0 samples nothing (hint: at least 1)");
-    ensure!(args.max_tokens > 0, "--max-tokens 0 generates nothing (hint: at least 1)");
+    ensure!(
+        args.max_tokens > 0,
+        "--max-tokens 0 generates nothing (hint: at least 1)"
+    );
     let folder = ModelFolder::open(&args.model)?;
     let tokenizer = folder.tokenizer()?;
     let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
-    ensure!(!prompt.is_empty(), "the prompt has no token (hint: give --prompt some text)");
+    ensure!(
+        !prompt.is_empty(),
+        "the prompt has no token (hint: give --prompt some text)"
+    );
     let context = folder.model.decoder.config().context;
     ensure!(
         prompt.len() + args.max_tokens <= context,
@@ -50,6 +56,8 @@ fn draw(args: &Generate) -> Result<Draw> {
         temperature if temperature > 0.0 && temperature.is_finite() => {
             Ok(Draw::Temperature(temperature))
         }
-        temperature => bail!("--temperature {temperature} (hint: 0 for the likeliest token, or more)"),
+        temperature => {
+            bail!("--temperature {temperature} (hint: 0 for the likeliest token, or more)")
+        }
     }
 }

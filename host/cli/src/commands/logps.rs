@@ -42,7 +42,10 @@ impl Line {
 
 pub(crate) fn run(args: &Logps) -> Result<Outcome> {
     let folder = ModelFolder::open(&args.model)?;
-    let length = Length { max_tokens: args.max_length, ..Length::default() };
+    let length = Length {
+        max_tokens: args.max_length,
+        ..Length::default()
+    };
     let bad_rows = match args.skip_bad_rows {
         true => BadRows::Skip,
         false => BadRows::Stop,
