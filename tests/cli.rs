@@ -146,6 +146,7 @@ fn a_new_plugin_passes_its_own_audit() {
 fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
     let lossbox = Lossbox::new();
     lossbox.write("pairs.json", &one_pair());
+    lossbox.write("train.toml", "loss = 'dpo'\nbatch_pairs = 4\n");
     lossbox.write("short.json", "{\"policy_chosen_logps\": [1.0]}");
     for (arguments, expected) in [
         (vec!["audit", "no_such_loss"], "the built-in losses are dpo"),
@@ -167,6 +168,19 @@ fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
             "out of range",
         ),
         (vec!["new", "../escape"], "cannot be a plugin's name"),
+        (
+            vec!["train", "--loss", "dpo", "--lr", "1e-5"],
+            "--model DIR",
+        ),
+        (
+            vec!["train", "--loss", "dpo", "--model", ".", "--steps", "1"],
+            "--data FILE",
+        ),
+        (vec!["train", "--config", "train.toml"], "batch_pairs"),
+        (
+            vec!["logps", "--model", "missing", "--data", "pairs.json"],
+            "cannot read missing/config.json",
+        ),
         (
             vec!["rules", "no/such-rule"],
             "`lossbox rules` prints them all",
@@ -239,4 +253,121 @@ fn bench_measures_a_plugin_and_its_native_twin() {
     let found = bench("dpo");
     assert!(found["native_ns_per_pair"].is_null() && found["wasm_over_native"].is_null());
     assert!(found["wasm_ns_per_pair"].as_f64() > Some(0.0));
+}
+
+/// A small GPT-2 with random weights and no tokenizer.
+fn small_model() -> String {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = tests.join("../host/trainer/tests/golden/gpt2");
+    model.to_str().unwrap().to_owned()
+}
+
+const TOKEN_PAIRS: &str = r#"{"prompt_ids": [1, 2, 3], "chosen_ids": [4, 5], "rejected_ids": [6]}
+{"prompt_ids": [7], "chosen_ids": [8, 9, 10], "rejected_ids": [11, 12]}
+"#;
+
+#[test]
+fn training_a_model_of_ones_own_makes_the_chosen_likelier_and_goes_on_where_it_stopped() {
+    let lossbox = Lossbox::new();
+    lossbox.write("pairs.jsonl", TOKEN_PAIRS);
+    lossbox.write(
+        "train.toml",
+        "lr = 1e-3\nbatch-pairs = 2\nschedule = 'constant'\n",
+    );
+    let model = small_model();
+    let margin_under = |model: &str| -> f64 {
+        let output = lossbox.run(&["logps", "--model", model, "--data", "pairs.jsonl", "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            text.lines().count(),
+            2,
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let row: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&row["chosen_tokens"], &row["rejected_tokens"]),
+            (&json!(2), &json!(1))
+        );
+        row["chosen_logps"].as_f64().unwrap() - row["rejected_logps"].as_f64().unwrap()
+    };
+    let train = [
+        "train",
+        "--loss",
+        "dpo:beta=0.2",
+        "--model",
+        &model,
+        "--data",
+        "pairs.jsonl",
+        "--config",
+        "train.toml",
+        "--steps",
+        "5",
+        "--run",
+        "run",
+        "--save",
+        "tuned",
+        "--json",
+    ];
+    let output = lossbox.run(&train);
+    let report = json_of(&output);
+    assert_eq!(
+        (&report["steps"], &report["place"]),
+        (&json!(5), &json!("tuned"))
+    );
+    assert_eq!(report["last"]["learning_rate"], 1e-3);
+    assert!(margin_under("tuned") > margin_under(&model) + 0.1);
+    let again = lossbox.run(&train);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("tuned exists already"));
+}
+
+/// Margins are measured from a tenth of their mean.
+const CENTRED: &str = r#"use guest_sdk::prelude::*;
+
+batch_loss! {
+    name: "centred",
+    summary: "softplus of margins from near their mean",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+fn losses<'t>(batch: &Batch<'t>, hp: &Hyperparameters) -> Vec<Var<'t>> {
+    let margins = batch.map(|pair| pair.logratio_margin());
+    let center = mean(&margins);
+    let mut losses = Vec::with_capacity(batch.len());
+    for rho in &margins {
+        losses.push((-hp.beta * (*rho - 0.1 * center)).softplus());
+    }
+    losses
+}
+"#;
+
+#[test]
+fn a_loss_that_looks_at_whole_batches_is_not_fed_parts_of_them() {
+    let lossbox = Lossbox::new();
+    lossbox.write("pairs.jsonl", TOKEN_PAIRS);
+    lossbox.write("centred.rs", CENTRED);
+    let output = lossbox.run(&[
+        "train",
+        "--loss",
+        "./centred.rs",
+        "--model",
+        &small_model(),
+        "--data",
+        "pairs.jsonl",
+        "--steps",
+        "1",
+        "--batch-pairs",
+        "2",
+        "--pass-pairs",
+        "1",
+        "--run",
+        "run",
+    ]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("looks at whole batches") && stderr.contains("--recompute"),
+        "{stderr}"
+    );
 }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use serde::Serialize;
 
 /// Discover, audit and train with preference-optimisation losses.
 #[derive(Debug, Parser)]
@@ -41,6 +42,10 @@ pub(crate) enum Command {
     },
     /// Train the task's base model with one loss and measure the policy
     Train(Train),
+    /// Print the log-probs of chosen and rejected completions under a model, row by row
+    Logps(Logps),
+    /// Let a model go on with a prompt
+    Generate(Generate),
     /// Print the rules that a plugin must keep
     Rules(Rules),
     /// Check toolchain, target, processor, GPU and LLM endpoint, with remedies
@@ -186,25 +191,209 @@ pub(crate) struct Plugins {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Train {
-    /// Plugin and hyperparameters, as in dpo, dpo@HASH or dpo:beta=0.1,…
-    #[arg(long, value_name = "PLUGIN[@HASH][:NAME=VALUE,…]")]
-    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) flags: TrainFlags,
     /// Plugins folder in which names are looked up before the built-in losses
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(crate) plugins: PathBuf,
-    /// Seed of training order and evaluation
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Optimiser steps [default: the task's, stopping early at its KL budget]
-    #[arg(long, value_name = "N")]
-    pub(crate) steps: Option<usize>,
-    /// Write the trained model here, as a Hugging Face directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) save: Option<PathBuf>,
     /// Refuse components that import anything, WASI included
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Print the trajectory as one line of JSON on stdout
+    /// TOML file with the names of these flags; what is given as a flag counts before it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Go on from the checkpoint in --run (or the latest run)
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Print the outcome as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What may stand in a configuration file as well, under the same names.
+#[derive(Debug, Default, PartialEq, ClapArgs, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct TrainFlags {
+    /// Plugin and hyperparameters, as in dpo, dpo@HASH or dpo:beta=0.1,…
+    #[arg(
+        long,
+        value_name = "PLUGIN[@HASH][:NAME=VALUE,…]",
+        required_unless_present = "config"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) loss: Option<String>,
+    /// Seed of training order, and of the default task's evaluation
+    #[arg(long, value_name = "S")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<u64>,
+    /// Optimiser steps [default: the default task's, stopping early at its KL budget]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<usize>,
+    /// Write the trained model here, as a Hugging Face directory
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) save: Option<PathBuf>,
+    /// Model to train in Hugging Face's layout [default: the base model of the default task]
+    #[arg(long, value_name = "DIR", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<PathBuf>,
+    /// Preference data in TRL's format, JSONL or Parquet
+    #[arg(long, value_name = "FILE", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<PathBuf>,
+    /// Frozen reference [default: the model before training]
+    #[arg(long, value_name = "DIR", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<PathBuf>,
+    /// Passes over the data, in place of --steps
+    #[arg(long, value_name = "E", conflicts_with = "steps", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) epochs: Option<f64>,
+    /// Pairs of a step [default: 8]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch_pairs: Option<usize>,
+    /// Most pairs in memory at a time; their gradients add up [default: all of a step]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pass_pairs: Option<usize>,
+    /// Learning rate after the warm-up [default: 1e-6]
+    #[arg(long, value_name = "RATE", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lr: Option<f64>,
+    /// Decoupled weight decay of matrices and embeddings [default: 0]
+    #[arg(long, value_name = "X", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) weight_decay: Option<f64>,
+    /// Steps over which the learning rate rises [default: 0]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) warmup: Option<usize>,
+    /// How the learning rate goes on: constant, linear or cosine, both to 0 [default: linear]
+    #[arg(long, value_parser = ["constant", "linear", "cosine"], help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) schedule: Option<String>,
+    /// Larger gradients are scaled down to this norm; 0 leaves them [default: 1]
+    #[arg(long, value_name = "X", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_grad_norm: Option<f64>,
+    /// Rows in the order of the file
+    #[arg(long, help_heading = MODEL)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) no_shuffle: bool,
+    /// Most tokens of a prompt with its completion [default: 1024, or the model's context]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_length: Option<usize>,
+    /// Folder for metrics, TensorBoard events and checkpoints [default: the next free runs/train-N]
+    #[arg(long, value_name = "DIR", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<PathBuf>,
+    /// Steps between checkpoints; 0 writes one only when the run ends early [default: 0]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) save_every: Option<usize>,
+    /// Held-out preference data
+    #[arg(long, value_name = "FILE", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eval_data: Option<PathBuf>,
+    /// Steps between evaluations; 0 evaluates at the end [default: 0]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eval_every: Option<usize>,
+    /// Compute activations again in the backward pass instead of keeping them
+    #[arg(long, help_heading = MODEL)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) recompute: bool,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) threads: Option<usize>,
+    /// Write the last step's gradients here, as safetensors under Hugging Face's names
+    #[arg(long, value_name = "FILE", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) save_gradients: Option<PathBuf>,
+    /// Leave out and count rows that cannot be used, instead of ending
+    #[arg(long, help_heading = MODEL)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) skip_bad_rows: bool,
+    /// Train low-rank adapters of this rank in place of the weights; they are saved in peft's format
+    #[arg(long, value_name = "R", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lora_rank: Option<usize>,
+    /// The adapters' scale is this over their rank [default: twice the rank]
+    #[arg(long, value_name = "X", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lora_alpha: Option<f64>,
+    /// Projections that get one [default: q_proj,v_proj, or c_attn for GPT-2]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lora_targets: Option<Vec<String>>,
+}
+
+const MODEL: &str = "Training a model of your own";
+
+impl TrainFlags {
+    /// Whether something was said that the default task knows nothing of.
+    pub(crate) fn needs_model(&self) -> bool {
+        let known = Self {
+            loss: self.loss.clone(),
+            seed: self.seed,
+            steps: self.steps,
+            save: self.save.clone(),
+            ..Self::default()
+        };
+        known != *self
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logps {
+    /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Preference data in TRL's format, JSONL or Parquet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Most tokens of a prompt with its completion [default: as many as there are]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_length: Option<usize>,
+    /// Leave out and count rows that cannot be used, instead of ending
+    #[arg(long)]
+    pub(crate) skip_bad_rows: bool,
+    /// With --json: the log-probs of single tokens as well
+    #[arg(long, requires = "json")]
+    pub(crate) per_token: bool,
+    /// Print each row as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Generate {
+    /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Text to go on with
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: String,
+    /// Most tokens of a completion
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_tokens: usize,
+    /// Below 1 the likely becomes likelier; 0 is --greedy
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    pub(crate) temperature: f64,
+    /// Seed of what is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Number of completions
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) n: usize,
+    /// Always the likeliest token
+    #[arg(long, conflicts_with = "temperature")]
+    pub(crate) greedy: bool,
+    /// Print each completion as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -238,6 +427,14 @@ pub(crate) struct Plugin {
     /// Refuse components that import anything, WASI included
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde calls gets a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One training a core, but two at most: more candidates in flight change nothing else.

@@ -52,6 +52,8 @@ fn dispatch(args: Args) -> anyhow::Result<Outcome> {
         Command::Plugins(args) => commands::plugins::run(&args, &settings),
         Command::Bench { subject } => commands::bench::run(&subject, &settings),
         Command::Train(args) => commands::train::run(&args, &settings),
+        Command::Logps(args) => commands::logps::run(&args),
+        Command::Generate(args) => commands::generate::run(&args),
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &settings),
     }

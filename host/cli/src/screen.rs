@@ -90,6 +90,24 @@ pub(crate) fn paint(colour: Colour, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
+/// What became of the rows of a data file, in words.
+pub(crate) fn rows(tally: &trainer::data::Tally) -> String {
+    let mut text = format!("{} pairs of {} rows", tally.pairs, tally.rows);
+    for (count, what) in [
+        (tally.truncated, "cut to the length limit"),
+        (tally.dropped, "left out: the prompt fills the length limit"),
+        (tally.bad, "left out: bad"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, "; {count} {what}");
+        }
+    }
+    for message in &tally.first_messages {
+        let _ = write!(text, "\n  {}", indented(message));
+    }
+    text
+}
+
 /// A table with a header; every column is as wide as its widest cell, numbers stand right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())

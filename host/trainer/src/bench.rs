@@ -122,11 +122,11 @@ fn time_on_this_pool(size: StepSize, n_steps: usize) -> Result<StepReport, Train
     let settings =
         OptimizerSettings { learning_rate: 1e-5, gradient_norm_max: None, ..Default::default() };
     let mut trainer = Trainer::new(model, settings, n_steps + 1).with_passes(size.pairs, Keep::All);
-    let mut loss = trainer.step(&batch, &mut sigmoid_loss)?.loss;
+    let mut loss = trainer.step(&batch, &mut sigmoid_loss)?.pairs.loss;
     let (mut whole, mut forward, mut backward, mut optimizer) = (vec![], vec![], vec![], vec![]);
     for _ in 0..n_steps {
         let started = Instant::now();
-        loss = trainer.step(&batch, &mut sigmoid_loss)?.loss;
+        loss = trainer.step(&batch, &mut sigmoid_loss)?.pairs.loss;
         whole.push(ms(started.elapsed()));
         let timings = trainer.timings();
         forward.push(ms(timings.forward));
@@ -205,7 +205,7 @@ fn sigmoid_loss(pairs: &PairBatch) -> Result<LossGradients, LossFailure> {
 }
 
 /// GFLOP/s of the fastest of several products of two 1024 × 1024 matrices.
-fn gemm_peak() -> f64 {
+pub fn gemm_peak() -> f64 {
     const SIDE: usize = 1024;
     let (x, w, mut y) = (vec![0.5; SIDE * SIDE], vec![0.25; SIDE * SIDE], vec![0.0; SIDE * SIDE]);
     let shape = matmul::Shape { rows: SIDE, inputs: SIDE, outputs: SIDE };

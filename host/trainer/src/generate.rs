@@ -1,6 +1,6 @@
 //! Many completions sampled at the same time, one token each per pass.
 //!
-//! Temperature 1, by inverting the cumulative distribution at a uniform number that depends on (seed, purpose,
+//! By inverting the cumulative distribution at a uniform number that depends on (seed, purpose,
 //! prompt, sample, position) alone: a completion does not depend on what else is sampled beside it, and two
 //! models that are asked the same meet the same numbers. An end token closes a completion and belongs to it.
 //! Not here: what completions are worth (`task`).
@@ -25,6 +25,17 @@ pub struct SampleRequest<'a> {
     pub seed: u64,
     /// What they are drawn for.
     pub purpose: Purpose,
+    /// How a token follows from its logits.
+    pub draw: Draw,
+}
+
+/// How a token follows from its logits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Draw {
+    /// By its probability after the logits are divided by this number, more than 0.
+    Temperature(f64),
+    /// The likeliest; of equals, the one that comes first.
+    Likeliest,
 }
 
 /// A state that the sampler visits: every sequence before its next token is drawn.
@@ -68,6 +79,7 @@ pub fn sample_together(
     let mut completions = vec![Vec::with_capacity(request.max_tokens); n_sequences];
     let (mut uniforms, mut logps) = (vec![0.0; n_sequences], vec![0.0; n_sequences]);
     let (mut drawn, mut open) = (vec![0; n_sequences], vec![true; n_sequences]);
+    let mut scaled = Vec::new();
 
     continuation.begin(decoder, weights, request.prompts, request.n_samples, request.max_tokens);
     for position in 0..request.max_tokens {
@@ -78,7 +90,17 @@ pub fn sample_together(
             .zip(&mut streams)
             .for_each(|(uniform, stream)| *uniform = stream.next());
         let vocabulary = decoder.config().vocabulary;
-        sample::categorical(&mut drawn, &mut logps, continuation.logits(), &uniforms, vocabulary);
+        let logits = continuation.logits();
+        match request.draw {
+            Draw::Likeliest => {
+                let rows = drawn.iter_mut().zip(logits.chunks_exact(vocabulary));
+                rows.for_each(|(token, logits)| *token = likeliest(logits));
+            }
+            Draw::Temperature(temperature) => {
+                let logits = divided(logits, temperature, &mut scaled);
+                sample::categorical(&mut drawn, &mut logps, logits, &uniforms, vocabulary);
+            }
+        }
         for ((completion, open), token) in completions.iter_mut().zip(&mut open).zip(&drawn) {
             if *open {
                 completion.push(*token);
@@ -91,6 +113,25 @@ pub fn sample_together(
         continuation.advance(decoder, weights, &drawn);
     }
     completions
+}
+
+/// The first of the largest.
+fn likeliest(logits: &[f32]) -> u32 {
+    let larger = |best: (usize, f32), (token, &logit): (usize, &f32)| match logit > best.1 {
+        true => (token, logit),
+        false => best,
+    };
+    logits.iter().enumerate().fold((0, f32::NEG_INFINITY), larger).0 as u32
+}
+
+/// The logits themselves at temperature 1.
+fn divided<'a>(logits: &'a [f32], temperature: f64, scaled: &'a mut Vec<f32>) -> &'a [f32] {
+    if temperature == 1.0 {
+        return logits;
+    }
+    scaled.clear();
+    scaled.extend(logits.iter().map(|logit| (f64::from(*logit) / temperature) as f32));
+    scaled
 }
 
 fn uniform_streams(request: &SampleRequest) -> Vec<Uniforms> {

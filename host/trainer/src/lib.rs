@@ -16,12 +16,16 @@ pub mod bench;
 pub mod data;
 pub mod fault;
 mod files;
+pub mod finetune;
+pub mod folder;
 pub mod generate;
+pub mod lora;
 pub mod loss;
 pub mod model;
 pub mod optimizer;
 pub mod pairs;
 pub mod random;
+pub mod score;
 pub mod stats;
 pub mod step;
 pub mod task;
@@ -32,3 +36,15 @@ pub use fault::{Fault, TrainFailure};
 pub use loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
 pub use task::fitness::{Fitness, SeedResult, TrajectoryPoint};
 pub use task::sentiment::{Preparation, Progress, Sentiment, SentimentSettings};
+
+/// Sets the number of threads of everything that follows. At the start of a process, and once.
+///
+/// # Errors
+///
+/// When threads are running already or cannot be started.
+pub fn use_threads(n_threads: usize) -> Result<(), Fault> {
+    rayon::ThreadPoolBuilder::new().num_threads(n_threads).build_global().map_err(|error| {
+        let message = format!("{n_threads} threads cannot be started: {error}");
+        Fault::settings(message, "ask for fewer, or leave the number out")
+    })
+}

@@ -7,7 +7,7 @@ use kernels::adamw;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::model::Layout;
+use crate::model::Tensor;
 
 /// Which tensors the weight decay pulls towards zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,16 +123,22 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer before its first update.
-    pub fn new(settings: OptimizerSettings, layout: &Layout) -> Self {
-        let groups = groups(&settings, layout);
-        Self {
-            settings,
-            groups,
-            first: vec![0.0; layout.len()],
-            second: vec![0.0; layout.len()],
-            n_updates: 0,
-        }
+    /// An optimizer before its first update of tensors that lie one behind the other.
+    pub fn new(settings: OptimizerSettings, tensors: &[Tensor]) -> Self {
+        let groups = groups(&settings, tensors);
+        let len = tensors.last().map_or(0, |tensor| tensor.slot.end());
+        Self { settings, groups, first: vec![0.0; len], second: vec![0.0; len], n_updates: 0 }
+    }
+
+    /// Means of the gradients and of their squares.
+    pub fn moments(&self) -> [&[f32]; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// Goes on after `n_updates` of another optimizer with the same settings.
+    pub fn restore(&mut self, n_updates: usize, moments: [Vec<f32>; 2]) {
+        self.n_updates = n_updates as u64;
+        [self.first, self.second] = moments;
     }
 
     /// One update of the weights.
@@ -146,9 +152,9 @@ impl Optimizer {
 }
 
 /// Runs of neighbouring tensors with the same weight decay.
-fn groups(settings: &OptimizerSettings, layout: &Layout) -> Vec<adamw::Group> {
-    let decays = |tensor: &crate::model::Tensor| settings.decay == Decay::All || tensor.is_matrix();
-    let runs = layout.tensors.chunk_by(|left, right| decays(left) == decays(right));
+fn groups(settings: &OptimizerSettings, tensors: &[Tensor]) -> Vec<adamw::Group> {
+    let decays = |tensor: &Tensor| settings.decay == Decay::All || tensor.is_matrix();
+    let runs = tensors.chunk_by(|left, right| decays(left) == decays(right));
     runs.map(|run| adamw::Group {
         range: run[0].slot.start..run[run.len() - 1].slot.end(),
         weight_decay: if decays(&run[0]) { settings.weight_decay } else { 0.0 },

@@ -28,6 +28,18 @@ impl PreferencePair {
     pub fn new(prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
         Self { prompt, chosen, rejected, rejected_prompt: None }
     }
+
+    /// Tokens of the two sequences, prompt and completion each.
+    pub fn sequence_tokens(&self) -> [usize; 2] {
+        let rejected_prompt = self.rejected_prompt.as_ref().unwrap_or(&self.prompt);
+        [self.prompt.len() + self.chosen.len(), rejected_prompt.len() + self.rejected.len()]
+    }
+
+    /// Tokens of the longer sequence.
+    pub fn longest_tokens(&self) -> usize {
+        let [chosen, rejected] = self.sequence_tokens();
+        chosen.max(rejected)
+    }
 }
 
 /// Summed log-probs of a pair's completions, in nats.

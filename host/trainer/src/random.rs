@@ -23,6 +23,8 @@ pub enum Purpose {
     Generation = 5,
     /// Weights before any training.
     Initialisation = 6,
+    /// Low-rank adapters before any training.
+    Adapters = 7,
 }
 
 /// A stream of uniform numbers with a name.

@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use crate::batch::Packed;
 use crate::fault::TrainFailure;
+use crate::lora::Adapters;
 use crate::loss::{LossGradients, PairBatch, PreferenceLoss, Rejected, checked};
-use crate::model::{Activations, Decoder, Keep, Model};
+use crate::model::{Activations, Decoder, Keep, Model, Tensor};
 use crate::optimizer::{Optimizer, OptimizerSettings};
 use crate::pairs::{ReferencedPair, pack, summed_logps};
 use crate::stats::mean;
@@ -27,6 +28,8 @@ pub struct Trainer {
     weights: Vec<f32>,
     gradients: Vec<f32>,
     optimizer: Optimizer,
+    /// What is trained in place of the weights.
+    adapters: Option<Adapters>,
     settings: OptimizerSettings,
     n_steps: usize,
     /// Most pairs of one pass.
@@ -39,6 +42,17 @@ pub struct Trainer {
     /// Per completion token.
     dlogps: Vec<f32>,
     timings: Timings,
+}
+
+/// Parameters in training with the running means that AdamW keeps of their gradients, in one layout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained<T> {
+    /// The parameters.
+    pub parameters: T,
+    /// Means of the gradients.
+    pub first: T,
+    /// Means of the squared gradients.
+    pub second: T,
 }
 
 /// Where the time of the last step went.
@@ -57,12 +71,20 @@ pub struct Timings {
 pub struct StepMetrics {
     /// The step, counted from 1.
     pub step: usize,
-    /// Mean loss of the batch's pairs, before the update.
-    pub loss: f64,
     /// Norm of the gradient before clipping.
     pub grad_norm: f64,
     /// The step's learning rate.
     pub learning_rate: f64,
+    /// What holds of the batch before the update.
+    #[serde(flatten)]
+    pub pairs: PairMetrics,
+}
+
+/// What holds of pairs under a policy, under TRL's names: means over the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PairMetrics {
+    /// Mean loss.
+    pub loss: f64,
     /// Mean implicit reward of chosen completions, β·logratio.
     #[serde(rename = "rewards/chosen")]
     pub rewards_chosen: f64,
@@ -92,9 +114,10 @@ impl Trainer {
         let layout = model.decoder.layout();
         Self {
             gradients: vec![0.0; layout.len()],
-            optimizer: Optimizer::new(settings.clone(), layout),
+            optimizer: Optimizer::new(settings.clone(), &layout.tensors),
             decoder: model.decoder,
             weights: model.weights,
+            adapters: None,
             settings,
             n_steps,
             pairs_per_pass: usize::MAX,
@@ -116,6 +139,18 @@ impl Trainer {
         self
     }
 
+    /// The same, with adapters trained and the weights frozen.
+    pub fn with_adapters(mut self, adapters: Adapters) -> Self {
+        self.optimizer = Optimizer::new(self.settings.clone(), adapters.tensors());
+        self.adapters = Some(adapters);
+        self
+    }
+
+    /// What is trained in place of the weights.
+    pub fn adapters(&self) -> Option<&Adapters> {
+        self.adapters.as_ref()
+    }
+
     /// The policy's weights.
     pub fn weights(&self) -> &[f32] {
         &self.weights
@@ -131,6 +166,62 @@ impl Trainer {
         self.timings
     }
 
+    /// Steps done.
+    pub fn n_steps_done(&self) -> usize {
+        self.step
+    }
+
+    /// The decoder of the policy.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// What training changes: the weights, or the adapters.
+    pub fn trained(&self) -> Trained<&[f32]> {
+        let [first, second] = self.optimizer.moments();
+        let parameters = self.adapters.as_ref().map_or(&self.weights[..], Adapters::parameters);
+        Trained { parameters, first, second }
+    }
+
+    /// The tensors of what training changes.
+    pub fn trained_tensors(&self) -> &[Tensor] {
+        self.adapters.as_ref().map_or(&self.decoder.layout().tensors, Adapters::tensors)
+    }
+
+    /// The gradient of the last step by what training changes.
+    pub fn trained_gradients(&self) -> &[f32] {
+        self.adapters.as_ref().map_or(&self.gradients, Adapters::gradients)
+    }
+
+    /// Goes on where another trainer stopped after `n_steps_done` steps.
+    pub fn restore(&mut self, n_steps_done: usize, trained: Trained<Vec<f32>>) {
+        self.step = n_steps_done;
+        self.optimizer.restore(n_steps_done, [trained.first, trained.second]);
+        match &mut self.adapters {
+            None => self.weights = trained.parameters,
+            Some(adapters) => {
+                adapters.restore(trained.parameters);
+                adapters.form(&mut self.weights);
+            }
+        }
+    }
+
+    /// What a step would say about pairs before its update; nothing is learnt. The pairs are one batch for
+    /// the loss, unless they are more than those of a pass.
+    pub fn evaluate(
+        &mut self,
+        pairs: &[&ReferencedPair],
+        loss: &mut dyn PreferenceLoss,
+        tally: &mut Tally,
+    ) -> Result<(), TrainFailure> {
+        for part in pairs.chunks(self.pairs_per_pass) {
+            self.forward(part)?;
+            let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
+            tally.add(&self.pairs, &answer);
+        }
+        Ok(())
+    }
+
     /// The trained policy.
     pub fn into_model(self) -> Model {
         Model { decoder: self.decoder, weights: self.weights }
@@ -144,6 +235,18 @@ impl Trainer {
     ) -> Result<StepMetrics, TrainFailure> {
         assert!(!pairs.is_empty(), "a step needs at least one pair");
         self.step += 1;
+        let done = self.try_step(pairs, loss);
+        if done.is_err() {
+            self.step -= 1;
+        }
+        done
+    }
+
+    fn try_step(
+        &mut self,
+        pairs: &[&ReferencedPair],
+        loss: &mut dyn PreferenceLoss,
+    ) -> Result<StepMetrics, TrainFailure> {
         self.timings = Timings::default();
         self.gradients.fill(0.0);
         let mut tally = Tally::default();
@@ -154,12 +257,11 @@ impl Trainer {
             tally.add(&self.pairs, &answer);
         }
         let started = Instant::now();
-        let grad_norm = self.clip()?;
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
-        self.optimizer.update(&mut self.weights, &self.gradients, learning_rate);
+        let grad_norm = self.update(learning_rate)?;
         self.check_weights()?;
         self.timings.optimizer = started.elapsed();
-        Ok(tally.metrics(self.step, grad_norm, learning_rate))
+        Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs: tally.metrics() })
     }
 
     /// Fills `self.pairs` with the batch's log-probs.
@@ -213,14 +315,25 @@ impl Trainer {
         }
     }
 
-    /// Clips the gradient and returns its norm before.
-    fn clip(&mut self) -> Result<f64, Rejected> {
-        let norm = clip::global_norm(&self.gradients);
+    /// Clips the gradient, updates what is trained, and returns the norm before clipping.
+    fn update(&mut self, learning_rate: f64) -> Result<f64, Rejected> {
+        let (parameters, gradients) = match &mut self.adapters {
+            None => (&mut self.weights[..], &mut self.gradients[..]),
+            Some(adapters) => {
+                adapters.take_gradients(&self.gradients);
+                adapters.to_update()
+            }
+        };
+        let norm = clip::global_norm(gradients);
         if !norm.is_finite() {
             return Err(Rejected::non_finite("the norm of the gradient", norm, self.step));
         }
         if let Some(maximum) = self.settings.gradient_norm_max.filter(|maximum| norm > *maximum) {
-            clip::scale(&mut self.gradients, (maximum / norm) as f32);
+            clip::scale(gradients, (maximum / norm) as f32);
+        }
+        self.optimizer.update(parameters, gradients, learning_rate);
+        if let Some(adapters) = &mut self.adapters {
+            adapters.form(&mut self.weights);
         }
         Ok(norm)
     }
@@ -235,9 +348,9 @@ impl Trainer {
     }
 }
 
-/// What the parts of a step have said about their pairs.
-#[derive(Default)]
-struct Tally {
+/// What has been said about pairs so far.
+#[derive(Debug, Default)]
+pub struct Tally {
     losses: Vec<f64>,
     rewards_chosen: Vec<f64>,
     rewards_rejected: Vec<f64>,
@@ -246,6 +359,11 @@ struct Tally {
 }
 
 impl Tally {
+    /// Whether nothing has been said yet.
+    pub fn is_empty(&self) -> bool {
+        self.losses.is_empty()
+    }
+
     fn add(&mut self, pairs: &PairBatch, answer: &LossGradients) {
         let reward = |(policy, reference): (&f64, &f64)| REWARD_BETA * (policy - reference);
         let chosen = pairs.policy_chosen_logps.iter().zip(&pairs.reference_chosen_logps);
@@ -257,16 +375,14 @@ impl Tally {
         self.logps_rejected.extend(&pairs.policy_rejected_logps);
     }
 
-    fn metrics(&self, step: usize, grad_norm: f64, learning_rate: f64) -> StepMetrics {
+    /// Means over all pairs, of which there must be one.
+    pub fn metrics(&self) -> PairMetrics {
         let rewards = self.rewards_chosen.iter().zip(&self.rewards_rejected);
         let n_right = rewards.filter(|(chosen, rejected)| chosen > rejected).count();
         let (rewards_chosen, rewards_rejected) =
             (mean(&self.rewards_chosen), mean(&self.rewards_rejected));
-        StepMetrics {
-            step,
+        PairMetrics {
             loss: mean(&self.losses),
-            grad_norm,
-            learning_rate,
             rewards_chosen,
             rewards_rejected,
             rewards_accuracies: n_right as f64 / self.losses.len() as f64,

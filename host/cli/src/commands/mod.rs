@@ -6,6 +6,8 @@ pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod discover;
 pub(crate) mod doctor;
+pub(crate) mod generate;
+pub(crate) mod logps;
 pub(crate) mod new;
 pub(crate) mod plugins;
 pub(crate) mod rules;

@@ -14,22 +14,33 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use super::layout::{HEAD, Layout, PREFIXES, Tensor};
 use crate::fault::Fault;
 
+/// Reads tensors that lie one behind the other from a file that [`write`] wrote.
+pub(super) fn read_tensors(file: &[u8], tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
+    let file = SafeTensors::deserialize(file).map_err(not_safetensors)?;
+    read_all(&[file], tensors)
+}
+
+fn read_all(shards: &[SafeTensors], tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
+    let mut values = vec![0.0; tensors.last().map_or(0, |tensor| tensor.slot.end())];
+    for tensor in tensors {
+        read_tensor(tensor.slot.of_mut(&mut values), shards, tensor)?;
+        tensor.take_file_order(&mut values);
+    }
+    Ok(values)
+}
+
+fn not_safetensors(error: safetensors::SafeTensorError) -> Fault {
+    let hint = "copy or download the file again";
+    Fault::weights(format!("not a safetensors file: {error}"), hint)
+}
+
 /// Reads all tensors of the layout from one file or several into one flat buffer.
 pub(super) fn read(files: &[&[u8]], layout: &Layout) -> Result<Vec<f32>, Fault> {
     let mut shards = Vec::with_capacity(files.len());
     for file in files {
-        shards.push(SafeTensors::deserialize(file).map_err(|error| {
-            Fault::weights(
-                format!("not a safetensors file: {error}"),
-                "copy or download the file again",
-            )
-        })?);
+        shards.push(SafeTensors::deserialize(file).map_err(not_safetensors)?);
     }
-    let mut weights = vec![0.0; layout.len()];
-    for tensor in &layout.tensors {
-        read_tensor(tensor.slot.of_mut(&mut weights), &shards, tensor)?;
-        tensor.take_file_order(&mut weights);
-    }
+    let weights = read_all(&shards, &layout.tensors)?;
     for file in &shards {
         refuse_the_rest(file, layout, &weights)?;
     }
@@ -123,8 +134,8 @@ fn check_head_is_embedding(view: &TensorView, embedding: &[f32]) -> Result<(), F
 /// Writes a flat buffer, weights or gradients, as a safetensors file of `f32`, tensor after tensor.
 ///
 /// The file is not written in one go: who needs all or nothing renames it into its place.
-pub(super) fn write(path: &Path, layout: &Layout, buffer: &[f32]) -> Result<(), Fault> {
-    let views = layout.tensors.iter().map(|tensor| {
+pub(super) fn write(path: &Path, tensors: &[Tensor], buffer: &[f32]) -> Result<(), Fault> {
+    let views = tensors.iter().map(|tensor| {
         let values = tensor.in_file_order(buffer);
         (tensor.name.as_str(), F32View { shape: &tensor.shape, values })
     });

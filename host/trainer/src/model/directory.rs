@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Model, checkpoint};
+use super::{Layout, checkpoint};
 use crate::fault::Fault;
 use crate::files;
 
@@ -79,41 +79,27 @@ impl ModelDirectory {
         }
     }
 
-    /// Saves a model as a new folder, with this directory's configuration and companions; all or nothing.
+    /// Saves weights as a new folder, with this directory's configuration and companions; all or nothing.
     ///
     /// Weights are saved as `f32`, so that what is loaded is what was trained.
-    pub fn save_with(&self, model: &Model, folder: &Path) -> Result<(), Fault> {
-        if folder.exists() {
-            return Err(Fault::settings(
-                format!("{} exists already", folder.display()),
-                "choose another folder, or remove this one",
-            ));
-        }
-        let partial = partial_sibling(folder);
-        let written = self.write_into(model, &partial).and_then(|()| {
-            std::fs::rename(&partial, folder)
-                .map_err(|source| Fault::file("create", folder, source))
-        });
-        if written.is_err() {
-            // What was written so far is of no use; the first failure is the one to report.
-            let _ = std::fs::remove_dir_all(&partial);
-        }
-        written
+    pub fn save_with(&self, layout: &Layout, weights: &[f32], folder: &Path) -> Result<(), Fault> {
+        files::create_folder(folder, |partial| {
+            self.write_config(partial)?;
+            self.write_companions(partial)?;
+            checkpoint::write(&partial.join("model.safetensors"), &layout.tensors, weights)
+        })
     }
 
-    fn write_into(&self, model: &Model, folder: &Path) -> Result<(), Fault> {
-        std::fs::create_dir_all(folder).map_err(|source| Fault::file("create", folder, source))?;
-        for (name, content) in &self.companions {
-            files::write(&folder.join(name), content)?;
-        }
-        files::write(&folder.join("config.json"), &config_of_f32(&self.config)?)?;
-        checkpoint::write(&folder.join("model.safetensors"), model.decoder.layout(), &model.weights)
+    /// Writes the files that are carried over into a folder.
+    pub(crate) fn write_companions(&self, folder: &Path) -> Result<(), Fault> {
+        let mut companions = self.companions.iter();
+        companions.try_for_each(|(name, content)| files::write(&folder.join(name), content))
     }
-}
 
-fn partial_sibling(folder: &Path) -> PathBuf {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    folder.with_file_name(format!(".{name}.{}.partial", std::process::id()))
+    /// Writes the configuration of weights that are `f32`.
+    pub(crate) fn write_config(&self, folder: &Path) -> Result<(), Fault> {
+        files::write(&folder.join("config.json"), &config_of_f32(&self.config)?)
+    }
 }
 
 /// The same configuration, with the type of the weights that are saved beside it.

@@ -15,6 +15,7 @@ mod layout;
 mod parts;
 mod rotations;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use activations::{Activations, Keep};
@@ -25,6 +26,7 @@ pub use directory::{Content, ModelDirectory};
 pub use layout::{LayerSlots, Layout, LinearSlots, NormSlots, Slot, Tensor};
 
 use crate::fault::Fault;
+use crate::files;
 
 /// A decoder with weights.
 #[derive(Debug, Clone)]
@@ -43,4 +45,14 @@ impl Model {
         let weights = checkpoint::read(&files, decoder.layout())?;
         Ok(Self { decoder: Arc::new(decoder), weights })
     }
+}
+
+/// Writes tensors of a flat buffer, such as gradients, as a safetensors file of `f32`; all or nothing.
+pub fn write_tensors(path: &Path, tensors: &[Tensor], buffer: &[f32]) -> Result<(), Fault> {
+    files::replace(path, |partial| checkpoint::write(partial, tensors, buffer))
+}
+
+/// Reads tensors that lie one behind the other from a file that [`write_tensors`] wrote.
+pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
+    checkpoint::read_tensors(&files::read(path)?, tensors)
 }

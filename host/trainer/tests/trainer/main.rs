@@ -4,8 +4,10 @@
 //! `tests/golden/README.md`.
 
 mod family_parity;
+mod finetuning;
 mod preference_data;
 mod reference_parity;
+mod scoring;
 mod sentiment_base;
 mod sentiment_task;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::support::dpo;
 use trainer::batch::Packed;
-use trainer::generate::{SampleRequest, completions};
+use trainer::generate::{Draw, SampleRequest, completions};
 use trainer::model::{Activations, Model, ModelDirectory};
 use trainer::pairs::ReferencedPair;
 use trainer::random::Purpose;
@@ -257,6 +257,7 @@ fn log_ratios(policy: &Model, n_samples: usize) -> Vec<f64> {
         max_tokens: settings.max_tokens,
         seed: 77,
         purpose: Purpose::Generation,
+        draw: Draw::Temperature(1.0),
     };
     let completions = completions(policy, &request);
     let mut batch = Packed::default();
@@ -295,6 +296,7 @@ fn completions_do_not_depend_on_what_is_sampled_beside_them() {
             max_tokens: 16,
             seed: 5,
             purpose: Purpose::Generation,
+            draw: Draw::Temperature(1.0),
         };
         completions(task().base(), &request)
     };

@@ -63,6 +63,18 @@ pub(crate) fn pairs(family: &str) -> Vec<PreferencePair> {
         .collect()
 }
 
+/// Pairs as a file of token ids.
+pub(crate) fn jsonl(pairs: &[PreferencePair]) -> String {
+    let row = |pair: &PreferencePair| {
+        let PreferencePair { prompt, chosen, rejected, .. } = pair;
+        let row = serde_json::json!({
+            "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected,
+        });
+        format!("{row}\n")
+    };
+    pairs.iter().map(row).collect()
+}
+
 pub(crate) fn referenced_pairs(family: &str) -> Vec<ReferencedPair> {
     reference_logps(&frozen_reference(family), pairs(family))
 }

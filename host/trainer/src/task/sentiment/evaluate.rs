@@ -11,7 +11,7 @@ use kernels::kl;
 
 use super::Sentiment;
 use crate::fault::Fault;
-use crate::generate::{SampleRequest, sample_together};
+use crate::generate::{Draw, SampleRequest, sample_together};
 use crate::model::Continuation;
 use crate::random::Purpose;
 use crate::stats::mean;
@@ -112,6 +112,7 @@ fn request<'a>(
         max_tokens: task.settings.evaluation.max_tokens,
         seed,
         purpose: Purpose::EvaluationCompletions,
+        draw: Draw::Temperature(1.0),
     }
 }
 

@@ -177,7 +177,7 @@ impl Sentiment {
 
     /// Saves a policy as a Hugging Face directory, with the base's configuration and tokenizer.
     pub fn save(&self, policy: &Model, folder: &Path) -> Result<(), Fault> {
-        self.directory.save_with(policy, folder)
+        self.directory.save_with(policy.decoder.layout(), &policy.weights, folder)
     }
 
     /// Trains a policy on the task's pairs and keeps it.

@@ -7,7 +7,7 @@
 use super::scorer::Scorer;
 use super::settings::PairSettings;
 use crate::fault::Fault;
-use crate::generate::{SampleRequest, completions};
+use crate::generate::{Draw, SampleRequest, completions};
 use crate::model::Model;
 use crate::pairs::{PreferencePair, ReferencedPair, reference_logps};
 use crate::random::Purpose;
@@ -35,6 +35,7 @@ pub(super) fn make(
             max_tokens: settings.max_tokens,
             seed: settings.seed,
             purpose: Purpose::PairCompletions,
+            draw: Draw::Temperature(1.0),
         };
         let completions = completions(base, &request);
         for (prompt, completions) in prompts.iter().zip(completions.chunks(settings.n_samples)) {

@@ -1,42 +1,31 @@
-//! `lossbox train --loss PLUGIN`: trains the default task's base model with one loss and measures the policy on the way.
+//! The default task: trains its base model and measures the policy on the way, or saves it.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use sandbox::{ProbedPlugin, Rejection, Stage};
+use sandbox::Stage;
 use serde_json::json;
 use trainer::{Progress, SeedResult, Sentiment, SentimentSettings, TrainFailure};
 
-use crate::args::{Plugin, Train};
+use super::{Loss, rejected, verdict};
+use crate::args::Train;
 use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
-pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
-    let (name, values) = loss_and_settings(&args.loss);
-    let named = Plugin {
-        plugin: name.to_owned(),
-        plugins: args.plugins.clone(),
-        strict: args.strict,
-    };
-    let (sandbox, loaded) = plugin::load(&named, settings)?;
-    let probed = match loaded {
-        Ok(probed) => probed,
-        Err(rejection) => return Ok(rejected(&rejection)),
-    };
-    let hyperparameters = plugin::hyperparameters(&probed, &values)?;
+pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outcome> {
     let task = prepare(args, &settings.cache)?;
-    let guest = match plugin::rejection_apart(sandbox.start(&probed, Stage::Train))? {
+    let mut guest = match loss.start(Stage::Train)? {
         Ok(guest) => guest,
         Err(rejection) => return Ok(rejected(&rejection)),
     };
-    let mut loss = discovery::GuestLoss::new(guest, hyperparameters);
+    let seed = args.flags.seed.unwrap_or(0);
     let bar = bar(task.settings().training.n_steps);
     let watch = &mut |progress: Progress| show(&bar, &progress);
-    let trained = match &args.save {
-        None => task.train_and_score(&mut loss, args.seed, watch).map(Some),
-        Some(folder) => match task.fine_tune(&mut loss, args.seed, watch) {
+    let trained = match &args.flags.save {
+        None => task.train_and_score(&mut guest, seed, watch).map(Some),
+        Some(folder) => match task.fine_tune(&mut guest, seed, watch) {
             Ok(policy) => {
                 task.save(&policy, folder)?;
                 Ok(None)
@@ -46,39 +35,20 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
     };
     bar.finish_and_clear();
     match trained {
-        Ok(Some(result)) => report(args, name, &probed, &result)?,
+        Ok(Some(result)) => report(args, loss, &result)?,
         Ok(None) => screen::note(&format!(
             "saved the model trained with {}",
-            plugin::identity(&probed)
+            plugin::identity(&loss.probed)
         )),
         Err(TrainFailure::Fault(fault)) => return Err(fault.into()),
-        Err(TrainFailure::Rejected(verdict)) => {
-            let rejection =
-                Rejection::new(Stage::Train, &verdict.rule, verdict.message, verdict.hint);
-            return Ok(rejected(&rejection));
-        }
+        Err(TrainFailure::Rejected(found)) => return Ok(rejected(&verdict(found))),
     }
     Ok(Outcome::Done)
 }
 
-fn rejected(rejection: &Rejection) -> Outcome {
-    screen::rejection(rejection);
-    Outcome::Rejected
-}
-
-/// `dpo:beta=0.1,tau=2` is the loss `dpo` with two settings.
-fn loss_and_settings(loss: &str) -> (&str, Vec<String>) {
-    match loss.rsplit_once(':') {
-        Some((name, settings)) if settings.contains('=') => {
-            (name, settings.split(',').map(str::to_owned).collect())
-        }
-        _ => (loss, Vec::new()),
-    }
-}
-
 fn prepare(args: &Train, cache: &Path) -> Result<Sentiment> {
     let mut settings = SentimentSettings::default();
-    if let Some(n_steps) = args.steps {
+    if let Some(n_steps) = args.flags.steps {
         if n_steps == 0 {
             bail!("--steps 0 trains nothing (hint: at least 1)");
         }
@@ -110,7 +80,8 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     }
 }
 
-fn report(args: &Train, name: &str, probed: &ProbedPlugin, result: &SeedResult) -> Result<()> {
+fn report(args: &Train, loss: &Loss, result: &SeedResult) -> Result<()> {
+    let Loss { name, probed, .. } = loss;
     if args.json {
         return screen::json(&json!({ "loss": name, "hash": probed.hash(), "result": result }));
     }
@@ -132,22 +103,4 @@ fn report(args: &Train, name: &str, probed: &ProbedPlugin, result: &SeedResult) 
         result.fitness, result.low, result.high, result.n_prompts, result.base_reward
     );
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::loss_and_settings;
-
-    #[test]
-    fn settings_follow_a_colon() {
-        assert_eq!(loss_and_settings("dpo"), ("dpo", Vec::new()));
-        assert_eq!(
-            loss_and_settings("dpo:beta=0.1,tau=2"),
-            ("dpo", vec!["beta=0.1".to_owned(), "tau=2".to_owned()])
-        );
-        assert_eq!(
-            loss_and_settings("C:/losses/x.rs"),
-            ("C:/losses/x.rs", Vec::new())
-        );
-    }
 }

@@ -1,0 +1,63 @@
+//! `lossbox generate --model DIR --prompt TEXT`: completions that a model samples, or its likeliest one.
+
+use anyhow::{Result, bail, ensure};
+use serde_json::json;
+use trainer::folder::ModelFolder;
+use trainer::generate::{Draw, SampleRequest, completions};
+use trainer::random::Purpose;
+
+use crate::args::Generate;
+use crate::{Outcome, screen};
+
+pub(crate) fn run(args: &Generate) -> Result<Outcome> {
+    let draw = draw(args)?;
+    ensure!(args.n > 0, "--n 0 samples nothing (hint: at least 1)");
+    ensure!(
+        args.max_tokens > 0,
+        "--max-tokens 0 generates nothing (hint: at least 1)"
+    );
+    let folder = ModelFolder::open(&args.model)?;
+    let tokenizer = folder.tokenizer()?;
+    let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
+    ensure!(
+        !prompt.is_empty(),
+        "the prompt has no token (hint: give --prompt some text)"
+    );
+    let context = folder.model.decoder.config().context;
+    ensure!(
+        prompt.len() + args.max_tokens <= context,
+        "{} tokens of prompt and {} more exceed the model's context of {context} (hint: lower --max-tokens)",
+        prompt.len(),
+        args.max_tokens
+    );
+    let request = SampleRequest {
+        prompts: &[prompt],
+        first_prompt: 0,
+        n_samples: args.n,
+        max_tokens: args.max_tokens,
+        seed: args.seed,
+        purpose: Purpose::Generation,
+        draw,
+    };
+    for (sample, tokens) in completions(&folder.model, &request).iter().enumerate() {
+        let text = tokenizer.decode(tokens)?;
+        match args.json {
+            true => screen::json(&json!({ "sample": sample, "text": text, "token_ids": tokens }))?,
+            false => screen::data(&format!("{text}\n"))?,
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn draw(args: &Generate) -> Result<Draw> {
+    match args.temperature {
+        _ if args.greedy => Ok(Draw::Likeliest),
+        0.0 => Ok(Draw::Likeliest),
+        temperature if temperature > 0.0 && temperature.is_finite() => {
+            Ok(Draw::Temperature(temperature))
+        }
+        temperature => {
+            bail!("--temperature {temperature} (hint: 0 for the likeliest token, or more)")
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The user's model on the user's preference data: settings from flags and file, progress, and the report.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use sandbox::{Scope, Stage};
+use serde_json::json;
+use trainer::TrainFailure;
+use trainer::finetune::{self, Finished, Job, Progress, Settings};
+
+use super::{Loss, rejected, verdict};
+use crate::args::Train;
+use crate::{Outcome, plugin, screen};
+
+/// Where runs go that the user does not name, and what their names begin with.
+const RUNS: &str = "runs";
+const PREFIX: &str = "train-";
+
+/// What the user said, in the configuration file and then in flags; none without a model.
+pub(super) fn settings(args: &Train) -> Result<Option<Settings>> {
+    let text = match &args.config {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let mut settings = Settings::merged(&text, &args.flags)?;
+    if settings.model.as_os_str().is_empty() {
+        ensure!(
+            args.config.is_none() && !args.flags.needs_model(),
+            "there is no model to train (hint: --model DIR; without it and without settings of such a run, the \
+             default task is trained)"
+        );
+        ensure!(
+            !args.resume,
+            "--resume needs --model (hint: the default task has no checkpoints)"
+        );
+        return Ok(None);
+    }
+    ensure!(
+        !settings.data.as_os_str().is_empty(),
+        "there is no data to train on (hint: --data FILE, JSONL or Parquet in TRL's preference format)"
+    );
+    if settings.run.as_os_str().is_empty() {
+        settings.run = numbered(Path::new(RUNS), args.resume)?;
+    }
+    settings.check()?;
+    Ok(Some(settings))
+}
+
+/// The next free number under `runs`, or the highest one that is there.
+fn numbered(runs: &Path, resume: bool) -> Result<PathBuf> {
+    let number = |name: &str| name.strip_prefix(PREFIX)?.parse::<u64>().ok();
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    let last = entries
+        .filter_map(|entry| number(entry.file_name().to_str()?))
+        .max();
+    match (last, resume) {
+        (Some(last), true) => Ok(runs.join(format!("{PREFIX}{last}"))),
+        (None, true) => bail!(
+            "there is no run under {} (hint: name one with --run)",
+            runs.display()
+        ),
+        (last, false) => Ok(runs.join(format!("{PREFIX}{}", last.unwrap_or(0) + 1))),
+    }
+}
+
+pub(super) fn run(args: &Train, settings: Settings, loss: &Loss) -> Result<Outcome> {
+    refuse_parts_of_a_batch(&settings, loss)?;
+    let mut guest = match loss.start(Stage::Train)? {
+        Ok(guest) => guest,
+        Err(rejection) => return Ok(rejected(&rejection)),
+    };
+    if let Some(n_threads) = settings.threads {
+        trainer::use_threads(n_threads)?;
+    }
+    let loss_id = format!("{} {:?}", loss.probed.hash(), loss.hyperparameters);
+    let job = Job {
+        settings,
+        loss_id,
+        resume: args.resume,
+    };
+    let stopped = stop_on_signals()?;
+    let mut screen = Screen::new();
+    let finished = finetune::run(&job, &mut guest, &mut |progress| {
+        screen.show(progress);
+        match stopped.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    screen.bar.finish_and_clear();
+    match finished {
+        Ok(finished) => report(args, loss, &job.settings, &finished)?,
+        Err(TrainFailure::Fault(fault)) => return Err(fault.into()),
+        Err(TrainFailure::Rejected(found)) => return Ok(rejected(&verdict(found))),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Gradients of parts add up to those of a batch only if the loss looks at one pair at a time.
+fn refuse_parts_of_a_batch(settings: &Settings, loss: &Loss) -> Result<()> {
+    if !settings.accumulates() || loss.probed.metadata().scope == Scope::Pair {
+        return Ok(());
+    }
+    bail!(
+        "{} looks at whole batches (scope batch), so {} pairs cannot be taken in parts of {} (hint: leave out \
+         --pass-pairs; --recompute saves memory without changing the batch)",
+        plugin::identity(&loss.probed),
+        settings.batch_pairs,
+        settings.pass_pairs.unwrap_or(settings.batch_pairs)
+    )
+}
+
+/// Set by the first signal; the run ends after its step.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stopped);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
+        .context("cannot wait for Ctrl-C")?;
+    Ok(stopped)
+}
+
+/// A run while it lasts.
+struct Screen {
+    bar: ProgressBar,
+    /// What a product of 1024³ reaches on this machine, measured when training begins.
+    peak_gflop_per_s: f64,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Screen {
+            bar,
+            peak_gflop_per_s: f64::NAN,
+        }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        match progress {
+            Progress::References { done, of } => {
+                self.bar
+                    .set_message(format!("reference log-probs: {done} of {of} rows"));
+            }
+            Progress::Begins {
+                n_steps_done,
+                n_steps,
+            } => {
+                self.peak_gflop_per_s = trainer::bench::gemm_peak();
+                self.bar.set_length(*n_steps as u64);
+                self.bar.set_position(*n_steps_done as u64);
+                self.bar.reset_eta();
+                let template = "{bar:30} step {pos}/{len}, {eta} left  {msg}";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    self.bar.set_style(style);
+                }
+            }
+            Progress::Step(record, speed) => {
+                self.bar.set_position(record.step.step as u64);
+                self.bar.set_message(format!(
+                    "loss {:.4}  {:.0} tokens/s  {:.0} % of peak",
+                    record.step.pairs.loss,
+                    speed.tokens_per_s,
+                    100.0 * speed.gflop_per_s / self.peak_gflop_per_s
+                ));
+            }
+            Progress::Evaluated(record) => self.say(&format!(
+                "step {}: held-out loss {:.4}, accuracy {:.3}",
+                record.step, record.pairs.loss, record.pairs.rewards_accuracies
+            )),
+            Progress::Saved(place) => self.say(&format!("checkpoint: {}", place.display())),
+        }
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| screen::note(line));
+    }
+}
+
+fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -> Result<()> {
+    screen::note(&screen::rows(&finished.tally));
+    if finished.ended_early {
+        let run = settings.run.display();
+        screen::note(&format!(
+            "ended early; go on with the same command and --resume --run {run}"
+        ));
+    }
+    if args.json {
+        let evaluation = finished.evaluation.as_ref().map(|record| record.pairs);
+        return screen::json(&json!({
+            "loss": loss.name,
+            "hash": loss.probed.hash(),
+            "steps": finished.n_steps_done,
+            "ended_early": finished.ended_early,
+            "place": finished.place,
+            "run": settings.run,
+            "last": finished.last,
+            "evaluation": evaluation,
+            "rows": finished.tally,
+        }));
+    }
+    let loss_now = finished
+        .last
+        .as_ref()
+        .map_or(f64::NAN, |record| record.step.pairs.loss);
+    screen::data(&format!(
+        "{} steps with {}, last loss {loss_now:.6}: {}\n",
+        finished.n_steps_done,
+        plugin::identity(&loss.probed),
+        finished.place.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_numbered_beside_those_of_a_search() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(numbered(folder.path(), true).is_err());
+        assert_eq!(
+            numbered(folder.path(), false).expect("free"),
+            folder.path().join("train-1")
+        );
+        for name in ["train-2", "train-10", "30", "train-x"] {
+            std::fs::create_dir(folder.path().join(name)).expect("made");
+        }
+        assert_eq!(
+            numbered(folder.path(), false).expect("free"),
+            folder.path().join("train-11")
+        );
+        assert_eq!(
+            numbered(folder.path(), true).expect("there"),
+            folder.path().join("train-10")
+        );
+    }
+}

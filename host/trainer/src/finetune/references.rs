@@ -1,0 +1,138 @@
+//! The reference's log-probs of every row that a run trains on or is evaluated on, computed once and kept in a file.
+//!
+//! A row is 16 bytes: two sums in nats, NaN until they are known. The file begins with the hash of what they were
+//! computed from, and is begun anew when that is something else. So the reference's weights are gone before
+//! training begins, a continued run needs them no more, and a data file may be larger than memory.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::fault::Fault;
+use crate::pairs::PairLogps;
+
+/// What the sums in a file were computed from.
+pub(super) type Key = [u8; 32];
+
+/// The hash of parts, each with its length.
+pub(super) fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The hash of a file's content, which need not fit into memory.
+pub(super) fn hash_of_file(path: &Path) -> Result<Key, Fault> {
+    let mut hash = Sha256::new();
+    let hashed = File::open(path).and_then(|mut file| {
+        let mut block = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok(()),
+                n_bytes => hash.update(&block[..n_bytes]),
+            }
+        }
+    });
+    hashed.map_err(|source| Fault::file("read", path, source))?;
+    Ok(hash.finalize().into())
+}
+
+/// Sums of rows in a file.
+#[derive(Debug)]
+pub(super) struct References {
+    path: PathBuf,
+    file: File,
+    n_rows: usize,
+}
+
+const ROW_BYTES: usize = 16;
+
+impl References {
+    /// Opens the file, or begins a new one where it is of something else.
+    pub(super) fn open(path: &Path, key: &Key, n_rows: usize) -> Result<Self, Fault> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|source| Fault::file("create", path, source))?;
+        let mut references = Self { path: path.to_path_buf(), file, n_rows };
+        if !references.begins_with(key) {
+            references.begin(key).map_err(|source| Fault::file("write", path, source))?;
+        }
+        Ok(references)
+    }
+
+    /// The rows whose sums are known.
+    pub(super) fn known(&mut self) -> Result<Vec<bool>, Fault> {
+        let mut sums = vec![0; self.n_rows * ROW_BYTES];
+        self.at(0).and_then(|()| self.file.read_exact(&mut sums)).map_err(self.cannot("read"))?;
+        Ok(sums.chunks_exact(ROW_BYTES).map(|row| !logps(row).chosen.is_nan()).collect())
+    }
+
+    pub(super) fn get(&mut self, row: usize) -> Result<PairLogps, Fault> {
+        let mut bytes = [0; ROW_BYTES];
+        self.at(row)
+            .and_then(|()| self.file.read_exact(&mut bytes))
+            .map_err(self.cannot("read"))?;
+        Ok(logps(&bytes))
+    }
+
+    pub(super) fn set(&mut self, row: usize, logps: PairLogps) -> Result<(), Fault> {
+        let bytes = [logps.chosen, logps.rejected].map(f64::to_le_bytes).concat();
+        self.at(row).and_then(|()| self.file.write_all(&bytes)).map_err(self.cannot("write"))
+    }
+
+    fn begins_with(&mut self, key: &Key) -> bool {
+        let mut there = Key::default();
+        let length = (key.len() + self.n_rows * ROW_BYTES) as u64;
+        let same_length = self.file.metadata().is_ok_and(|metadata| metadata.len() == length);
+        same_length && self.file.read_exact(&mut there).is_ok() && there == *key
+    }
+
+    fn begin(&mut self, key: &Key) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        let mut out = std::io::BufWriter::new(&self.file);
+        out.write_all(key)?;
+        (0..2 * self.n_rows).try_for_each(|_| out.write_all(&f64::NAN.to_le_bytes()))?;
+        out.flush()
+    }
+
+    fn at(&mut self, row: usize) -> std::io::Result<()> {
+        let start = size_of::<Key>() + row * ROW_BYTES;
+        self.file.seek(SeekFrom::Start(start as u64)).map(|_| ())
+    }
+
+    fn cannot(&self, action: &'static str) -> impl FnOnce(std::io::Error) -> Fault {
+        let path = self.path.clone();
+        move |source| Fault::file(action, &path, source)
+    }
+}
+
+fn logps(row: &[u8]) -> PairLogps {
+    let (numbers, _) = row.as_chunks();
+    let [chosen, rejected] = [numbers[0], numbers[1]].map(f64::from_le_bytes);
+    PairLogps { chosen, rejected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_stay_until_they_are_of_something_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sums");
+        let [first, second] = [key([&b"a"[..], b"b"]), key([&b"ab"[..]])];
+        assert_ne!(first, second);
+        let sums = PairLogps { chosen: -1.5, rejected: -2.5 };
+        References::open(&path, &first, 3).and_then(|mut file| file.set(1, sums)).expect("set");
+        let mut again = References::open(&path, &first, 3).expect("opened");
+        assert_eq!(again.known().expect("read"), [false, true, false]);
+        assert_eq!(again.get(1).expect("read"), sums);
+        let mut other = References::open(&path, &second, 3).expect("opened");
+        assert_eq!(other.known().expect("read"), [false; 3]);
+    }
+}

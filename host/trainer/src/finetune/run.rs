@@ -1,0 +1,502 @@
+//! A run from its first step, or from a checkpoint, to its last.
+//!
+//! Whoever watches sees every step and may end the run, which leaves a checkpoint. A loss that is at fault ends it
+//! too, with a checkpoint of the last good state. Not here: what the files look like (`checkpoint`, `metrics`).
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::arithmetic::useful_flop;
+use super::checkpoint::{self, State};
+use super::metrics::{EvalRecord, Metrics, TrainRecord};
+use super::references::{Key, References, hash_of_file, key};
+use super::settings::Settings;
+use crate::data::{EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
+use crate::fault::{Fault, TrainFailure};
+use crate::files;
+use crate::folder::ModelFolder;
+use crate::lora::Adapters;
+use crate::loss::PreferenceLoss;
+use crate::model::{Model, ModelDirectory, write_tensors};
+use crate::pairs::{PairLogps, ReferencedPair};
+use crate::score::{RowLogps, Scorer, check_context};
+use crate::step::{self, Trainer};
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// How.
+    pub settings: Settings,
+    /// What the loss is, by content: a checkpoint of another loss is refused.
+    pub loss_id: String,
+    /// Goes on from the run folder's checkpoint.
+    pub resume: bool,
+}
+
+/// What happens during a run.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// Reference log-probs are being computed.
+    References {
+        /// Rows that are done.
+        done: usize,
+        /// Rows that were missing.
+        of: usize,
+    },
+    /// Training begins.
+    Begins {
+        /// Steps done, if the run goes on from a checkpoint.
+        n_steps_done: usize,
+        /// Steps of the whole run.
+        n_steps: usize,
+    },
+    /// A step was done.
+    Step(TrainRecord, Speed),
+    /// Held-out pairs were evaluated.
+    Evaluated(EvalRecord),
+    /// A checkpoint was written.
+    Saved(PathBuf),
+}
+
+/// How fast a step was.
+#[derive(Debug, Clone, Copy)]
+pub struct Speed {
+    /// Tokens a second, prompts counted with each completion.
+    pub tokens_per_s: f64,
+    /// Useful arithmetic over the time of forward and backward, in GFLOP/s.
+    pub gflop_per_s: f64,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Steps done.
+    pub n_steps_done: usize,
+    /// Where the trained model is, or the checkpoint of a run that was ended early.
+    pub place: PathBuf,
+    /// Whether it was ended early.
+    pub ended_early: bool,
+    /// The last step's metrics, unless there was none.
+    pub last: Option<TrainRecord>,
+    /// The last evaluation.
+    pub evaluation: Option<EvalRecord>,
+    /// What became of the rows that were trained on, since the start or the continuation.
+    pub tally: Tally,
+}
+
+/// Trains as the job says. `watch` may end the run after any step by [`ControlFlow::Break`].
+///
+/// # Errors
+///
+/// Settings or files that do not fit together, before the first step. After it, a loss that is at fault: then a
+/// checkpoint of the state before the failed step is in the run folder.
+pub fn run(
+    job: &Job,
+    loss: &mut dyn PreferenceLoss,
+    watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Finished, TrainFailure> {
+    let Job { settings, .. } = job;
+    settings.check()?;
+    let save = settings.save.clone().unwrap_or_else(|| settings.run.join("model"));
+    refuse_existing(&save)?;
+    let from = starting_point(job)?;
+    std::fs::create_dir_all(&settings.run)
+        .map_err(|source| Fault::file("create", &settings.run, source))?;
+
+    let folder = ModelFolder::open(&settings.model)?;
+    let reference = settings.reference.as_deref().map(ModelDirectory::open).transpose()?;
+    let length = settings.length(folder.model.decoder.config())?;
+    let open = |path: &Path| folder.data(path, length, settings.bad_rows());
+    let data = open(&settings.data)?;
+    let held_out = settings.eval_data.as_deref().map(open).transpose()?;
+    let n_steps = n_steps(settings, &data)?;
+    let sources = sources(settings, &folder.directory, reference.as_ref())?;
+    let state = match &from {
+        None => State {
+            step: 0,
+            n_steps,
+            position: Position::default(),
+            num_tokens: 0,
+            loss_id: job.loss_id.clone(),
+            sources: hex(&sources),
+            settings: settings.clone(),
+        },
+        Some(place) => continued(job, place, n_steps, &hex(&sources))?,
+    };
+    let Model { decoder, weights } = &folder.model;
+    let adapters =
+        settings.lora()?.map(|lora| Adapters::new(decoder, weights, &lora, settings.seed));
+    let adapters = adapters.transpose()?;
+    let mut frozen = Frozen { policy: &folder.model, directory: reference.as_ref() };
+    let path = |name: &str| settings.run.join(name);
+    let mut references = References::open(&path("reference-logps"), &sources, data.n_rows())?;
+    let used = rows_used(settings, &data, n_steps)?;
+    frozen.complete(&mut references, &data, used, watch)?;
+    let held_out = match held_out.zip(settings.eval_data.as_deref()) {
+        None => None,
+        Some((file, data)) => {
+            let key = key([&sources[..], &hash_of_file(data)?]);
+            let path = path("eval-reference-logps");
+            let mut references = References::open(&path, &key, file.n_rows())?;
+            frozen.complete(&mut references, &file, vec![true; file.n_rows()], watch)?;
+            Some((file, references))
+        }
+    };
+    let ModelFolder { directory, model, .. } = folder;
+    let trainer = Trainer::new(model, settings.optimizer(), n_steps)
+        .with_passes(settings.pass_pairs.unwrap_or(usize::MAX), settings.keep());
+    let trainer = match adapters {
+        None => trainer,
+        Some(adapters) => trainer.with_adapters(adapters),
+    };
+    let metrics = Metrics::open(&settings.run, state.step)?;
+    let mut training =
+        Training { settings, directory, references, held_out, trainer, metrics, state };
+    if let Some(place) = &from {
+        training.restore(place)?;
+    }
+    training.train(&data, &save, loss, watch)
+}
+
+fn refuse_existing(save: &Path) -> Result<(), Fault> {
+    match save.exists() {
+        false => Ok(()),
+        true => Err(Fault::settings(
+            format!("{} exists already", save.display()),
+            "name another folder with --save, or remove this one",
+        )),
+    }
+}
+
+/// The checkpoint to go on from; none for a new run, whose folder must not hold another.
+fn starting_point(job: &Job) -> Result<Option<PathBuf>, Fault> {
+    let run = &job.settings.run;
+    match (checkpoint::latest(run), job.resume) {
+        (Some(place), true) => Ok(Some(place)),
+        (None, true) => Err(Fault::settings(
+            format!("there is no checkpoint in {}", run.display()),
+            "name the folder of a run that was ended early with --run, or start a new one without --resume",
+        )),
+        (None, false) if !run.join("metrics.jsonl").exists() => Ok(None),
+        (there, false) => Err(Fault::settings(
+            format!("{} holds a run already", run.display()),
+            match there {
+                Some(_) => "go on with it by --resume, or name another folder with --run",
+                None => "it has no checkpoint to go on from: name another folder with --run",
+            },
+        )),
+    }
+}
+
+fn continued(job: &Job, place: &Path, n_steps: usize, sources: &str) -> Result<State, Fault> {
+    let state = checkpoint::read_state(place)?;
+    let reason = if state.settings.deciding() != job.settings.deciding() {
+        "was made with other settings"
+    } else if state.loss_id != job.loss_id {
+        "was made with another loss"
+    } else if state.sources != sources || state.n_steps != n_steps {
+        "was made with other data or another model"
+    } else {
+        return Ok(state);
+    };
+    Err(Fault::settings(
+        format!("the checkpoint {} {reason}", place.display()),
+        "give the settings of the run that goes on, or start another with --run",
+    ))
+}
+
+fn n_steps(settings: &Settings, data: &PreferenceFile) -> Result<usize, Fault> {
+    let (None, Some(epochs)) = (settings.steps, settings.epochs) else {
+        return Ok(settings.steps.unwrap_or(0));
+    };
+    let n_pairs = data.survey(|_| ())?.pairs as f64;
+    Ok(((epochs * n_pairs / settings.batch_pairs as f64).ceil() as usize).max(1))
+}
+
+/// The content of the models, and how data is read.
+fn sources(
+    settings: &Settings,
+    directory: &ModelDirectory,
+    reference: Option<&ModelDirectory>,
+) -> Result<Key, Fault> {
+    let reference = reference.unwrap_or(directory);
+    let length = settings.max_length.unwrap_or(0).to_le_bytes();
+    let data = hash_of_file(&settings.data)?;
+    let weights = directory.weights.iter().chain(&reference.weights).map(|file| &**file);
+    let companions = directory.companions.iter().map(|(_, content)| &**content);
+    let rest = [&*directory.config, &*reference.config, &data, &length];
+    Ok(key(weights.chain(companions).chain(rest)))
+}
+
+fn hex(key: &Key) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The rows that a run will train on.
+fn rows_used(
+    settings: &Settings,
+    data: &PreferenceFile,
+    n_steps: usize,
+) -> Result<Vec<bool>, Fault> {
+    let n_pairs = n_steps.saturating_mul(settings.batch_pairs);
+    if n_pairs >= data.n_rows() {
+        return Ok(vec![true; data.n_rows()]);
+    }
+    let mut used = vec![false; data.n_rows()];
+    for pair in data.walk(settings.order(), Position::default()).take(n_pairs) {
+        used[pair?.0] = true;
+    }
+    Ok(used)
+}
+
+/// The reference, whose weights are read only if something is missing.
+struct Frozen<'a> {
+    policy: &'a Model,
+    directory: Option<&'a ModelDirectory>,
+}
+
+impl Frozen<'_> {
+    /// Computes what is missing of the wanted rows' sums.
+    fn complete(
+        &mut self,
+        references: &mut References,
+        file: &PreferenceFile,
+        wanted: Vec<bool>,
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let known = references.known()?;
+        let missing = wanted.iter().zip(known).enumerate();
+        let missing: Vec<usize> =
+            missing.filter(|(_, (wanted, known))| **wanted && !known).map(|(row, _)| row).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.directory.map(Model::load).transpose()?;
+        let model = loaded.as_ref().unwrap_or(self.policy);
+        let mut scorer = Scorer::new(model);
+        for (done, &row) in missing.iter().enumerate() {
+            let Outcome::Pair(encoded) = file.row(row)? else { continue };
+            check_context(model.decoder.config(), row, &encoded.pair)?;
+            if scorer.add(row, &encoded.pair) {
+                keep(references, scorer.scored())?;
+                if watch(&Progress::References { done, of: missing.len() }).is_break() {
+                    return Err(Fault::settings(
+                        format!("ended after the reference log-probs of {done} rows"),
+                        "they are kept: the same command with the same --run goes on",
+                    ));
+                }
+            }
+        }
+        keep(references, scorer.scored())
+    }
+}
+
+fn keep(references: &mut References, scored: Vec<RowLogps>) -> Result<(), Fault> {
+    for row in scored {
+        let [chosen, rejected] = row.sums();
+        let finite = chosen.is_finite() && rejected.is_finite();
+        if !finite {
+            return Err(Fault::weights(
+                format!("the reference's log-probs of row {} are {chosen} and {rejected}", row.row),
+                "check the reference's weights with `lossbox logps`",
+            ));
+        }
+        references.set(row.row, PairLogps { chosen, rejected })?;
+    }
+    Ok(())
+}
+
+/// A run between two steps.
+struct Training<'a> {
+    settings: &'a Settings,
+    directory: ModelDirectory,
+    references: References,
+    held_out: Option<(PreferenceFile, References)>,
+    trainer: Trainer,
+    metrics: Metrics,
+    state: State,
+}
+
+impl Training<'_> {
+    fn restore(&mut self, place: &Path) -> Result<(), Fault> {
+        let trained = checkpoint::read_trained(place, &self.trainer)?;
+        self.trainer.restore(self.state.step, trained);
+        Ok(())
+    }
+
+    fn train(
+        &mut self,
+        data: &PreferenceFile,
+        save: &Path,
+        loss: &mut dyn PreferenceLoss,
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Finished, TrainFailure> {
+        let n_steps = self.state.n_steps;
+        let _ = watch(&Progress::Begins { n_steps_done: self.state.step, n_steps });
+        let mut walk = data.walk(self.settings.order(), self.state.position);
+        let (mut last, mut evaluation) = (None, None);
+        while self.state.step < n_steps {
+            let (record, speed) = match self.step(data.n_rows(), &mut walk, loss) {
+                Ok(done) => done,
+                Err(failure) => return Err(self.failed(failure, watch)),
+            };
+            self.metrics.step(&record)?;
+            let step = Progress::Step(record.clone(), speed);
+            last = Some(record);
+            let mut flow = watch(&step);
+            if self.evaluates_now() {
+                let record = match self.evaluate(data.n_rows(), loss) {
+                    Ok(record) => record,
+                    Err(failure) => return Err(self.failed(failure, watch)),
+                };
+                self.metrics.evaluation(&record)?;
+                if watch(&Progress::Evaluated(record.clone())).is_break() {
+                    flow = ControlFlow::Break(());
+                }
+                evaluation = Some(record);
+            }
+            let ended_early = flow.is_break() && self.state.step < n_steps;
+            if ended_early || is_multiple(self.state.step, self.settings.save_every) {
+                let place = self.save_checkpoint()?;
+                let _ = watch(&Progress::Saved(place.clone()));
+                if ended_early {
+                    return Ok(self.finished(place, true, last, evaluation, &walk));
+                }
+            }
+        }
+        self.save(save)?;
+        Ok(self.finished(save.to_path_buf(), false, last, evaluation, &walk))
+    }
+
+    fn step(
+        &mut self,
+        n_rows: usize,
+        walk: &mut Walk,
+        loss: &mut dyn PreferenceLoss,
+    ) -> Result<(TrainRecord, Speed), TrainFailure> {
+        let started = Instant::now();
+        let pairs = self.next_pairs(walk)?;
+        let refs: Vec<&ReferencedPair> = pairs.iter().collect();
+        let step = self.trainer.step(&refs, loss)?;
+        let tokens: usize = pairs.iter().flat_map(|pair| pair.pair.sequence_tokens()).sum();
+        let flop: f64 =
+            pairs.iter().map(|pair| useful_flop(self.trainer.decoder(), &pair.pair)).sum();
+        let timings = self.trainer.timings();
+        let computing = (timings.forward + timings.backward).as_secs_f64();
+        self.state.step = step.step;
+        // Of the walk, not of the iterator that a reference to it is as well.
+        self.state.position = Walk::position(walk);
+        self.state.num_tokens += tokens as u64;
+        let epoch = self.epoch(n_rows);
+        let record = TrainRecord { step, epoch, num_tokens: self.state.num_tokens };
+        let speed = Speed {
+            tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
+            gflop_per_s: flop * 1e-9 / computing,
+        };
+        Ok((record, speed))
+    }
+
+    fn next_pairs(&mut self, walk: &mut Walk) -> Result<Vec<ReferencedPair>, Fault> {
+        let mut pairs = Vec::with_capacity(self.settings.batch_pairs);
+        for next in walk.by_ref().take(self.settings.batch_pairs) {
+            let (row, EncodedPair { pair, .. }) = next?;
+            let reference = self.references.get(row)?;
+            pairs.push(ReferencedPair { pair, reference });
+        }
+        match pairs.is_empty() {
+            false => Ok(pairs),
+            true => Err(Fault::settings(
+                "no row of the data gives a pair",
+                "raise --max-length, or look at the rows without --skip-bad-rows",
+            )),
+        }
+    }
+
+    fn epoch(&self, n_rows: usize) -> f64 {
+        let Position { epoch, index } = self.state.position;
+        epoch as f64 + index as f64 / n_rows as f64
+    }
+
+    fn evaluates_now(&self) -> bool {
+        let State { step, n_steps, .. } = self.state;
+        self.held_out.is_some() && (step == n_steps || is_multiple(step, self.settings.eval_every))
+    }
+
+    /// Every held-out pair once, in batches as those of training.
+    fn evaluate(
+        &mut self,
+        n_rows: usize,
+        loss: &mut dyn PreferenceLoss,
+    ) -> Result<EvalRecord, TrainFailure> {
+        let (file, references) = self.held_out.as_mut().expect("asked only where there is data");
+        let mut tally = step::Tally::default();
+        let mut batch: Vec<ReferencedPair> = Vec::new();
+        for row in 0..file.n_rows() {
+            if let Outcome::Pair(EncodedPair { pair, .. }) = file.row(row)? {
+                batch.push(ReferencedPair { pair, reference: references.get(row)? });
+            }
+            let is_last = row + 1 == file.n_rows();
+            if !batch.is_empty() && (is_last || batch.len() == self.settings.batch_pairs) {
+                let refs: Vec<&ReferencedPair> = batch.iter().collect();
+                self.trainer.evaluate(&refs, loss, &mut tally)?;
+                batch.clear();
+            }
+        }
+        if tally.is_empty() {
+            let hint = "give --eval-data a file with pairs that fit --max-length";
+            return Err(Fault::settings("no row of the held-out data gives a pair", hint).into());
+        }
+        let (step, epoch) = (self.state.step, self.epoch(n_rows));
+        Ok(EvalRecord { step, epoch, pairs: tally.metrics() })
+    }
+
+    fn save_checkpoint(&self) -> Result<PathBuf, Fault> {
+        checkpoint::write(&self.settings.run, &self.directory, &self.trainer, &self.state)
+    }
+
+    /// Leaves a checkpoint of the state before the step that failed.
+    fn failed(
+        &mut self,
+        failure: TrainFailure,
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> TrainFailure {
+        match self.save_checkpoint() {
+            Ok(place) => {
+                let _ = watch(&Progress::Saved(place));
+                failure
+            }
+            Err(fault) => match failure {
+                // The verdict is what the user needs; that nothing could be saved is the lesser news.
+                TrainFailure::Rejected(rejected) => TrainFailure::Rejected(rejected),
+                TrainFailure::Fault(_) => fault.into(),
+            },
+        }
+    }
+
+    fn save(&self, save: &Path) -> Result<(), Fault> {
+        let Self { settings, directory, trainer, .. } = self;
+        if let Some(path) = &settings.save_gradients {
+            write_tensors(path, trainer.trained_tensors(), trainer.trained_gradients())?;
+        }
+        files::create_folder(save, |partial| {
+            checkpoint::write_trained(partial, directory, trainer, &settings.model)
+        })
+    }
+
+    fn finished(
+        &self,
+        place: PathBuf,
+        ended_early: bool,
+        last: Option<TrainRecord>,
+        evaluation: Option<EvalRecord>,
+        walk: &Walk,
+    ) -> Finished {
+        let tally = walk.tally().clone();
+        Finished { n_steps_done: self.state.step, place, ended_early, last, evaluation, tally }
+    }
+}
+
+fn is_multiple(step: usize, every: usize) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}

@@ -1,0 +1,324 @@
+//! What a run is told, under the names that the command line's flags have.
+//!
+//! The same names stand in a configuration file and in a checkpoint; a name that is not here is refused. Not here:
+//! where the loss comes from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{BadRows, Length, Order};
+use crate::fault::Fault;
+use crate::lora::LoraSettings;
+use crate::model::{DecoderConfig, Keep};
+use crate::optimizer::{Decay, OptimizerSettings, Schedule};
+
+/// Everything about a run but the loss's code. Defaults are TRL's where TRL has the setting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// The loss and its hyperparameters, as the user names it.
+    pub loss: String,
+    /// Folder of the model to train.
+    pub model: PathBuf,
+    /// Preference data to train on.
+    pub data: PathBuf,
+    /// Folder of the frozen reference; the model itself without.
+    pub reference: Option<PathBuf>,
+    /// Steps.
+    pub steps: Option<usize>,
+    /// How often every pair is trained on, where `steps` does not say how long.
+    pub epochs: Option<f64>,
+    /// Pairs of a step.
+    pub batch_pairs: usize,
+    /// Most pairs that are in memory at a time; their gradients add up to those of the step.
+    pub pass_pairs: Option<usize>,
+    /// Learning rate after the warm-up.
+    pub lr: f64,
+    /// Decoupled weight decay of matrices and embeddings; norms and biases do not decay.
+    pub weight_decay: f64,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup: usize,
+    /// How the learning rate goes on.
+    pub schedule: Schedule,
+    /// Gradients of a larger norm are scaled down to it; 0 leaves them.
+    pub max_grad_norm: f64,
+    /// Rows in the order of the file.
+    pub no_shuffle: bool,
+    /// Most tokens of a prompt with its completion.
+    pub max_length: Option<usize>,
+    /// Seed of the order of rows, and of adapters.
+    pub seed: u64,
+    /// Folder for the trained model; `model` in the run folder without.
+    pub save: Option<PathBuf>,
+    /// Folder for metrics and checkpoints.
+    pub run: PathBuf,
+    /// Steps between checkpoints; 0 writes one only if the run is ended early.
+    pub save_every: usize,
+    /// Held-out preference data.
+    pub eval_data: Option<PathBuf>,
+    /// Steps between evaluations; 0 evaluates once, at the end.
+    pub eval_every: usize,
+    /// Computes activations again in the backward pass instead of keeping them.
+    pub recompute: bool,
+    /// Threads; all cores without.
+    pub threads: Option<usize>,
+    /// File for the gradients of the last step.
+    pub save_gradients: Option<PathBuf>,
+    /// Rows that cannot be used are counted and left out.
+    pub skip_bad_rows: bool,
+    /// Rank of low-rank adapters, which are trained in place of the weights.
+    pub lora_rank: Option<usize>,
+    /// Their scale is this over the rank; twice the rank without.
+    pub lora_alpha: Option<f64>,
+    /// The projections that get one, by the last part of their names; queries and values without.
+    pub lora_targets: Vec<String>,
+}
+
+/// Most tokens of a sequence, unless the model's context is shorter: TRL's default.
+pub const MAX_LENGTH_DEFAULT: usize = 1024;
+
+/// A larger step than any model survives; below it no finite gradient can make a weight overflow.
+const LR_MAX: f64 = 1e3;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            loss: String::new(),
+            model: PathBuf::new(),
+            data: PathBuf::new(),
+            reference: None,
+            steps: None,
+            epochs: None,
+            batch_pairs: 8,
+            pass_pairs: None,
+            lr: 1e-6,
+            weight_decay: 0.0,
+            warmup: 0,
+            schedule: Schedule::Linear,
+            max_grad_norm: 1.0,
+            no_shuffle: false,
+            max_length: None,
+            seed: 0,
+            save: None,
+            run: PathBuf::new(),
+            save_every: 0,
+            eval_data: None,
+            eval_every: 0,
+            recompute: false,
+            threads: None,
+            save_gradients: None,
+            skip_bad_rows: false,
+            lora_rank: None,
+            lora_alpha: None,
+            lora_targets: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a TOML file's text.
+    ///
+    /// # Errors
+    ///
+    /// What is no TOML, or holds a name or a value that is none of ours.
+    pub fn from_toml(text: &str) -> Result<Self, Fault> {
+        Self::merged(text, &toml::Table::new())
+    }
+
+    /// Reads a TOML file's text, and then flags that count before it.
+    ///
+    /// # Errors
+    ///
+    /// What is no TOML, or holds a name or a value that is none of ours.
+    pub fn merged(text: &str, flags: &impl Serialize) -> Result<Self, Fault> {
+        let mut table: toml::Table = toml::from_str(text).map_err(unusable)?;
+        let flags = toml::Table::try_from(flags).map_err(unusable)?;
+        // They say the same thing in two ways: one in a flag takes the place of the other in the file.
+        for (name, other) in [("steps", "epochs"), ("epochs", "steps")] {
+            if flags.contains_key(name) {
+                table.remove(other);
+            }
+        }
+        table.extend(flags);
+        table.try_into().map_err(unusable)
+    }
+
+    /// Refuses what no run could be done with.
+    pub fn check(&self) -> Result<(), Fault> {
+        let at_least_one = [
+            ("steps", self.steps),
+            ("batch-pairs", Some(self.batch_pairs)),
+            ("pass-pairs", self.pass_pairs),
+            ("threads", self.threads),
+            ("lora-rank", self.lora_rank),
+        ];
+        for (name, value) in at_least_one {
+            if value == Some(0) {
+                return Err(refused(name, "1 or more", "0"));
+            }
+        }
+        let ranges = [
+            ("lr", self.lr, 0.0, LR_MAX),
+            ("weight-decay", self.weight_decay, 0.0, LR_MAX),
+            ("max-grad-norm", self.max_grad_norm, 0.0, f64::MAX),
+            ("epochs", self.epochs.unwrap_or(1.0), f64::MIN_POSITIVE, 1e9),
+        ];
+        for (name, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                return Err(refused(name, &format!("{low:e} to {high:e}"), &format!("{value:e}")));
+            }
+        }
+        self.lora()?;
+        match (self.steps, self.epochs) {
+            (None, None) => Err(Fault::settings(
+                "neither steps nor epochs say how long to train",
+                "give --steps N or --epochs E",
+            )),
+            (Some(_), Some(_)) => Err(Fault::settings(
+                "steps and epochs both say how long to train",
+                "give one of --steps and --epochs",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a step is computed in parts, which a loss that looks at a whole batch would notice.
+    pub fn accumulates(&self) -> bool {
+        self.pass_pairs.is_some_and(|pass_pairs| pass_pairs < self.batch_pairs)
+    }
+
+    pub(super) fn lora(&self) -> Result<Option<LoraSettings>, Fault> {
+        let Some(rank) = self.lora_rank else {
+            return match (self.lora_alpha, &*self.lora_targets) {
+                (None, []) => Ok(None),
+                _ => Err(Fault::settings(
+                    "lora-alpha and lora-targets say how adapters are, but no adapter is asked for",
+                    "give --lora-rank R as well",
+                )),
+            };
+        };
+        let alpha = self.lora_alpha.unwrap_or(2.0 * rank as f64);
+        if !(alpha > 0.0 && alpha <= LR_MAX) {
+            return Err(refused(
+                "lora-alpha",
+                &format!("more than 0, up to {LR_MAX}"),
+                &alpha.to_string(),
+            ));
+        }
+        Ok(Some(LoraSettings { rank, alpha, targets: self.lora_targets.clone() }))
+    }
+
+    pub(super) fn optimizer(&self) -> OptimizerSettings {
+        OptimizerSettings {
+            learning_rate: self.lr,
+            weight_decay: self.weight_decay,
+            decay: Decay::Matrices,
+            gradient_norm_max: (self.max_grad_norm > 0.0).then_some(self.max_grad_norm),
+            warmup_steps: self.warmup,
+            schedule: self.schedule,
+            ..OptimizerSettings::default()
+        }
+    }
+
+    pub(super) fn keep(&self) -> Keep {
+        match self.recompute {
+            true => Keep::Streams,
+            false => Keep::All,
+        }
+    }
+
+    pub(super) fn order(&self) -> Order {
+        match self.no_shuffle {
+            true => Order::File,
+            false => Order::Shuffled { seed: self.seed },
+        }
+    }
+
+    pub(super) fn bad_rows(&self) -> BadRows {
+        match self.skip_bad_rows {
+            true => BadRows::Skip,
+            false => BadRows::Stop,
+        }
+    }
+
+    pub(super) fn length(&self, model: &DecoderConfig) -> Result<Length, Fault> {
+        let max_tokens = self.max_length.unwrap_or(MAX_LENGTH_DEFAULT.min(model.context));
+        if max_tokens > model.context {
+            return Err(Fault::settings(
+                format!("max-length {max_tokens} exceeds the model's context of {}", model.context),
+                format!("at most --max-length {}", model.context),
+            ));
+        }
+        Ok(Length { max_tokens: Some(max_tokens), ..Length::default() })
+    }
+
+    /// What the numbers of a run follow from: the same for a run and its continuation.
+    pub(super) fn deciding(&self) -> Self {
+        Self {
+            save: None,
+            run: PathBuf::new(),
+            save_every: 0,
+            eval_data: None,
+            eval_every: 0,
+            recompute: false,
+            threads: None,
+            save_gradients: None,
+            ..self.clone()
+        }
+    }
+}
+
+fn unusable(error: impl std::fmt::Display) -> Fault {
+    let hint = "names are those of the flags of `lossbox train`, without the dashes in front";
+    Fault::settings(format!("configuration: {}", error.to_string().trim_end()), hint)
+}
+
+fn refused(name: &str, expected: &str, got: &str) -> Fault {
+    let hint = format!("set --{name} to {expected}");
+    Fault::settings(format!("{name}: expected {expected}, got {got}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_refused(toml: &str, reason: &str) {
+        let message = Settings::from_toml(toml)
+            .and_then(|settings| settings.check())
+            .expect_err("must be refused")
+            .to_string();
+        assert!(message.contains(reason) && message.contains("hint: "), "{message}");
+    }
+
+    #[test]
+    fn a_file_has_the_names_of_the_flags_and_no_others() {
+        let toml =
+            "model = 'm'\nbatch-pairs = 4\nschedule = 'cosine'\nno-shuffle = true\nsteps = 3";
+        let settings = Settings::from_toml(toml).expect("good");
+        assert_eq!((settings.batch_pairs, settings.schedule), (4, Schedule::Cosine));
+        assert!(settings.no_shuffle && settings.check().is_ok());
+        check_refused("batch_pairs = 4", "batch_pairs");
+        check_refused("steps = -1", "configuration");
+    }
+
+    #[test]
+    fn a_flag_counts_before_the_file() {
+        let flags: toml::Table = toml::from_str("steps = 3\nlr = 1e-3").expect("TOML");
+        let settings = Settings::merged("epochs = 1.0\nlr = 1.0\nseed = 4", &flags).expect("good");
+        assert_eq!((settings.steps, settings.epochs), (Some(3), None));
+        assert_eq!((settings.lr, settings.seed), (1e-3, 4));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_name() {
+        check_refused("", "neither steps nor epochs");
+        check_refused("steps = 1\nepochs = 1.0", "both");
+        check_refused("steps = 0", "steps: expected 1 or more");
+        check_refused("steps = 1\nlr = nan", "lr: expected");
+        check_refused("steps = 1\nlr = 1e30", "lr: expected");
+        check_refused("epochs = 0.0", "epochs: expected");
+        check_refused("steps = 1\npass-pairs = 0", "pass-pairs: expected");
+    }
+}

@@ -1,0 +1,54 @@
+//! A model's folder, opened: its files, its weights and, if it has one, its tokenizer.
+//!
+//! It is what a preference file needs to become tokens, and what a trained model is saved with. Not here: what the
+//! files mean (`model`, `tokenizer`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::data::{BadRows, Encoding, Length, PreferenceFile};
+use crate::fault::Fault;
+use crate::model::{Model, ModelDirectory};
+use crate::tokenizer::Tokenizer;
+
+/// A model with everything that lies beside it.
+#[derive(Debug)]
+pub struct ModelFolder {
+    /// The files.
+    pub directory: ModelDirectory,
+    /// The weights.
+    pub model: Model,
+    tokenizer: Option<Arc<Tokenizer>>,
+}
+
+impl ModelFolder {
+    /// Opens a folder in Hugging Face's layout. Without `tokenizer.json` it takes token ids only.
+    pub fn open(folder: &Path) -> Result<Self, Fault> {
+        let directory = ModelDirectory::open(folder)?;
+        let model = Model::load(&directory)?;
+        let has_tokenizer = directory.companions.iter().any(|(name, _)| name == "tokenizer.json");
+        let tokenizer = match has_tokenizer {
+            true => Some(Arc::new(Tokenizer::of_model(&directory)?)),
+            false => None,
+        };
+        Ok(Self { directory, model, tokenizer })
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> Result<&Tokenizer, Fault> {
+        let missing = || Fault::Tokenizer("the model has none".into());
+        self.tokenizer.as_deref().ok_or_else(missing)
+    }
+
+    /// Opens preference data that this model is to read.
+    pub fn data(
+        &self,
+        path: &Path,
+        length: Length,
+        bad_rows: BadRows,
+    ) -> Result<PreferenceFile, Fault> {
+        let n_vocabulary = self.model.decoder.config().vocabulary;
+        let encoding = Encoding::new(self.tokenizer.clone(), n_vocabulary, length)?;
+        PreferenceFile::open(path, encoding, bad_rows)
+    }
+}

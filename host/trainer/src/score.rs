@@ -1,0 +1,121 @@
+//! What a model says of preference data: the log-prob of every completion token.
+//!
+//! Rows are computed in blocks and come out one by one in file order, so a file of any length is scored in the
+//! same memory. Not here: what a loss makes of log-probs (`loss`).
+
+use serde::Serialize;
+
+use crate::batch::Packed;
+use crate::data::{Outcome, PreferenceFile, Tally};
+use crate::fault::Fault;
+use crate::model::{Activations, DecoderConfig, Keep, Model};
+use crate::pairs::{PreferencePair, pack};
+
+/// The log-probs of a row's two completions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RowLogps {
+    /// The row, counted from 0 without blank lines.
+    pub row: usize,
+    /// Of the chosen completion, token by token, in nats.
+    pub chosen: Vec<f32>,
+    /// Of the rejected completion.
+    pub rejected: Vec<f32>,
+}
+
+impl RowLogps {
+    /// The sums over the two completions, chosen first.
+    pub fn sums(&self) -> [f64; 2] {
+        [&self.chosen, &self.rejected].map(|logps| logps.iter().copied().map(f64::from).sum())
+    }
+}
+
+/// Rows that are computed at a time, at most.
+const BLOCK_PAIRS: usize = 32;
+/// Rows of a batch from which on no further pair is added to it.
+const BLOCK_ROWS: usize = 4096;
+
+/// Scores every row of a file once, and says what became of the rows.
+///
+/// # Errors
+///
+/// A row that cannot be used, unless the file skips such rows, or that is longer than the model's context; what
+/// `take` returns.
+pub fn score<E: From<Fault>>(
+    model: &Model,
+    file: &PreferenceFile,
+    mut take: impl FnMut(RowLogps) -> Result<(), E>,
+) -> Result<Tally, E> {
+    let (mut tally, mut scorer) = (Tally::default(), Scorer::new(model));
+    for row in 0..file.n_rows() {
+        let outcome = file.row(row)?;
+        tally.count(&outcome);
+        let Outcome::Pair(encoded) = outcome else { continue };
+        check_context(model.decoder.config(), row, &encoded.pair)?;
+        if scorer.add(row, &encoded.pair) {
+            scorer.scored().into_iter().try_for_each(&mut take)?;
+        }
+    }
+    scorer.scored().into_iter().try_for_each(take)?;
+    Ok(tally)
+}
+
+/// Collects rows and computes them together.
+#[derive(Debug)]
+pub(crate) struct Scorer<'a> {
+    model: &'a Model,
+    rows: Vec<usize>,
+    batch: Packed,
+    activations: Activations,
+}
+
+impl<'a> Scorer<'a> {
+    pub(crate) fn new(model: &'a Model) -> Self {
+        let (batch, activations) = (Packed::default(), Activations::new(Keep::Nothing));
+        Self { model, rows: Vec::new(), batch, activations }
+    }
+
+    /// Adds a row, and says whether it is time to compute.
+    pub(crate) fn add(&mut self, row: usize, pair: &PreferencePair) -> bool {
+        self.rows.push(row);
+        pack(&mut self.batch, pair);
+        self.rows.len() >= BLOCK_PAIRS || self.batch.rows() >= BLOCK_ROWS
+    }
+
+    /// The log-probs of all rows that were added since the last call.
+    pub(crate) fn scored(&mut self) -> Vec<RowLogps> {
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        let Self { model, rows, batch, activations } = self;
+        model.decoder.forward(&model.weights, batch, activations);
+        let logps = activations.token_logps();
+        let of = |tokens: &std::ops::Range<usize>| logps[tokens.clone()].to_vec();
+        let pairs = batch.completions.chunks_exact(2);
+        let scored = rows.iter().zip(pairs).map(|(&row, pair)| RowLogps {
+            row,
+            chosen: of(&pair[0]),
+            rejected: of(&pair[1]),
+        });
+        let scored = scored.collect();
+        rows.clear();
+        batch.clear();
+        scored
+    }
+}
+
+/// Refuses a row that is longer than the model can read.
+pub(crate) fn check_context(
+    config: &DecoderConfig,
+    row: usize,
+    pair: &PreferencePair,
+) -> Result<(), Fault> {
+    let n_tokens = pair.longest_tokens();
+    if n_tokens <= config.context {
+        return Ok(());
+    }
+    let context = config.context;
+    Err(Fault::settings(
+        format!("row {row} has {n_tokens} tokens, but the model's context is {context}"),
+        format!("limit the length of sequences: --max-length {context}"),
+    ))
+}

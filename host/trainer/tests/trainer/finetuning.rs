@@ -1,0 +1,323 @@
+//! Whole runs on small models: held against PyTorch, stopped and continued, and ended by a loss that fails.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::reference_parity::check_trained;
+use crate::support::*;
+use serde_json::Value;
+use tempfile::TempDir;
+use trainer::TrainFailure;
+use trainer::finetune::{Finished, Job, Progress, Settings, run};
+use trainer::loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
+use trainer::model::{Model, ModelDirectory};
+use trainer::optimizer::{Decay, Schedule};
+use trainer::pairs::PreferencePair;
+
+/// A temporary folder with a file of pairs.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn with(pairs: &[PreferencePair]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("pairs.jsonl"), jsonl(pairs)).expect("written");
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).expect(name)
+    }
+
+    fn lines(&self, name: &str) -> Vec<Value> {
+        let text = String::from_utf8(self.read(name)).expect("text");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// Three pairs a step in shuffled order, with everything that a state could hold.
+    fn settings(&self, family: &str, run: &str) -> Settings {
+        Settings {
+            model: golden(family),
+            data: self.path("pairs.jsonl"),
+            reference: Some(golden(&format!("{family}/reference"))),
+            steps: Some(7),
+            batch_pairs: 3,
+            lr: 1e-3,
+            weight_decay: 0.01,
+            warmup: 2,
+            schedule: Schedule::Cosine,
+            seed: 5,
+            run: self.path(run),
+            eval_data: Some(self.path("pairs.jsonl")),
+            eval_every: 2,
+            ..Settings::default()
+        }
+    }
+}
+
+fn job(settings: Settings) -> Job {
+    Job { settings, loss_id: "dpo".into(), resume: false }
+}
+
+fn on(job: &Job) -> Finished {
+    run(job, &mut dpo(0.1), &mut |_| ControlFlow::Continue(())).expect("a whole run")
+}
+
+fn until(job: &Job, last: usize) -> Finished {
+    let watch = &mut |progress: &Progress| match progress {
+        Progress::Step(record, _) if record.step.step == last => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    run(job, &mut dpo(0.1), watch).expect("a run")
+}
+
+#[track_caller]
+fn refused(job: &Job, reason: &str) {
+    match run(job, &mut dpo(0.1), &mut |_| ControlFlow::Continue(())) {
+        Err(TrainFailure::Fault(fault)) => {
+            let message = fault.to_string();
+            assert!(message.contains(reason) && message.contains("hint: "), "{message}");
+        }
+        other => panic!("must be refused: {other:?}"),
+    }
+}
+
+#[test]
+fn one_step_over_a_file_is_the_step_of_transformers() {
+    for family in ["gpt2", "llama"] {
+        let place = Place::with(&pairs(family));
+        for (run, pass_pairs) in [("whole", None), ("parts", Some(1))] {
+            let settings = Settings {
+                steps: Some(1),
+                batch_pairs: 4,
+                pass_pairs,
+                warmup: 0,
+                max_grad_norm: 0.0,
+                no_shuffle: true,
+                save: Some(place.path(&format!("{run}-model"))),
+                save_gradients: Some(place.path("gradients.safetensors")),
+                eval_data: None,
+                recompute: pass_pairs.is_some(),
+                ..place.settings(family, run)
+            };
+            let finished = on(&job(settings));
+            let directory = ModelDirectory::open(&finished.place).expect("a model");
+            let model = Model::load(&directory).expect("a model");
+            let file = "adamw1_hf_groups_f64.safetensors";
+            check_trained(family, Decay::Matrices, 1, file, &model.weights);
+            check_gradients(family, &model, &place.path("gradients.safetensors"));
+        }
+    }
+}
+
+fn check_gradients(family: &str, model: &Model, file: &Path) {
+    let bytes = std::fs::read(file).expect("gradients");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let tensors = &model.decoder.layout().tensors;
+    assert_eq!(file.len(), tensors.len());
+    for tensor in tensors.iter().filter(|tensor| !tensor.name.ends_with("c_attn.bias")) {
+        let view = file.tensor(&tensor.name).expect("Hugging Face's name");
+        let (numbers, _) = view.data().as_chunks();
+        let got: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let golden = tensor_f64(&format!("{family}/grads_f64.safetensors"), &tensor.name);
+        let scale = golden.iter().fold(0.0f64, |scale, value| scale.max(value.abs()));
+        assert_eq!(view.shape(), tensor.shape);
+        let relative = worst_difference(&got, &golden) / scale;
+        assert!(relative < 4e-6, "{}: off by {relative:e}", tensor.name);
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_and_continued_writes_the_bytes_of_one_that_is_not() {
+    for (family, keeps) in [("gpt2", 0), ("llama", 2)] {
+        let place = Place::with(&pairs(family));
+        let whole = on(&job(place.settings(family, "whole")));
+        assert_eq!((whole.n_steps_done, whole.ended_early), (7, false));
+
+        let mut stopped = job(Settings { save_every: keeps, ..place.settings(family, "stopped") });
+        let ended = until(&stopped, 3);
+        assert!(ended.ended_early && ended.place.ends_with("checkpoints/step-3"));
+        stopped.resume = true;
+        let again = until(&stopped, 5);
+        assert_eq!(again.n_steps_done, 5);
+        // As if the process had died in the middle of a line, after steps that no checkpoint knows.
+        let metrics = place.path("stopped/metrics.jsonl");
+        let mut lines = std::fs::read(&metrics).expect("metrics");
+        lines.extend(b"{\"step\":6}\n{\"ste");
+        std::fs::write(&metrics, lines).expect("written");
+        on(&stopped);
+        for file in ["model/model.safetensors", "model/config.json", "metrics.jsonl"] {
+            let [one, other] = ["whole", "stopped"].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(one == other, "{family}: {file} differs");
+        }
+    }
+}
+
+#[test]
+fn metrics_have_the_names_that_trl_gives_them() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(place.settings("llama", "run")));
+    let lines = place.lines("run/metrics.jsonl");
+    let steps: Vec<&Value> = lines.iter().filter(|line| line.get("loss").is_some()).collect();
+    let evaluations: Vec<&Value> =
+        lines.iter().filter(|line| line.get("eval_loss").is_some()).collect();
+    assert_eq!((steps.len(), evaluations.len(), lines.len()), (7, 4, 11));
+    for name in [
+        "loss",
+        "grad_norm",
+        "learning_rate",
+        "epoch",
+        "num_tokens",
+        "rewards/chosen",
+        "rewards/rejected",
+        "rewards/accuracies",
+        "rewards/margins",
+        "logps/chosen",
+        "logps/rejected",
+    ] {
+        assert!(steps.iter().all(|line| line[name].is_number()), "{name}");
+    }
+    assert_eq!(steps[0]["learning_rate"], 5e-4);
+    assert_eq!(steps[3]["epoch"], 3.0);
+    // Before any step, evaluation would give the loss that PyTorch computes; after it the loss falls.
+    let loss = |line: &Value| line["eval_loss"].as_f64().expect("a loss");
+    assert!(loss(evaluations[3]) < loss(evaluations[0]));
+    let events = std::fs::read_dir(place.path("run/tensorboard")).expect("events").count();
+    assert_eq!(events, 1);
+}
+
+/// Goes well for some steps and then answers with a NaN or a trap.
+fn failing(n_good: usize, trap: bool) -> impl PreferenceLoss {
+    let (mut good, mut n_calls) = (dpo(0.1), 0);
+    move |pairs: &PairBatch| -> Result<LossGradients, LossFailure> {
+        n_calls += 1;
+        let mut answer = good(pairs)?;
+        if n_calls > n_good && trap {
+            let [rule, message, hint] = ["train/trap", "out of bounds", "mind the bounds"];
+            let rejected =
+                Rejected { rule: rule.into(), message: message.into(), hint: hint.into() };
+            return Err(LossFailure::Rejected(rejected));
+        }
+        if n_calls > n_good {
+            answer.policy_chosen[0] = f64::NAN;
+        }
+        Ok(answer)
+    }
+}
+
+#[test]
+fn a_loss_that_fails_ends_the_run_with_a_checkpoint_of_the_last_good_state() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(Settings { eval_data: None, ..place.settings("llama", "good") }));
+    for (name, trap, rule) in [("nan", false, "train/non-finite"), ("trap", true, "train/trap")] {
+        let mut job = job(Settings { eval_data: None, ..place.settings("llama", name) });
+        let mut saved = None;
+        let watch = &mut |progress: &Progress| {
+            if let Progress::Saved(place) = progress {
+                saved = Some(place.clone());
+            }
+            ControlFlow::Continue(())
+        };
+        match run(&job, &mut failing(4, trap), watch) {
+            Err(TrainFailure::Rejected(rejected)) => assert_eq!(rejected.rule, rule),
+            other => panic!("must fail: {other:?}"),
+        }
+        assert!(saved.expect("a checkpoint").ends_with("checkpoints/step-4"));
+        job.resume = true;
+        on(&job);
+        let [good, continued] =
+            ["good", name].map(|run| place.read(&format!("{run}/model/model.safetensors")));
+        assert!(good == continued, "the state before the failure was not kept whole");
+    }
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused_before_the_first_step() {
+    let place = Place::with(&pairs("llama"));
+    let mut first = job(place.settings("llama", "run"));
+    first.resume = true;
+    refused(&first, "no checkpoint");
+    first.resume = false;
+    until(&first, 2);
+    refused(&first, "--resume");
+    first.resume = true;
+    let with = |change: fn(&mut Job)| {
+        let mut job = first.clone();
+        change(&mut job);
+        job
+    };
+    refused(&with(|job| job.settings.lr = 2e-3), "other settings");
+    refused(&with(|job| job.loss_id = "ipo".into()), "another loss");
+    refused(&with(|job| job.settings.max_length = Some(100_000)), "context");
+    std::fs::create_dir(place.path("there")).expect("a folder");
+    let mut job = first.clone();
+    job.settings.save = Some(place.path("there"));
+    refused(&job, "exists already");
+    std::fs::write(place.path("pairs.jsonl"), jsonl(&pairs("llama")[..3])).expect("written");
+    refused(&first, "other data");
+}
+
+#[test]
+fn epochs_count_pairs() {
+    let place = Place::with(&pairs("gpt2"));
+    let settings = Settings { steps: None, epochs: Some(1.5), ..place.settings("gpt2", "run") };
+    assert_eq!(on(&job(settings)).n_steps_done, 2);
+}
+
+/// Names and shapes are those that peft 0.21 writes for the same ranks and targets.
+#[test]
+fn adapters_learn_continue_to_the_byte_and_are_saved_as_peft_does() {
+    let cases = [
+        ("llama", "base_model.model.model.layers.1.self_attn.v_proj", [16, 32], "q_proj,v_proj"),
+        ("gpt2", "base_model.model.transformer.h.1.attn.c_attn", [96, 32], "c_attn,c_fc"),
+    ];
+    for (family, module, [outputs, inputs], targets) in cases {
+        let place = Place::with(&pairs(family));
+        let settings = |run: &str| Settings {
+            reference: None,
+            lora_rank: Some(4),
+            lora_targets: targets.split(',').map(str::to_owned).collect(),
+            lr: 1e-2,
+            ..place.settings(family, run)
+        };
+        let whole = on(&job(settings("whole")));
+        let mut stopped = job(settings("stopped"));
+        until(&stopped, 4);
+        stopped.resume = true;
+        let evaluation = on(&stopped).evaluation.expect("an evaluation");
+        assert!(evaluation.pairs.loss < 0.9 * std::f64::consts::LN_2, "{evaluation:?}");
+        assert_eq!(whole.evaluation, Some(evaluation));
+        for file in
+            ["model/adapter_model.safetensors", "model/adapter_config.json", "metrics.jsonl"]
+        {
+            let [one, other] = ["whole", "stopped"].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(one == other, "{family}: {file} differs");
+        }
+        assert!(!place.path("whole/model/config.json").exists());
+        let bytes = place.read("whole/model/adapter_model.safetensors");
+        let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        assert_eq!(file.len(), 2 * 2 * 2);
+        let shape = |part: &str| {
+            file.tensor(&format!("{module}.{part}.weight")).expect(part).shape().to_vec()
+        };
+        assert_eq!((shape("lora_A"), shape("lora_B")), (vec![4, inputs], vec![outputs, 4]));
+    }
+}
+
+#[test]
+fn adapters_that_cannot_be_are_refused() {
+    let place = Place::with(&pairs("llama"));
+    let with = |rank, targets: &[&str]| {
+        let targets = targets.iter().map(|target| (*target).to_owned()).collect();
+        job(Settings { lora_rank: rank, lora_targets: targets, ..place.settings("llama", "run") })
+    };
+    refused(&with(None, &["q_proj"]), "--lora-rank");
+    refused(&with(Some(4), &["c_attn"]), "q_proj");
+    refused(&with(Some(0), &["q_proj"]), "lora-rank: expected 1 or more");
+    refused(&with(Some(17), &["v_proj"]), "lora-rank: expected 1 to 16");
+}

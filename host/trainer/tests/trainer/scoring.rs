@@ -1,0 +1,82 @@
+//! A model's log-probs of a file of token ids, and what it says when asked to go on.
+
+use std::path::PathBuf;
+
+use crate::support::{golden, greedy, json, policy};
+use trainer::Fault;
+use trainer::data::{BadRows, Length};
+use trainer::folder::ModelFolder;
+use trainer::generate::{Draw, SampleRequest, completions};
+use trainer::pairs::PreferencePair;
+use trainer::random::Purpose;
+use trainer::score::{RowLogps, score};
+
+fn family_pairs(family: &str) -> Vec<PreferencePair> {
+    let golden = json(&format!("families/{family}/golden.json"));
+    serde_json::from_value(golden["pairs"].clone()).expect("pairs")
+}
+
+fn file_of(pairs: &[PreferencePair], folder: &tempfile::TempDir) -> PathBuf {
+    let path = folder.path().join("pairs.jsonl");
+    std::fs::write(&path, crate::support::jsonl(pairs)).expect("written");
+    path
+}
+
+#[test]
+fn every_row_of_a_file_has_the_log_probs_that_transformers_computes() {
+    for family in ["gpt2_erf", "qwen3", "gemma3"] {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let path = file_of(&family_pairs(family), &temporary);
+        let folder = ModelFolder::open(&golden(&format!("families/{family}"))).expect(family);
+        let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
+        let mut rows: Vec<RowLogps> = Vec::new();
+        let tally = score(&folder.model, &data, |row| {
+            rows.push(row);
+            Ok::<_, Fault>(())
+        });
+        assert_eq!(tally.expect("scored").pairs as usize, rows.len());
+        let expected: Vec<Vec<f64>> = serde_json::from_value(
+            json(&format!("families/{family}/golden.json"))["token_logps"].clone(),
+        )
+        .expect("log-probs");
+        let got = rows.iter().flat_map(|row| [&row.chosen, &row.rejected]);
+        assert_eq!(2 * rows.len(), expected.len());
+        for (got, expected) in got.zip(&expected) {
+            let worst = crate::support::worst_difference(got, expected);
+            assert!(worst < 1e-5, "{family}: off by {worst:e}");
+        }
+        assert_eq!(rows[0].sums()[0], rows[0].chosen.iter().map(|l| f64::from(*l)).sum::<f64>());
+    }
+}
+
+#[test]
+fn a_row_beyond_the_context_is_refused_with_the_remedy() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let long = PreferencePair::new(vec![1; 5000], vec![2], vec![3]);
+    let path = file_of(&[long], &temporary);
+    let folder = ModelFolder::open(&golden("gpt2")).expect("a model");
+    let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
+    let refused = score(&folder.model, &data, |_| Ok::<_, Fault>(())).expect_err("too long");
+    assert!(refused.to_string().contains("--max-length"), "{refused}");
+}
+
+fn request<'a>(prompts: &'a [Vec<u32>], draw: Draw) -> SampleRequest<'a> {
+    let purpose = Purpose::Generation;
+    SampleRequest { prompts, first_prompt: 0, n_samples: 2, max_tokens: 8, seed: 3, purpose, draw }
+}
+
+#[test]
+fn the_likeliest_completion_is_the_greedy_one_and_a_low_temperature_comes_close() {
+    let model = policy("llama");
+    let prompts = [vec![5, 6, 7]];
+    let mut expected = greedy(&model, &prompts[0], 8);
+    let ends = &model.decoder.config().end_tokens;
+    if let Some(end) = expected.iter().position(|token| ends.contains(token)) {
+        expected.truncate(end + 1);
+    }
+    for draw in [Draw::Likeliest, Draw::Temperature(1e-4)] {
+        assert_eq!(completions(&model, &request(&prompts, draw)), [&expected[..]; 2]);
+    }
+    let warm = completions(&model, &request(&prompts, Draw::Temperature(1.0)));
+    assert_ne!(warm[0], warm[1]);
+}
