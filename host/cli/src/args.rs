@@ -41,7 +41,7 @@ pub(crate) enum Command {
         subject: Bench,
     },
     /// Train the task's base model with one loss and measure the policy
-    Train(Train),
+    Train(Box<Train>),
     /// Print the log-probs of chosen and rejected completions under a model, row by row
     Logps(Logps),
     /// Let a model go on with a prompt

@@ -321,7 +321,7 @@ impl Trainer {
             None => (&mut self.weights[..], &mut self.gradients[..]),
             Some(adapters) => {
                 adapters.take_gradients(&self.gradients);
-                adapters.to_update()
+                adapters.trainable_and_gradient()
             }
         };
         let norm = clip::global_norm(gradients);

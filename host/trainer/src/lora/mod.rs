@@ -149,7 +149,7 @@ impl Adapters {
     }
 
     /// A and B, to be updated, and their gradients.
-    pub(crate) fn to_update(&mut self) -> (&mut [f32], &mut [f32]) {
+    pub(crate) fn trainable_and_gradient(&mut self) -> (&mut [f32], &mut [f32]) {
         (&mut self.parameters, &mut self.gradients)
     }
 
