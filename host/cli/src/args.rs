@@ -100,6 +100,9 @@ pub(crate) struct Build {
     /// Where to write the component [default: NAME.wasm in the current folder]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Print the verdict, and where the component lies, as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use discovery::CandidateId;
 use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Submission};
+use serde_json::{Value, json};
 
 use crate::args::Plugin;
 use crate::folder::{self, Entry, Form};
@@ -47,6 +48,24 @@ impl Named {
     /// The candidate's identity, as runs and leaderboards print it, if it is a one-file loss.
     pub(crate) fn id(&self) -> Option<CandidateId> {
         self.submission.text().map(CandidateId::of)
+    }
+
+    /// The verdict on a rejected plugin, as every command with `--json` prints it.
+    pub(crate) fn rejected(&self, rejection: &Rejection) -> Value {
+        json!({
+            "verdict": "rejected",
+            "stage": rejection.stage,
+            "rule": rejection.rule,
+            "message": rejection.message,
+            "hint": rejection.hint,
+            "span": rejection.span,
+            "warnings": [],
+            "hash": null,
+            "scope": null,
+            "name": self.name(),
+            "id": self.id(),
+            "source_hash": self.submission.sha256(),
+        })
     }
 
     /// Refuses what the user did not ask for. The digits may be of the component, of the source as it is, or of the
