@@ -4,6 +4,7 @@
 //! folder first and among the built-in losses then. A name never reaches outside the plugins folder. `name@hash` asks
 //! for one content and takes no other: what is hashed is what is run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -189,6 +190,9 @@ fn digits_apart(plugin: &str) -> Result<(&str, Option<String>)> {
 
 fn at_path(plugin: &str) -> Result<Entry> {
     let path = PathBuf::from(plugin);
+    if path.is_dir() && !path.join("Cargo.toml").exists() {
+        bail!("{plugin} is a folder, but no crate: it has no Cargo.toml (hint: name a file in it)");
+    }
     if !path.exists() {
         bail!(
             "no such plugin: {plugin} (hint: a path ends in .rs or .wasm or is a crate's folder)"
@@ -212,6 +216,9 @@ fn in_folder(name: &str, folder: &Path) -> Result<Entry> {
         .with_context(|| format!("cannot list the plugins folder {}", folder.display()))?;
     match entries.into_iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(entry),
+        None if Path::new(name).exists() => {
+            bail!("{name} is here, but not a plugin's name (hint: write ./{name} for the path)")
+        }
         None => bail!(
             "no plugin called {name} in {} (hint: the built-in losses are {})",
             folder.display(),
@@ -245,6 +252,7 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
         .iter()
         .map(|hyperparameter| hyperparameter.default)
         .collect();
+    let mut set = BTreeSet::new();
     for setting in settings {
         let (name, number) = setting.split_once('=').with_context(|| {
             format!("{setting:?} is not a setting (hint: write NAME=VALUE, as in beta=0.1)")
@@ -269,6 +277,9 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
         let (minimum, maximum) = (declared[index].minimum, declared[index].maximum);
         if !(minimum..=maximum).contains(&value) {
             bail!("{name} = {value} is out of range: expected {minimum} to {maximum}");
+        }
+        if !set.insert(index) {
+            bail!("{} is set twice (hint: leave one)", name.trim());
         }
         values[index] = value;
     }
