@@ -167,6 +167,21 @@ fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
             vec!["call", "dpo", "--pairs", "pairs.json", "--set", "beta=1e9"],
             "out of range",
         ),
+        (
+            vec![
+                "call",
+                "dpo",
+                "--pairs",
+                "pairs.json",
+                "--set",
+                "beta=1",
+                "--set",
+                "beta=2",
+            ],
+            "beta is set twice",
+        ),
+        (vec!["audit", "pairs.json"], "write ./pairs.json"),
+        (vec!["new", "dpo"], "take another name"),
         (vec!["new", "../escape"], "cannot be a plugin's name"),
         (
             vec!["train", "--loss", "dpo", "--lr", "1e-5"],

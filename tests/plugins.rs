@@ -112,7 +112,7 @@ fn everything_in_the_folder_is_listed_with_its_verdict_and_rejections_are_no_fai
     let rows = lossbox.list();
 
     let mine = row(&rows, "mine", "file");
-    assert_eq!(mine["kind"], "dropped");
+    assert_eq!(mine["kind"], "user");
     assert_eq!(mine["verdict"], "accepted", "{mine}");
     assert_eq!(mine["scope"], "pair");
     assert_eq!(mine["n_warnings"], 0);
@@ -139,14 +139,14 @@ fn everything_in_the_folder_is_listed_with_its_verdict_and_rejections_are_no_fai
     assert_eq!(row(&rows, "winner", "generated")["verdict"], "accepted");
 
     let shadowing = row(&rows, "dpo", "file");
-    assert_eq!(shadowing["kind"], "dropped");
+    assert_eq!(shadowing["kind"], "user");
     assert_eq!(shadowing["shadows"][0], "the built-in dpo");
     let n_dpo = rows.iter().filter(|row| row["name"] == "dpo").count();
     assert_eq!(n_dpo, 1, "nothing reaches the built-in one");
-    let ipo = row(&rows, "ipo", "embedded");
+    let ipo = row(&rows, "ipo", "built-in");
     assert_eq!(ipo["kind"], "built-in");
     assert_eq!(ipo["verdict"], "accepted");
-    assert!(row(&rows, "discopop", "embedded")["n_warnings"].as_u64() >= Some(1));
+    assert!(row(&rows, "discopop", "built-in")["n_warnings"].as_u64() >= Some(1));
 
     let text = lossbox.run(&["plugins"]);
     assert_eq!(text.status.code(), Some(0));

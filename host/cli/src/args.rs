@@ -105,6 +105,9 @@ pub(crate) struct Build {
     /// Where to write the component [default: NAME.wasm in the current folder]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Print the verdict, and where the component lies, as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -123,10 +126,11 @@ pub(crate) struct Call {
     /// JSON file of preference pairs; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) pairs: PathBuf,
-    /// Set a hyperparameter, as in --set beta=0.1; may be repeated
+    /// Set a hyperparameter, as in --set beta=0.1; may be repeated for others
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Print losses and gradients as one line of JSON on stdout
+    /// Print losses and gradients as one line of JSON on stdout; what JSON has no number for is "Infinity", "-Infinity"
+    /// or "NaN"
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -418,7 +422,7 @@ pub(crate) struct Doctor {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Plugin {
     /// Name in the plugins folder or of a built-in loss, or a path: .rs, a crate's folder or .wasm; NAME@HASH takes this
-    /// content only
+    /// content only, where HASH is the component's, the source file's or the candidate's (as in a leaderboard)
     #[arg(value_name = "PLUGIN")]
     pub(crate) plugin: String,
     /// Plugins folder in which names are looked up before the built-in losses

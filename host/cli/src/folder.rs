@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// What a plugin is, in the order in which a name is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Form {
     /// `name.rs`
     File,
@@ -25,19 +25,19 @@ pub(crate) enum Form {
     /// `generated/name.rs`
     Generated,
     /// In the program.
-    Embedded,
+    BuiltIn,
 }
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
-    /// A published loss that the program carries, or a copy of it in the folder.
+    /// A built-in loss: one that the program carries, or a copy of it in the folder.
     BuiltIn,
     /// The winner of a run.
     Generated,
     /// Whatever somebody put there.
-    Dropped,
+    User,
 }
 
 /// A plugin that is there.
@@ -46,7 +46,7 @@ pub(crate) struct Entry {
     /// What it is called on the command line.
     pub(crate) name: String,
     pub(crate) form: Form,
-    /// `None` for a loss that is embedded.
+    /// `None` for a built-in loss.
     pub(crate) path: Option<PathBuf>,
 }
 
@@ -59,16 +59,16 @@ pub(crate) fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
         .iter()
         .map(|baseline| Entry {
             name: baseline.name.to_owned(),
-            form: Form::Embedded,
+            form: Form::BuiltIn,
             path: None,
         })
         .collect();
-    entries.extend(listed(folder)?.into_iter().filter_map(dropped));
+    entries.extend(listed(folder)?.into_iter().filter_map(plugin_at));
     let generated = listed(&folder.join("generated"))?;
     entries.extend(
         generated
             .into_iter()
-            .filter_map(dropped)
+            .filter_map(plugin_at)
             .filter_map(|entry| {
                 (entry.form == Form::File).then_some(Entry {
                     form: Form::Generated,
@@ -90,7 +90,7 @@ fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The plugin at this path, if it looks like one. What begins with a point is somebody's working copy.
-fn dropped(path: PathBuf) -> Option<Entry> {
+fn plugin_at(path: PathBuf) -> Option<Entry> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let (name, form) = match path.extension().and_then(|extension| extension.to_str()) {
         _ if name.starts_with('.') => return None,
@@ -115,7 +115,7 @@ impl Entry {
         match (&self.path, baselines::named(&self.name)) {
             (Some(path), _) => Submission::read(path),
             (None, Some(baseline)) => Ok(Submission::one_file(baseline.name, baseline.source)),
-            (None, None) => Err(Fault::Call(format!("{} is not embedded", self.name))),
+            (None, None) => Err(Fault::Call(format!("{} is not built in", self.name))),
         }
     }
 
@@ -126,10 +126,10 @@ impl Entry {
             text.is_some_and(|text| CandidateId::of(text) == CandidateId::of(baseline.source))
         };
         match self.form {
-            Form::Embedded => Kind::BuiltIn,
+            Form::BuiltIn => Kind::BuiltIn,
             Form::Generated => Kind::Generated,
             Form::File if baselines::named(&self.name).is_some_and(is_copy) => Kind::BuiltIn,
-            Form::File | Form::Crate | Form::Component => Kind::Dropped,
+            Form::File | Form::Crate | Form::Component => Kind::User,
         }
     }
 
@@ -171,7 +171,7 @@ mod tests {
                 Form::Crate,
                 Form::Component,
                 Form::Generated,
-                Form::Embedded
+                Form::BuiltIn
             ]
         );
         assert_eq!(entries.len(), baselines::ALL.len() + 4);
@@ -184,11 +184,11 @@ mod tests {
         let dpo = baselines::named("dpo").expect("built in").source;
         let kind = |text: &str| {
             fs::write(&path, text).expect("written");
-            let entry = dropped(path.clone()).expect("a plugin");
+            let entry = plugin_at(path.clone()).expect("a plugin");
             entry.kind(&entry.read().expect("read"))
         };
         assert_eq!(kind(&format!("// mine\n{dpo}")), Kind::BuiltIn);
-        assert_eq!(kind(&dpo.replace("0.1", "0.2")), Kind::Dropped);
+        assert_eq!(kind(&dpo.replace("0.1", "0.2")), Kind::User);
     }
 
     #[test]

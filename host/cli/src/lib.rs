@@ -35,7 +35,9 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Rejected) => ExitCode::from(1),
         Err(error) => {
-            screen::fault(&error);
+            if !screen::reader_has_gone(&error) {
+                screen::fault(&error);
+            }
             ExitCode::from(2)
         }
     }

@@ -35,11 +35,26 @@ pub(crate) fn read(path: &Path) -> Result<Pairs> {
 /// # Errors
 /// When the text is not of this form, has no pairs or has lists of different lengths.
 pub(crate) fn parse(text: &str) -> Result<Pairs> {
-    let file: PairsFile = serde_json::from_str(text).context(
-        "this is not a pairs file (hint: an object with the lists policy_chosen_logps, policy_rejected_logps, \
-         reference_chosen_logps, reference_rejected_logps, chosen_tokens and rejected_tokens)",
-    )?;
+    // serde would take a bare list of the six lists too.
+    if text.trim_start().starts_with('[') {
+        bail!("this is not a pairs file, but a list {SHAPE}");
+    }
+    let file: PairsFile =
+        serde_json::from_str(text).with_context(|| match syntax_is_wrong(text) {
+            true => {
+                "this is not JSON (hint: JSON has numbers, but neither NaN nor Infinity)".to_owned()
+            }
+            false => format!("this is not a pairs file {SHAPE}"),
+        })?;
     checked(file)
+}
+
+const SHAPE: &str = "(hint: an object with the lists policy_chosen_logps, policy_rejected_logps, \
+                     reference_chosen_logps, reference_rejected_logps, chosen_tokens and rejected_tokens)";
+
+/// Whether the text is no JSON at all, whatever it should hold.
+fn syntax_is_wrong(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_err()
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
@@ -119,6 +134,18 @@ mod tests {
                 "chosen_tokens": [1], "rejected_tokens": [0]}"#,
             "rejected_tokens[0] is 0",
         );
+    }
+
+    #[test]
+    fn what_is_no_json_and_what_is_no_object_get_hints_of_their_own() {
+        for (text, expected) in [
+            (r#"{"policy_chosen_logps": [NaN]}"#, "this is not JSON"),
+            ("[[-1.0], [-1.0], [-1.0], [-1.0], [1], [1]]", "but a list"),
+            (r#"{"policy_chosen_logps": "x"}"#, "not a pairs file"),
+        ] {
+            let error = parse(text).expect_err("the file is wrong").to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! folder first and among the built-in losses then. A name never reaches outside the plugins folder. `name@hash` asks
 //! for one content and takes no other: what is hashed is what is run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use discovery::CandidateId;
 use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Submission};
+use serde_json::{Value, json};
 
 use crate::args::Plugin;
 use crate::folder::{self, Entry, Form};
@@ -47,6 +49,24 @@ impl Named {
     /// The candidate's identity, as runs and leaderboards print it, if it is a one-file loss.
     pub(crate) fn id(&self) -> Option<CandidateId> {
         self.submission.text().map(CandidateId::of)
+    }
+
+    /// The verdict on a rejected plugin, as every command with `--json` prints it.
+    pub(crate) fn rejected(&self, rejection: &Rejection) -> Value {
+        json!({
+            "verdict": "rejected",
+            "stage": rejection.stage,
+            "rule": rejection.rule,
+            "message": rejection.message,
+            "hint": rejection.hint,
+            "span": rejection.span,
+            "warnings": [],
+            "hash": null,
+            "scope": null,
+            "name": self.name(),
+            "id": self.id(),
+            "source_hash": self.submission.sha256(),
+        })
     }
 
     /// Refuses what the user did not ask for. The digits may be of the component, of the source as it is, or of the
@@ -170,6 +190,9 @@ fn digits_apart(plugin: &str) -> Result<(&str, Option<String>)> {
 
 fn at_path(plugin: &str) -> Result<Entry> {
     let path = PathBuf::from(plugin);
+    if path.is_dir() && !path.join("Cargo.toml").exists() {
+        bail!("{plugin} is a folder, but no crate: it has no Cargo.toml (hint: name a file in it)");
+    }
     if !path.exists() {
         bail!(
             "no such plugin: {plugin} (hint: a path ends in .rs or .wasm or is a crate's folder)"
@@ -193,6 +216,9 @@ fn in_folder(name: &str, folder: &Path) -> Result<Entry> {
         .with_context(|| format!("cannot list the plugins folder {}", folder.display()))?;
     match entries.into_iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(entry),
+        None if Path::new(name).exists() => {
+            bail!("{name} is here, but not a plugin's name (hint: write ./{name} for the path)")
+        }
         None => bail!(
             "no plugin called {name} in {} (hint: the built-in losses are {})",
             folder.display(),
@@ -226,6 +252,7 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
         .iter()
         .map(|hyperparameter| hyperparameter.default)
         .collect();
+    let mut set = BTreeSet::new();
     for setting in settings {
         let (name, number) = setting.split_once('=').with_context(|| {
             format!("{setting:?} is not a setting (hint: write NAME=VALUE, as in beta=0.1)")
@@ -250,6 +277,9 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
         let (minimum, maximum) = (declared[index].minimum, declared[index].maximum);
         if !(minimum..=maximum).contains(&value) {
             bail!("{name} = {value} is out of range: expected {minimum} to {maximum}");
+        }
+        if !set.insert(index) {
+            bail!("{} is set twice (hint: leave one)", name.trim());
         }
         values[index] = value;
     }

@@ -118,7 +118,10 @@ impl Observer for Progress {
                 self.whole.set_position(done as u64);
                 self.whole.reset_eta();
                 self.say(&format!(
-                    "{n_baselines} baselines, then {n_candidates} candidates, {n_seeds} seeds each, in {}",
+                    "{}, then {}, {} each, in {}",
+                    counted(n_baselines, "baseline"),
+                    counted(n_candidates, "candidate"),
+                    counted(n_seeds, "seed"),
                     run_dir.display()
                 ));
             }
@@ -159,12 +162,12 @@ impl Observer for Progress {
             } => {
                 self.best = format!("best {best} {:+.3}  ", highest.mean);
                 self.say(&format!(
-                    "{} {name}: fitness {:+.3} [{:+.3}, {:+.3}] over {} seeds, reward {:+.2} at {:.1} nats",
+                    "{} {name}: fitness {:+.3} [{:+.3}, {:+.3}] over {}, reward {:+.2} at {:.1} nats",
                     screen::paint(Colour::Green, "scored  "),
                     fitness.mean,
                     fitness.low,
                     fitness.high,
-                    fitness.n,
+                    counted(fitness.n, "seed"),
                     fitness.reward,
                     fitness.kl
                 ));
@@ -182,7 +185,9 @@ impl Observer for Progress {
                 wanted,
                 proposals,
             } => self.say(&format!(
-                "{proposals} proposals gave {scored} scored candidates, {wanted} were wanted"
+                "{} gave {}, {wanted} wanted",
+                counted(proposals, "proposal"),
+                counted(scored, "scored candidate")
             )),
             Event::Winner {
                 name,
@@ -198,5 +203,13 @@ impl Observer for Progress {
                 }
             }
         }
+    }
+}
+
+/// `1 seed`, `2 seeds`.
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
+use anyhow::Context;
 use sandbox::Rejection;
 
-/// One line of talk.
+/// One line of talk. Where stderr takes none, the work goes on all the same.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// One line of data for machines.
@@ -15,44 +16,51 @@ pub(crate) fn note(text: &str) {
 /// # Errors
 /// When stdout is closed or the value cannot be serialised.
 pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)?;
-    out.flush()?;
-    Ok(())
+    data(&format!("{}\n", serde_json::to_string(value)?))
 }
 
 /// Text for people on stdout; it ends with the line.
 ///
 /// # Errors
-/// When stdout is closed.
+/// When stdout is closed or full.
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("cannot write to stdout")
+}
+
+/// Whether the error is that whoever reads stdout has had enough, as `head` has after ten lines.
+pub(crate) fn reader_has_gone(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A fault of ours, of the machine or of the command line, with everything that led to it.
 pub(crate) fn fault(error: &anyhow::Error) {
-    eprintln!("{} {error}", paint(Colour::Red, "error:"));
-    for cause in error.chain().skip(1) {
-        eprintln!("  because {cause}");
+    note(&format!("{} {error}", paint(Colour::Red, "error:")));
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many errors quote their own cause.
+        if !said.contains(&cause) {
+            note(&format!("  because {cause}"));
+        }
+        said = cause;
     }
 }
 
 /// The plugin's own fault, in the words that a proposer gets too.
 pub(crate) fn rejection(rejection: &Rejection) {
-    eprintln!(
+    note(&format!(
         "{} at {} by {}{}",
         paint(Colour::Red, "rejected"),
         rejection.stage,
         rejection.rule,
         place(rejection)
-    );
-    eprintln!("  {}", indented(&rejection.message));
+    ));
+    note(&format!("  {}", indented(&rejection.message)));
     if !rejection.hint.is_empty() {
-        eprintln!("  hint: {}", rejection.hint);
+        note(&format!("  hint: {}", rejection.hint));
     }
 }
 

@@ -1,7 +1,10 @@
 //! `lossbox audit PLUGIN`: the verdict of the four gates, with what they measured.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
-use sandbox::{ComponentReport, ProbeReport, ProbedPlugin, Rejection};
+use sandbox::{ComponentReport, ProbedPlugin, Rejection};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::Audit;
@@ -15,7 +18,7 @@ pub(crate) fn run(args: &Audit, settings: &Settings) -> Result<Outcome> {
     if args.json {
         screen::json(&verdict(&named, &loaded))?;
     } else {
-        print(&named, &loaded);
+        show(&named, &loaded)?;
     }
     Ok(match loaded {
         Ok(_) => Outcome::Done,
@@ -44,24 +47,23 @@ fn verdict(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) -> Value {
             "needs_wasi": plugin.component_report().needs_wasi,
             "limits": plugin.component_report().limits,
             "fuel_per_pair": plugin.report().fuel_per_pair,
-            "component": plugin.component_report(),
-            "probe": plugin.report(),
+            "component": without(
+                plugin.component_report(),
+                &["bytes", "sha256", "exports", "imports", "needs_wasi", "limits"],
+            ),
+            "probe": without(plugin.report(), &["fuel_per_pair", "warnings"]),
         }),
-        Err(rejection) => json!({
-            "verdict": "rejected",
-            "stage": rejection.stage,
-            "rule": rejection.rule,
-            "message": rejection.message,
-            "hint": rejection.hint,
-            "span": rejection.span,
-            "warnings": [],
-            "hash": null,
-            "scope": null,
-            "name": named.name(),
-            "id": id,
-            "source_hash": source_hash,
-        }),
+        Err(rejection) => named.rejected(rejection),
     }
+}
+
+/// A report without what the verdict says itself.
+fn without(report: &impl Serialize, said: &[&str]) -> Value {
+    let mut report = json!(report);
+    if let Some(fields) = report.as_object_mut() {
+        fields.retain(|name, _| !said.contains(&name.as_str()));
+    }
+    report
 }
 
 fn scope(plugin: &ProbedPlugin) -> &'static str {
@@ -71,84 +73,113 @@ fn scope(plugin: &ProbedPlugin) -> &'static str {
     }
 }
 
-fn print(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) {
+fn show(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) -> Result<()> {
     match loaded {
-        Ok(plugin) => print_accepted(named, plugin),
+        Ok(plugin) => screen::data(&accepted(named, plugin)),
         Err(rejection) => {
             screen::note(&named.identity());
             screen::rejection(rejection);
+            Ok(())
         }
     }
 }
 
-fn print_accepted(named: &Named, plugin: &ProbedPlugin) {
-    let metadata = plugin.metadata();
-    println!(
-        "{} {}",
-        screen::paint(Colour::Green, "accepted"),
-        plugin::identity(plugin)
-    );
-    println!("  {}", metadata.summary);
-    if let Some(citation) = &metadata.citation {
-        println!("  {citation}");
-    }
-    println!("  scope         {}", scope(plugin));
-    for hyperparameter in &metadata.hyperparameters {
-        println!(
-            "  {:<13} {} ({} to {})",
-            hyperparameter.name,
-            hyperparameter.default,
-            hyperparameter.minimum,
-            hyperparameter.maximum
-        );
-    }
-    print_component(plugin.component_report());
-    if let Some(hash) = named.submission.sha256() {
-        println!("  source        sha256 {hash}");
-    }
-    println!(
-        "  fuel          {:.0} per pair",
-        plugin.report().fuel_per_pair
-    );
-    print_probe(plugin.report());
+/// The verdict and what is odd first, then what the plugin is, then what was counted and tried.
+fn accepted(named: &Named, plugin: &ProbedPlugin) -> String {
+    let verdict = screen::paint(Colour::Green, "accepted");
+    let mut text = format!("{verdict} {}\n", plugin::identity(plugin));
     for warning in plugin.warnings() {
-        println!("  {} {warning}", screen::paint(Colour::Yellow, "warning:"));
+        let mark = screen::paint(Colour::Yellow, "warning:");
+        let _ = writeln!(text, "  {mark} {warning}");
     }
+    let rows = [identity(named, plugin), component(plugin), probe(plugin)].concat();
+    for (what, value) in rows {
+        let _ = writeln!(text, "  {what:<13} {value}");
+    }
+    text
+}
+
+type Rows = Vec<(String, String)>;
+
+fn row(what: &str, value: impl ToString) -> (String, String) {
+    (what.to_owned(), value.to_string())
+}
+
+fn identity(named: &Named, plugin: &ProbedPlugin) -> Rows {
+    let metadata = plugin.metadata();
+    let mut rows = vec![row("summary", &metadata.summary)];
+    rows.extend(metadata.citation.iter().map(|it| row("citation", it)));
+    rows.push(row("scope", scope(plugin)));
+    rows.extend(metadata.hyperparameters.iter().map(|it| {
+        let range = format!("{} ({} to {})", it.default, it.minimum, it.maximum);
+        row(&it.name, range)
+    }));
+    if let Some(id) = named.id() {
+        rows.push(row("candidate", id.as_str()));
+    }
+    if let Some(hash) = named.submission.sha256() {
+        rows.push(row("source", format!("sha256 {hash}")));
+    }
+    rows
+}
+
+fn component(plugin: &ProbedPlugin) -> Rows {
+    let report = plugin.component_report();
+    let size = format!("sha256 {}, {} bytes", report.sha256, report.bytes);
+    let mut rows = vec![
+        row("component", size),
+        row("exports", listed(&report.exports)),
+        row("imports", listed(&report.imports)),
+    ];
+    if report.needs_wasi {
+        let how = "served from an empty context; --strict refuses it";
+        rows.push(row("needs WASI", how));
+    }
+    rows.push(row("other parts", listed(&report.custom_sections)));
+    rows.extend(fullest(report).map(|it| row("limits", it)));
+    rows
+}
+
+/// How near the component comes to a limit; `--json` has them all.
+fn fullest(report: &ComponentReport) -> Option<String> {
+    let share = |count: u64, limit: u64| count as f64 / limit.max(1) as f64;
+    let fullest = report
+        .limits
+        .iter()
+        .max_by(|a, b| share(a.count, a.limit).total_cmp(&share(b.count, b.limit)))?;
+    Some(format!(
+        "{} are held; the nearest is {}, {} of {} (--json has them all)",
+        report.limits.len(),
+        fullest.name,
+        fullest.count,
+        fullest.limit
+    ))
 }
 
 /// Exactly what was tried.
-fn print_probe(report: &ProbeReport) {
-    println!(
-        "  probe         {} calls, {} pairs, {} engines, {} permutations and parts, {} token counts",
-        report.n_calls,
-        report.n_pairs,
-        report.n_engines,
-        report.n_arrangements,
-        report.n_token_counts
-    );
-    println!(
-        "  gradients     {} checked: {} at kinks, {} at jumps, {} lost in rounding",
-        report.n_gradients, report.n_kinks, report.n_jumps, report.n_unseen
-    );
-}
-
-fn print_component(report: &ComponentReport) {
-    println!(
-        "  component     {} bytes, sha256 {}",
-        report.bytes, report.sha256
-    );
-    println!("  exports       {}", report.exports.join(", "));
-    println!("  imports       {}", listed(&report.imports));
-    if report.needs_wasi {
-        println!("  needs WASI    served from an empty context; --strict refuses it");
-    }
-    println!("  other parts   {}", listed(&report.custom_sections));
-    for measure in report.limits.iter().filter(|measure| measure.count > 0) {
-        println!(
-            "  limits        {} {} of {}",
-            measure.name, measure.count, measure.limit
-        );
-    }
+fn probe(plugin: &ProbedPlugin) -> Rows {
+    let report = plugin.report();
+    vec![
+        row("fuel", format!("{:.0} per pair", report.fuel_per_pair)),
+        row(
+            "probe",
+            format!(
+                "{} calls, {} pairs, {} engines, {} permutations and parts, {} token counts",
+                report.n_calls,
+                report.n_pairs,
+                report.n_engines,
+                report.n_arrangements,
+                report.n_token_counts
+            ),
+        ),
+        row(
+            "gradients",
+            format!(
+                "{} checked: {} at kinks, {} at jumps, {} lost in rounding",
+                report.n_gradients, report.n_kinks, report.n_jumps, report.n_unseen
+            ),
+        ),
+    ]
 }
 
 fn listed(names: &[String]) -> String {

@@ -4,16 +4,20 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use crate::args::Build;
 use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
 pub(crate) fn run(args: &Build, settings: &Settings) -> Result<Outcome> {
-    let (_, loaded) = plugin::load(&args.plugin, settings)?;
+    let (_, named, loaded) = plugin::load_named(&args.plugin, settings)?;
     let built = match loaded {
         Ok(built) => built,
         Err(rejection) => {
+            if args.json {
+                screen::json(&named.rejected(&rejection))?;
+            }
             screen::rejection(&rejection);
             return Ok(Outcome::Rejected);
         }
@@ -30,6 +34,15 @@ pub(crate) fn run(args: &Build, settings: &Settings) -> Result<Outcome> {
         built.bytes().len(),
         built.hash()
     ));
+    if args.json {
+        screen::json(&json!({
+            "verdict": "accepted",
+            "name": built.metadata().name,
+            "hash": built.hash(),
+            "bytes": built.bytes().len(),
+            "path": path.display().to_string(),
+        }))?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -40,7 +53,11 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         _ => Path::new("."),
     };
     let context = || format!("cannot write {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is its owner's alone; this one becomes a file like any other, as the umask says.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).with_context(context)?;
     file.write_all(bytes).with_context(context)?;
     file.persist(path).with_context(context)?;
     Ok(())

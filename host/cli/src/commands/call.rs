@@ -10,7 +10,7 @@ use crate::{Outcome, pairs_file, plugin, screen};
 
 pub(crate) fn run(args: &Call, settings: &Settings) -> Result<Outcome> {
     let pairs = pairs_file::read(&args.pairs)?;
-    let (sandbox, loaded) = plugin::load(&args.plugin, settings)?;
+    let (sandbox, named, loaded) = plugin::load_named(&args.plugin, settings)?;
     let outcome = match &loaded {
         Ok(probed) => {
             let hyperparameters = plugin::hyperparameters(probed, &args.set)?;
@@ -27,6 +27,9 @@ pub(crate) fn run(args: &Call, settings: &Settings) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         Err(rejection) => {
+            if args.json {
+                screen::json(&named.rejected(&rejection))?;
+            }
             screen::rejection(&rejection);
             Ok(Outcome::Rejected)
         }
@@ -58,7 +61,7 @@ fn show(args: &Call, probed: &ProbedPlugin, pairs: &Pairs, evaluation: &Evaluati
         })
         .collect();
     let header = ["pair", "margin", "loss", "d/d chosen", "d/d rejected"];
-    print!("{}", screen::table(&header, &rows));
+    screen::data(&screen::table(&header, &rows))?;
     screen::note(&format!(
         "{}, fuel {}",
         plugin::identity(probed),

@@ -23,7 +23,12 @@ pub(crate) fn run(args: Discover, settings: &Settings) -> Result<Outcome> {
     let text = leaderboard(&report);
     if args.json {
         screen::note(text.trim_end());
-        screen::json(&report)?;
+        // Whoever reads it may be elsewhere.
+        let run = std::path::absolute(&report.run).context("cannot tell where the run lies")?;
+        screen::json(&Report {
+            run: run.display().to_string(),
+            ..report
+        })?;
     } else {
         screen::data(&text)?;
     }
@@ -117,8 +122,9 @@ fn leaderboard(report: &Report) -> String {
             first_line(&row.message)
         ));
     }
+    text.push_str("\nwhat follows @ is the candidate's identity, a hash of its program text\n");
     text.push_str(&format!(
-        "\n{:.0} seconds; everything is in {}\n",
+        "{:.0} seconds; everything is in {}\n",
         report.seconds, report.run
     ));
     text

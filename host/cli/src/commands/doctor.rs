@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use sandbox::MissingLayers;
 use sandbox::confine::{self, LayerStatus};
 use serde::Serialize;
@@ -43,29 +43,33 @@ pub(crate) fn run(args: &Doctor, settings: &Settings) -> Result<Outcome> {
     if args.json {
         screen::json(&findings)?;
     } else {
-        findings.iter().for_each(print);
+        screen::data(&findings.iter().map(lines).collect::<String>())?;
     }
-    Ok(
-        match findings
-            .iter()
-            .any(|finding| finding.status == Status::Missing)
-        {
-            true => Outcome::Rejected,
-            false => Outcome::Done,
-        },
-    )
+    let missing: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.status == Status::Missing)
+        .map(|finding| finding.what)
+        .collect();
+    if !missing.is_empty() {
+        bail!(
+            "this machine lacks what lossbox needs: {}",
+            missing.join(", ")
+        );
+    }
+    Ok(Outcome::Done)
 }
 
-fn print(finding: &Finding) {
+fn lines(finding: &Finding) -> String {
     let mark = match finding.status {
         Status::Good => screen::paint(Colour::Green, "good    "),
         Status::Optional => screen::paint(Colour::Yellow, "optional"),
         Status::Missing => screen::paint(Colour::Red, "missing "),
     };
-    println!("{mark}  {:<10} {}", finding.what, finding.detail);
+    let mut lines = format!("{mark}  {:<10} {}\n", finding.what, finding.detail);
     if !finding.remedy.is_empty() {
-        println!("          {:<10} hint: {}", "", finding.remedy);
+        lines.push_str(&format!("          {:<10} hint: {}\n", "", finding.remedy));
     }
+    lines
 }
 
 /// Missing layers have findings of their own.
@@ -81,14 +85,28 @@ fn compiler(settings: &Settings) -> Finding {
             detail: "rustc with wasm32-wasip2; the guest SDK is built".to_owned(),
             remedy: String::new(),
         },
-        Err(error) => Finding {
-            what: "compiler",
-            status: Status::Missing,
-            detail: format!("{error:#}"),
-            remedy: "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`"
-                .to_owned(),
-        },
+        Err(error) => {
+            let (detail, remedy) = hint_apart(&error.to_string());
+            Finding {
+                what: "compiler",
+                status: Status::Missing,
+                detail,
+                remedy,
+            }
+        }
     }
+}
+
+/// What is wrong, and the remedy that the message names, else what helps most often.
+fn hint_apart(message: &str) -> (String, String) {
+    let (detail, hint) = match message.split_once(" (hint: ") {
+        Some((detail, hint)) => (detail, hint.strip_suffix(')').unwrap_or(hint)),
+        None => (
+            message,
+            "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`",
+        ),
+    };
+    (detail.to_owned(), hint.to_owned())
 }
 
 /// One layer of what confines a compiler or a guest, tried now.

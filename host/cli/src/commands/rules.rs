@@ -7,19 +7,20 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use sandbox::rules::{Example, Rule};
 
-use crate::Outcome;
 use crate::args::Rules;
+use crate::{Outcome, screen};
 
 pub(crate) fn run(args: &Rules) -> Result<Outcome> {
     let rules = sandbox::rules::all();
-    match &args.name {
-        None if args.markdown => print!("{}", markdown(&rules)),
-        None => rules.iter().for_each(|rule| print!("{}\n\n", page(rule))),
+    let text = match &args.name {
+        None if args.markdown => markdown(&rules),
+        None => rules.iter().map(|rule| page(rule) + "\n\n").collect(),
         Some(name) => match rules.iter().find(|rule| rule.name == name) {
-            Some(rule) => print!("{}", page(rule)),
+            Some(rule) => page(rule),
             None => bail!("no rule called {name} (hint: `lossbox rules` prints them all)"),
         },
-    }
+    };
+    screen::data(&text)?;
     Ok(Outcome::Done)
 }
 

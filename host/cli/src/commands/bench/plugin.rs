@@ -245,17 +245,16 @@ fn show(args: &BenchPlugin, probed: &ProbedPlugin, figures: &[Figure]) -> Result
         })
         .collect();
     let header = ["figure", "median", "quartiles", "n"];
-    print!("{}", screen::table(&header, &rows));
+    screen::data(&screen::table(&header, &rows))?;
     if let Some(ratio) = wasm_over_native(figures) {
-        println!("wasm takes {ratio:.2} times as long as native");
+        screen::data(&format!("wasm takes {ratio:.2} times as long as native\n"))?;
     }
-    println!(
-        "{} pairs, {} bytes of component, {:.0} fuel per pair",
+    screen::data(&format!(
+        "{} pairs, {} bytes of component, {:.0} fuel per pair\n",
         args.pairs,
         probed.bytes().len(),
         probed.report().fuel_per_pair
-    );
-    Ok(())
+    ))
 }
 
 /// Medians under their own names; quartiles and counts under `spread`.

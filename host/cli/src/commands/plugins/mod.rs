@@ -45,7 +45,7 @@ fn entries(folder: &Path) -> Result<Vec<Entry>> {
 fn judge_all(sandbox: &Sandbox, entries: &[Entry]) -> Result<Vec<Row>> {
     let is_listed = |entry: &&Entry| {
         let first = entries.iter().find(|other| other.name == entry.name);
-        entry.form != Form::Embedded || first == Some(*entry)
+        entry.form != Form::BuiltIn || first == Some(*entry)
     };
     let listed: Vec<&Entry> = entries.iter().filter(is_listed).collect();
     let n_workers = thread::available_parallelism().map_or(1, |n| n.get().min(WORKERS_MAX));

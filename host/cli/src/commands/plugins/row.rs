@@ -17,7 +17,7 @@ pub(super) struct Row {
     name: String,
     kind: Kind,
     form: Form,
-    /// `null` for a loss that is embedded.
+    /// `null` for a built-in loss.
     #[serde(serialize_with = "lossy")]
     path: Option<PathBuf>,
     verdict: Verdict,
@@ -120,7 +120,7 @@ impl Row {
     fn unreadable(entry: &Entry, all: &[Entry], fault: &Fault) -> Self {
         Row {
             message: Some(fault.to_string()),
-            ..Row::new(entry, all, Kind::Dropped)
+            ..Row::new(entry, all, Kind::User)
         }
     }
 
@@ -160,7 +160,7 @@ impl Row {
         &self.name
     }
 
-    /// `None` for a loss that is embedded.
+    /// `None` for a built-in loss.
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -256,7 +256,7 @@ impl Row {
         match self.kind {
             Kind::BuiltIn => "built-in",
             Kind::Generated => "generated",
-            Kind::Dropped => "dropped",
+            Kind::User => "user",
         }
     }
 
