@@ -18,11 +18,25 @@ pub struct Report {
     pub leaderboard: Vec<LeaderboardRow>,
     /// In the order of the run.
     pub rejected: Vec<RejectedRow>,
+    /// Whether there are as many as were asked for.
+    pub candidates: Counts,
     /// Time that was worked on the run, in all sessions together.
     pub seconds: f64,
     /// The best proposal, if one was scored. Not part of the JSON.
     #[serde(skip)]
     pub winner: Option<Winner>,
+    /// What could not be written at the end, and why. Not part of the JSON.
+    #[serde(skip)]
+    pub unwritten: Vec<String>,
+}
+
+/// Proposals, without baselines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// How many the run was to score.
+    pub asked: usize,
+    /// How many it scored; fewer if the proposals were used up before.
+    pub scored: usize,
 }
 
 /// A scored candidate.
@@ -171,14 +185,20 @@ mod tests {
             run: "runs/1".to_owned(),
             leaderboard: leaderboard(&settled),
             rejected: rejected(&settled),
+            candidates: Counts {
+                asked: 2,
+                scored: 1,
+            },
             seconds: 1.5,
             winner: None,
+            unwritten: vec!["no part of the JSON".to_owned()],
         };
         assert_eq!(
             serde_json::to_string(&report).expect("JSON"),
             "{\"run\":\"runs/1\",\"leaderboard\":[{\"name\":\"good\",\"id\":\"01\",\"origin\":\"evolve\",\
              \"fitness\":0.5,\"low\":0.4,\"high\":0.6,\"reward\":1.0,\"kl\":6.5}],\"rejected\":[{\"name\":\"bad\",\
-             \"id\":\"02\",\"stage\":\"probe\",\"rule\":\"probe/gradient\",\"message\":\"off by 2\"}],\"seconds\":1.5}"
+             \"id\":\"02\",\"stage\":\"probe\",\"rule\":\"probe/gradient\",\"message\":\"off by 2\"}],\
+             \"candidates\":{\"asked\":2,\"scored\":1},\"seconds\":1.5}"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! A run from its directory to its report.
 //!
 //! The order matters: the directory is taken before anything is read, settings are compared before anything is done,
+//! the places that are written to at the end are tried at the beginning,
 //! and the winner is written when everything is settled. The search itself is in `search`.
 
 use std::path::Path;
@@ -19,8 +20,8 @@ use crate::proposer::llm::Llm;
 use crate::proposer::random::Random;
 use crate::proposer::replay::Replay;
 use crate::proposer::{Proposer, llm};
-use crate::provenance::{Origin, write_winner};
-use crate::report::{Report, leaderboard, rejected};
+use crate::provenance::{GENERATED, Origin, write_winner};
+use crate::report::{Counts, Report, leaderboard, rejected};
 use crate::schedule::{Rules, Schedule};
 use crate::search::{Search, search};
 use crate::{Fault, files, lock};
@@ -36,6 +37,7 @@ pub fn run(config: &Config, observer: &mut dyn Observer) -> Result<Report, Fault
         // Mistakes are told before a directory is made.
         open_proposer(choice, config)?;
     }
+    files::check_writable(&config.plugins_dir.join(GENERATED))?;
     claim(&config.run_dir, config.resume)?;
     let _lock = lock::take(&config.run_dir)?;
     let mut archive = Archive::open(&config.run_dir, config.workers)?;
@@ -213,6 +215,7 @@ fn training_seeds(seed: u64, n: usize) -> Vec<u64> {
     (0..n).map(derived).collect()
 }
 
+/// The report, and what it was not possible to write: the work is done, so nothing of it is withheld.
 fn conclude(
     config: &Config,
     origin: &Origin<'_>,
@@ -221,23 +224,35 @@ fn conclude(
     observer: &mut dyn Observer,
 ) -> Result<Report, Fault> {
     let settled: Vec<(&Candidate, _)> = schedule.settled();
-    let winner = write_winner(&settled, origin, &config.plugins_dir)?;
-    if let Some(winner) = &winner {
+    let mut report = Report {
+        run: config.run_dir.display().to_string(),
+        leaderboard: leaderboard(&settled),
+        rejected: rejected(&settled),
+        candidates: Counts {
+            asked: config.search.candidates,
+            scored: schedule.n_scored(),
+        },
+        seconds: archive.seconds()?,
+        winner: None,
+        unwritten: Vec::new(),
+    };
+    let json = serde_json::to_string_pretty(&report).expect("a report is JSON");
+    let mut unwritten = Vec::new();
+    if let Err(fault) = files::write(&config.run_dir.join("report.json"), &(json + "\n")) {
+        unwritten.push(fault.to_string());
+    }
+    match write_winner(&settled, origin, &config.plugins_dir) {
+        Ok(winner) => report.winner = winner,
+        Err(fault) => unwritten.push(fault.to_string()),
+    }
+    if let Some(winner) = &report.winner {
         observer.on_event(Event::Winner {
             name: &winner.name,
             path: &winner.path,
             beaten_by: winner.beaten_by.as_deref(),
         });
     }
-    let report = Report {
-        run: config.run_dir.display().to_string(),
-        leaderboard: leaderboard(&settled),
-        rejected: rejected(&settled),
-        seconds: archive.seconds()?,
-        winner,
-    };
-    let json = serde_json::to_string_pretty(&report).expect("a report is JSON");
-    files::write(&config.run_dir.join("report.json"), &(json + "\n"))?;
+    report.unwritten = unwritten;
     Ok(report)
 }
 
