@@ -48,7 +48,7 @@ pub struct SearchSettings {
     pub candidates: usize,
     /// Most proposals, rejected ones included; see [`SearchSettings::proposals_for`].
     pub proposals_max: usize,
-    /// Proposal n sees the outcomes of the proposals before n − lag.
+    /// Proposal n sees the outcomes of the proposals before n − lag, and of those since what was rejected before training.
     pub lag: usize,
     /// Trainings of each candidate, each with its own seed; the seeds are the same for all candidates.
     pub training_seeds: usize,

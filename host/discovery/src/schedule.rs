@@ -1,13 +1,16 @@
 //! What happens next: a function of what happened so far, without threads, clocks or files.
 //!
-//! Three rules make a run independent of timing, of the number of workers and of being killed:
+//! Four rules make a run independent of timing, of the number of workers and of being killed:
 //! - baselines come before all proposals;
 //! - proposal n sees the outcomes of the proposals before n − lag, and is not made before they are all there;
+//! - of the later ones it sees whether a gate before training turned them away, and is not made before that is known:
+//!   gates take seconds, trainings minutes;
 //! - proposal n is made if and only if fewer than N of the proposals before it were scored. While that hangs on one
 //!   that is still being judged, nobody guesses.
 
 use std::collections::HashMap;
 
+use sandbox::Stage;
 use trainer::Fitness;
 
 use crate::archive::{PastCandidate, Trained};
@@ -45,7 +48,10 @@ struct Slot {
 #[derive(Debug)]
 enum State {
     Waiting,
+    /// In the gates before training.
     Running,
+    /// Past them.
+    Training,
     Settled(Outcome),
 }
 
@@ -85,7 +91,7 @@ impl Schedule {
 
     /// What to do next, if at most `ahead` candidates may be judged at a time.
     pub(crate) fn next(&self, ahead: usize) -> Step {
-        let running = self.count(|slot| matches!(slot.state, State::Running));
+        let running = self.count(|slot| matches!(slot.state, State::Running | State::Training));
         let waiting = self
             .slots
             .iter()
@@ -121,7 +127,11 @@ impl Schedule {
             };
         }
         let certain = scored + unsettled < self.rules.candidates;
-        if certain && visible.into_iter().all(|slot| slot.outcome().is_some()) {
+        let through_the_gates = proposals
+            .iter()
+            .all(|slot| matches!(slot.state, State::Training | State::Settled(_)));
+        let known = through_the_gates && visible.into_iter().all(|slot| slot.outcome().is_some());
+        if certain && known {
             Step::Propose(n)
         } else {
             Step::Wait
@@ -131,10 +141,13 @@ impl Schedule {
     /// What proposal `n` may know.
     pub(crate) fn history(&self, n: usize) -> History {
         let end_of_visible = self.rules.n_baselines + n.saturating_sub(self.rules.lag);
-        let (visible, pending) = self.slots.split_at(end_of_visible.min(self.slots.len()));
+        let (visible, later) = self.slots.split_at(end_of_visible.min(self.slots.len()));
         let judged = |slot: &Slot| Some((slot.candidate.clone(), slot.outcome()?.clone()));
+        let (turned_away, pending): (Vec<&Slot>, Vec<&Slot>) =
+            later.iter().partition(|slot| slot.is_turned_away());
+        let seen = visible.iter().chain(turned_away);
         History {
-            judged: visible.iter().filter_map(judged).collect(),
+            judged: seen.filter_map(judged).collect(),
             pending: pending.iter().map(|slot| slot.candidate.clone()).collect(),
         }
     }
@@ -158,6 +171,11 @@ impl Schedule {
         let slot = &mut self.slots[slot];
         slot.state = State::Running;
         (slot.candidate.clone(), std::mem::take(&mut slot.archived))
+    }
+
+    /// The candidate is through the gates before training.
+    pub(crate) fn enter_training(&mut self, slot: usize) {
+        self.slots[slot].state = State::Training;
     }
 
     pub(crate) fn settle(&mut self, slot: usize, outcome: Outcome) {
@@ -256,6 +274,11 @@ impl Slot {
             State::Settled(outcome) => Some(outcome),
             _ => None,
         }
+    }
+
+    /// Whether a gate before training rejected it: what becomes of its trainings is known at another time in every run.
+    fn is_turned_away(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::Rejected(rejection)) if rejection.stage != Stage::Train)
     }
 
     fn is_rejected(&self) -> bool {

@@ -255,8 +255,13 @@ impl Search<'_> {
     }
 
     fn show(&mut self, news: News) {
-        if let News::Trained { slot, .. } = news {
-            self.schedule.trained(slot);
+        match news {
+            News::Entered {
+                slot,
+                stage: Stage::Train,
+            } => self.schedule.enter_training(slot),
+            News::Trained { slot, .. } => self.schedule.trained(slot),
+            _ => {}
         }
         let name = |slot: usize| self.schedule.candidate(slot).name.as_str();
         self.observer.on_event(match news {

@@ -25,7 +25,7 @@ pub(crate) trait Proposer: Send {
 /// What a proposal may know, in the order of the run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    /// Candidates and what became of them.
+    /// Candidates and what became of them; the latest are here only if a gate before training turned them away.
     pub(crate) judged: Vec<(Candidate, Outcome)>,
     /// Candidates whose outcome is not to be seen yet.
     pub(crate) pending: Vec<Candidate>,

@@ -143,7 +143,7 @@ fn pending(pending: &[Candidate]) -> String {
     if pending.is_empty() {
         return String::new();
     }
-    let mut text = String::from("These are being trained, do not repeat them:\n\n");
+    let mut text = String::from("What became of these is not yet known; do not repeat them:\n\n");
     for Candidate { name, thought, .. } in pending {
         let _ = writeln!(text, "- {name}: {}", thought.replace('\n', " "));
     }

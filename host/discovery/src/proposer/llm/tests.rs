@@ -133,18 +133,25 @@ fn a_malformed_reply_is_rejected_and_quoted_in_the_next_question() {
         ("Let me think.", Stage::Source, "source/reply")
     );
     let message = rejection.message.clone();
-    let judged = vec![(candidate, crate::Outcome::Rejected(rejection))];
-    check_good(llm.propose(
-        1,
-        &History {
-            judged,
-            pending: Vec::new(),
-        },
-    ));
+    // The schedule of a default run, so that its lag holds.
+    let search = crate::SearchSettings::default();
+    let rules = crate::schedule::Rules {
+        n_baselines: 0,
+        candidates: search.candidates,
+        proposals_max: search.proposals_max,
+        lag: search.lag,
+        n_seeds: search.training_seeds,
+    };
+    let mut schedule = crate::schedule::Schedule::new(rules, Vec::new());
+    schedule.add(candidate, Some(crate::Outcome::Rejected(rejection)));
+    check_good(llm.propose(1, &schedule.history(1)));
     let (_, question) = requests.iter().nth(1).expect("two questions");
     let user = question["messages"][1]["content"].as_str().expect("text");
     assert!(
-        user.contains("Rejected at source by source/reply") && user.contains(&message),
+        user.contains("Rejected at source by source/reply")
+            && user.contains(&message)
+            && user.contains("Let me think.")
+            && !user.contains("not yet known"),
         "{user}"
     );
 }
