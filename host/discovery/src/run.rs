@@ -140,8 +140,12 @@ fn open_proposer(
             (Box::new(replay), digest)
         }
         ProposerChoice::Llm => {
-            let identity = format!("{} with prompt {}", config.llm.model, llm::prompt_digest());
-            (Box::new(Llm::open(&config.llm)?), identity)
+            let identity = format!(
+                "{} with prompt {}",
+                config.llm.model,
+                llm::prompt_digest(&config.task)
+            );
+            (Box::new(Llm::open(&config.llm, &config.task)?), identity)
         }
     })
 }

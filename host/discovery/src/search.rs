@@ -265,6 +265,11 @@ impl Search<'_> {
         }
         let name = |slot: usize| self.schedule.candidate(slot).name.as_str();
         self.observer.on_event(match news {
+            News::Paused(ref pause) => Event::AskingAgain {
+                reason: &pause.reason,
+                wait: pause.wait,
+                attempt: pause.attempt,
+            },
             News::Entered { slot, stage } => Event::Stage {
                 slot,
                 name: name(slot),
@@ -350,6 +355,8 @@ impl<S: Stages> Hands<'_, '_, S> {
 /// Gives the proposer a thread of its own. It is not waited for: an answer that nobody wants any more is lost.
 fn listen(mut proposer: Box<dyn Proposer>, journal: Journal) -> Sender<(usize, History)> {
     let (questions, asked) = channel();
+    let pauses = journal.clone();
+    proposer.tell_of_pauses(Box::new(move |pause| pauses.tell(News::Paused(pause))));
     thread::spawn(move || {
         for (proposal, history) in asked {
             let reply = catch(|| proposer.propose(proposal, &history));

@@ -25,7 +25,10 @@ struct Fields {
 pub(super) fn read(origin: &str, n: usize, text: &str) -> Reply {
     match fields(text) {
         Ok(fields) => Reply::Proposal(candidate(origin, n, fields)),
-        Err(message) => malformed(origin, n, text, &message),
+        Err(message) => {
+            let message = format!("the reply is not the JSON object that was asked for: {message}");
+            failed(origin, n, text, &message)
+        }
     }
 }
 
@@ -73,7 +76,8 @@ fn candidate(origin: &str, n: usize, fields: Fields) -> Candidate {
     }
 }
 
-fn malformed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
+/// The reply to question `n` that holds no loss, for the reason in `message`.
+pub(super) fn failed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
     let name = nameless(origin, n);
     Reply::Malformed {
         candidate: Candidate {
@@ -89,10 +93,7 @@ fn malformed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
         rejection: Rejection::new(
             Stage::Source,
             "source/reply",
-            format!(
-                "the reply is not the JSON object that was asked for: {message}; {}",
-                quoted(text)
-            ),
+            format!("{message}; {}", quoted(text)),
             "reply with one JSON object that has the texts `thought`, `name` and `code`, and nothing else",
         ),
     }
