@@ -295,6 +295,7 @@ fn conclude(
             asked: config.search.candidates,
             scored: schedule.n_scored(),
         },
+        n_seeds: config.search.training_seeds,
         seconds: archive.seconds()?,
         winner: None,
         unwritten: Vec::new(),

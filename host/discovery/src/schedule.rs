@@ -33,6 +33,7 @@ pub(crate) struct Rules {
 pub(crate) struct Schedule {
     rules: Rules,
     slots: Vec<Slot>,
+    /// By what they compute, not by what they are called; replies without a source are not here.
     slot_of: HashMap<CandidateId, usize>,
     replies_end: bool,
 }
@@ -155,7 +156,10 @@ impl Schedule {
     /// Adds a candidate, with its outcome if that is known already, and gives its slot.
     pub(crate) fn add(&mut self, candidate: Candidate, outcome: Option<Outcome>) -> usize {
         let slot = self.slots.len();
-        self.slot_of.entry(candidate.id.clone()).or_insert(slot);
+        if !candidate.source.is_empty() {
+            let computes = CandidateId::of_nameless(&candidate.source);
+            self.slot_of.entry(computes).or_insert(slot);
+        }
         let state = outcome.map_or(State::Waiting, State::Settled);
         self.slots.push(Slot {
             candidate,
@@ -191,10 +195,10 @@ impl Schedule {
         self.slots[slot].trainings_done += 1;
     }
 
-    /// The first candidate with this identity.
-    pub(crate) fn with_id(&self, id: &CandidateId) -> Option<&Candidate> {
+    /// The first candidate whose source is this one, up to what it is called.
+    pub(crate) fn twin_of(&self, candidate: &Candidate) -> Option<&Candidate> {
         self.slot_of
-            .get(id)
+            .get(&CandidateId::of_nameless(&candidate.source))
             .map(|&slot| &self.slots[slot].candidate)
     }
 
@@ -236,9 +240,8 @@ impl Schedule {
             .iter()
             .filter_map(|slot| Some((&slot.candidate, slot.outcome()?.fitness()?)));
         scored.max_by(|(left_of, left), (right_of, right)| {
-            left.mean
-                .total_cmp(&right.mean)
-                .then_with(|| right_of.id.cmp(&left_of.id))
+            let by_mean = left.mean.total_cmp(&right.mean);
+            by_mean.then_with(|| right_of.rank_of_equals().cmp(&left_of.rank_of_equals()))
         })
     }
 

@@ -172,7 +172,7 @@ impl Search<'_> {
                 self.add(candidate, Some(text), Some(rejection))?;
             }
             Some(Reply::Proposal(candidate)) => {
-                let rejection = self.schedule.with_id(&candidate.id).map(duplicate);
+                let rejection = self.schedule.twin_of(&candidate).map(duplicate);
                 self.add(candidate, None, rejection)?;
             }
         }
@@ -372,7 +372,7 @@ fn duplicate(earlier: &Candidate) -> Rejection {
         Stage::Source,
         "source/duplicate",
         format!(
-            "this is the same source as {} ({})",
+            "this is the same source as {} ({}), up to what it is called",
             earlier.name, earlier.id
         ),
         "propose something that was not proposed before",

@@ -137,6 +137,7 @@ fn recorded_replies_meet_the_real_gates(folder: &Path) {
     };
     let replies = [
         line("same", dpo),
+        line("renamed", &dpo.replace("name: \"dpo\"", "name: \"mine\"")),
         line("leaks", "const TEXT: &str = include_str!(\"/etc/passwd\");"),
         line("ill_typed", &dpo.replace("hp.beta * ", "\"beta\" * ")),
         line("backwards", &dpo.replace("-(hp.beta", "(hp.beta")),
@@ -151,8 +152,23 @@ fn recorded_replies_meet_the_real_gates(folder: &Path) {
         .iter()
         .map(|row| format!("{} {}", row.name, row.stage))
         .collect();
-    assert_eq!(stages, ["same source", "leaks source", "ill_typed compile"]);
-    assert_eq!(report.rejected[0].rule, "source/duplicate");
+    assert_eq!(
+        stages,
+        [
+            "same source",
+            "renamed source",
+            "leaks source",
+            "ill_typed compile"
+        ]
+    );
+    for row in &report.rejected[..2] {
+        assert_eq!(row.rule, "source/duplicate");
+        assert!(
+            row.message.contains("same source as dpo"),
+            "{}",
+            row.message
+        );
+    }
     assert!(
         report
             .leaderboard

@@ -105,6 +105,7 @@ fn leaderboard(report: &Report) -> String {
     let header = [
         "loss",
         "origin",
+        "made from",
         "fitness",
         "95 % interval",
         "reward",
@@ -117,6 +118,7 @@ fn leaderboard(report: &Report) -> String {
             vec![
                 format!("{}@{}", row.name, plugin::shown(&row.id)),
                 row.origin.clone(),
+                row.parents.join(", "),
                 format!("{:+.3}", row.fitness),
                 format!("{:+.3} to {:+.3}", row.low, row.high),
                 format!("{:+.2}", row.reward),
@@ -125,6 +127,18 @@ fn leaderboard(report: &Report) -> String {
         })
         .collect();
     let mut text = format!("\n{}", screen::table(&header, &rows));
+    text.push_str(note_on_intervals(report.n_seeds));
+    if let Some(best) = report
+        .leaderboard
+        .iter()
+        .find(|row| row.origin != "baseline")
+    {
+        text.push_str(&format!(
+            "the best proposal, {}, in its author's words: {}\n",
+            best.name,
+            first_line(&best.hypothesis)
+        ));
+    }
     for row in &report.rejected {
         text.push_str(&format!(
             "rejected {}@{} by {}: {}\n",
@@ -139,6 +153,16 @@ fn leaderboard(report: &Report) -> String {
         report.seconds, report.run
     ));
     text
+}
+
+/// What the interval is about: luck of the evaluation with one seed, luck of the training with more.
+fn note_on_intervals(n_seeds: usize) -> &'static str {
+    match n_seeds {
+        1 => {
+            "intervals: bootstrap over the prompts of one training; how much another seed would change is not in them\n"
+        }
+        _ => "intervals: Student's t over the trainings' seeds\n",
+    }
 }
 
 fn first_line(message: &str) -> &str {
@@ -157,6 +181,7 @@ mod tests {
                 leaderboard: Vec::new(),
                 rejected: Vec::new(),
                 candidates: Counts { asked, scored },
+                n_seeds: 1,
                 seconds: 0.0,
                 winner: None,
                 unwritten: unwritten.iter().map(ToString::to_string).collect(),
