@@ -54,7 +54,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Discover {
-    /// Number of candidates to score beside the baselines
+    /// Candidates to score beside the baselines; the run ends after 5·N proposals, rejected ones included
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub(crate) candidates: usize,
     /// Who proposes: llm, evolve, random or replay:FILE [default: llm with a key, evolve without]

@@ -132,6 +132,14 @@ impl Observer for Progress {
                     proposal + 1
                 ));
             }
+            Event::AskingAgain {
+                reason,
+                wait,
+                attempt: (next, of),
+            } => self.say(&format!(
+                "no proposal yet: {reason}; try {next} of at most {of} in {} s",
+                wait.as_secs()
+            )),
             Event::Candidate { name, thought, .. } => self
                 .whole
                 .set_message(format!("{}{name}: {thought}", self.best)),

@@ -28,6 +28,11 @@ impl CandidateId {
         &self.0
     }
 
+    /// The identity of what this source computes, whatever its declaration calls it: without name, summary and citation.
+    pub(crate) fn of_nameless(source: &str) -> Self {
+        CandidateId(hex(&Sha256::digest(nameless(normalised(source)))[..8]))
+    }
+
     pub(crate) fn from_digits(digits: String) -> Self {
         CandidateId(digits)
     }
@@ -56,6 +61,13 @@ pub struct Candidate {
     pub parents: Vec<CandidateId>,
     /// What its proposer needs to go on from it, if that is more than the source.
     pub genotype: Option<serde_json::Value>,
+}
+
+impl Candidate {
+    /// Of candidates with equal fitness the lower one leads: a baseline, then the lower identity.
+    pub(crate) fn rank_of_equals(&self) -> (bool, &CandidateId) {
+        (self.origin != crate::baselines::ORIGIN, &self.id)
+    }
 }
 
 /// What became of a candidate.
@@ -96,6 +108,43 @@ fn normalised(source: &str) -> String {
     text
 }
 
+/// The declaration without the texts that name it.
+fn nameless(mut text: String) -> String {
+    let Some(mut begin) = text.find("_loss!") else {
+        return text;
+    };
+    // The entries come in this order; a citation may be missing, and other texts are left alone.
+    for entry in ["name: \"", "summary: \"", "citation: \""] {
+        let Some(at) = text[begin..].find(entry) else {
+            continue;
+        };
+        let at = begin + at;
+        let quoted = &text[at + entry.len()..];
+        let Some(end) = end_of_quoted(quoted) else {
+            return text;
+        };
+        let after = &quoted[end..];
+        let rest = after.len() - after.trim_start_matches([',', ' ', '\n']).len();
+        let length = entry.len() + end + rest;
+        text.replace_range(at..at + length, "");
+        begin = at;
+    }
+    text
+}
+
+/// Where a string literal ends, its closing quote included; the text begins behind the opening one.
+fn end_of_quoted(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (index, character) in text.char_indices() {
+        match character {
+            '"' if !escaped => return Some(index + 1),
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    None
+}
+
 /// A name made from what an author wrote: at most 48 lower-case letters, digits and underscores, a letter first.
 pub(crate) fn plain_name(text: &str) -> Option<String> {
     let mut name = String::new();
@@ -129,6 +178,31 @@ mod tests {
         );
         assert_ne!(id, CandidateId::of("fn f() -> f64 {\n    1.1\n}\n"));
         assert_ne!(id, CandidateId::of("fn f() -> f64 {\n    1 .0\n}\n"));
+    }
+
+    #[test]
+    fn a_new_name_does_not_make_another_loss() {
+        let source = |head: &str, beta: &str| {
+            format!(
+                "use guest_sdk::prelude::*;\n\npair_loss! {{\n{head}    hyperparameters: {{ beta: {beta} in 0.0..=1.0 }},\n}}\n"
+            )
+        };
+        let of = |head: &str, beta: &str| CandidateId::of_nameless(&source(head, beta));
+        let plain = of("name: \"a\",\n summary: \"b\",\n", "0.1");
+        assert_eq!(
+            plain,
+            of(
+                "name: \"c\", summary: \"d \\\" e\",\ncitation: \"f\",\n",
+                "0.1"
+            )
+        );
+        assert_ne!(plain, of("name: \"a\",\n summary: \"b\",\n", "0.2"));
+        // Texts outside the declaration are code.
+        let helper = "fn f() { g(\"x\") }\n";
+        assert_ne!(
+            CandidateId::of_nameless(helper),
+            CandidateId::of_nameless("fn f() { g(\"y\") }\n")
+        );
     }
 
     /// Computed with `printf 'a b\n' | sha256sum`.

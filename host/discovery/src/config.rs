@@ -48,7 +48,7 @@ pub struct SearchSettings {
     pub candidates: usize,
     /// Most proposals, rejected ones included; see [`SearchSettings::proposals_for`].
     pub proposals_max: usize,
-    /// Proposal n sees the outcomes of the proposals before n − lag.
+    /// Proposal n sees the outcomes of the proposals before n − lag; of those since, rejections before training.
     pub lag: usize,
     /// Trainings of each candidate, each with its own seed; the seeds are the same for all candidates.
     pub training_seeds: usize,
@@ -183,10 +183,13 @@ pub struct LlmSettings {
     pub api_key: Option<String>,
     /// Longest wait for one answer.
     pub timeout_s: u64,
-    /// Questions for the same proposal before the endpoint counts as dead.
+    /// Most questions for the same proposal.
     pub attempts: u32,
     /// Pause before the second question; each further one is twice as long.
     pub pause_ms: u64,
+    /// No question is asked again after so long. With the defaults an endpoint that turns questions away at once is
+    /// given up after a minute, one that never answers after six.
+    pub patience_s: u64,
 }
 
 impl Default for LlmSettings {
@@ -196,8 +199,9 @@ impl Default for LlmSettings {
             base_url: "https://api.openai.com/v1".to_owned(),
             api_key: None,
             timeout_s: 180,
-            attempts: 5,
+            attempts: 7,
             pause_ms: 1_000,
+            patience_s: 300,
         }
     }
 }

@@ -54,6 +54,9 @@ fn open_sandbox(config: &Config, observer: &mut dyn Observer) -> Result<Sandbox,
     let opened = say.clone();
     let mut options = Options::new(&config.cache_dir, &config.child_program);
     options.missing_layers = config.missing_layers;
+    // The sandbox's memory of verdicts stays off. A search hardly asks about a source twice, since duplicates are turned
+    // away before the gates; what its archive says was passed was passed in this run, and baselines cost seconds beside
+    // minutes of training.
     options.notify = Some(Box::new(move |text| {
         // Nobody listens once the sandbox is open.
         let _ = say.send(Some(text.to_owned()));

@@ -24,6 +24,14 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Finds out whether files can be written in a folder that may have to be made yet. Nothing is left of the trial.
+pub(crate) fn check_writable(folder: &Path) -> Result<(), Fault> {
+    let mut there = folder.ancestors().filter(|folder| folder.exists());
+    let there = there.next().unwrap_or(Path::new("."));
+    tempfile::tempfile_in(there).map_err(Fault::file("write in", folder))?;
+    Ok(())
+}
+
 /// A temporary file is private; what replaces a plain file should be as readable as one.
 fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
     #[cfg(unix)]
@@ -31,4 +39,19 @@ fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = file;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_tried_without_making_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        check_writable(&folder.path().join("a/b")).expect("can be made");
+        assert!(!folder.path().join("a").exists());
+        std::fs::write(folder.path().join("a"), "").expect("written");
+        let fault = check_writable(&folder.path().join("a/b")).expect_err("a is a file");
+        assert!(fault.to_string().contains("cannot write in"), "{fault}");
+    }
 }

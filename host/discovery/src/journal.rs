@@ -8,7 +8,7 @@ use trainer::{Fitness, Progress};
 use crate::Fault;
 use crate::archive::Record;
 use crate::bench::Setback;
-use crate::proposer::Reply;
+use crate::proposer::{Pause, Reply};
 
 /// A thread's end of the line.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub(crate) enum Message {
 
 /// What is worth seeing and not worth keeping.
 pub(crate) enum News {
+    /// The proposer waits before it tries again.
+    Paused(Pause),
     Entered {
         slot: usize,
         stage: Stage,

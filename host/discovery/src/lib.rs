@@ -36,5 +36,5 @@ pub use config::{Config, LlmSettings, ProposerChoice, SearchSettings};
 pub use executor::GuestLoss;
 pub use fault::{Difference, Fault};
 pub use observer::{Event, Observer};
-pub use report::{LeaderboardRow, RejectedRow, Report, Winner};
+pub use report::{Counts, LeaderboardRow, RejectedRow, Report, Winner};
 pub use run::run;

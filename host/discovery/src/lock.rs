@@ -4,7 +4,7 @@
 //! that ends, so that a killed run can be resumed at once.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Fault;
 
@@ -12,9 +12,14 @@ use crate::Fault;
 #[derive(Debug)]
 pub(crate) struct RunLock(#[expect(dead_code, reason = "held open for its lock")] File);
 
+/// The file that is locked.
+pub(crate) fn file(run_dir: &Path) -> PathBuf {
+    run_dir.join("lock")
+}
+
 /// Takes the run in this directory, which must exist.
 pub(crate) fn take(run_dir: &Path) -> Result<RunLock, Fault> {
-    let path = run_dir.join("lock");
+    let path = file(run_dir);
     let opened = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -4,6 +4,7 @@
 //! happen, which depends on timing; results never do. What must survive the process is in the archive, not here.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sandbox::{Rejection, Stage};
 use trainer::{Fitness, Preparation, Progress};
@@ -53,6 +54,15 @@ pub enum Event<'a> {
     Proposing {
         /// Number of the proposal, from 0.
         proposal: usize,
+    },
+    /// The proposer had no answer and is asked again.
+    AskingAgain {
+        /// Why.
+        reason: &'a str,
+        /// How long it waits before.
+        wait: Duration,
+        /// The next try, counted from 1, and how many there may be.
+        attempt: (u32, u32),
     },
     /// A candidate is in the archive.
     Candidate {

@@ -10,6 +10,9 @@ use crate::candidate::{Candidate, CandidateId, Outcome};
 use crate::report::Winner;
 use crate::{Fault, baselines, files};
 
+/// The subfolder of the plugins folder that winners are written to.
+pub(crate) const GENERATED: &str = "generated";
+
 /// What a winner's head tells of its run.
 pub(crate) struct Origin<'a> {
     pub(crate) run_dir: &'a Path,
@@ -54,7 +57,7 @@ pub(crate) fn write_winner(
     });
     let head: String = lines.iter().map(|line| format!("// {line}\n")).collect();
     let text = format!("{head}\n{}\n", winner.source.trim_end());
-    let path = free_path(&plugins_dir.join("generated"), winner, &text);
+    let path = free_path(&plugins_dir.join(GENERATED), winner, &text);
     files::write(&path, &text)?;
     Ok(Some(Winner {
         name: winner.name.clone(),

@@ -6,23 +6,40 @@ use std::path::PathBuf;
 
 use sandbox::Stage;
 use serde::Serialize;
+use trainer::Fitness;
 
-use crate::candidate::{Candidate, Outcome};
+use crate::candidate::{Candidate, CandidateId, Outcome};
 
 /// A finished run. Serialises to the JSON that `lossbox discover --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The run's directory.
     pub run: String,
-    /// Best first; candidates of equal fitness in the order of their identities.
+    /// Best first; of equal fitness, baselines first, then in the order of their identities.
     pub leaderboard: Vec<LeaderboardRow>,
     /// In the order of the run.
     pub rejected: Vec<RejectedRow>,
+    /// Whether there are as many as were asked for.
+    pub candidates: Counts,
+    /// Trainings of each candidate. With one, intervals are bootstraps over prompts; with more, Student's t over seeds.
+    pub n_seeds: usize,
     /// Time that was worked on the run, in all sessions together.
     pub seconds: f64,
     /// The best proposal, if one was scored. Not part of the JSON.
     #[serde(skip)]
     pub winner: Option<Winner>,
+    /// What could not be written at the end, and why. Not part of the JSON.
+    #[serde(skip)]
+    pub unwritten: Vec<String>,
+}
+
+/// Proposals, without baselines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// How many the run was to score.
+    pub asked: usize,
+    /// How many it scored; fewer if the proposals were used up before.
+    pub scored: usize,
 }
 
 /// A scored candidate.
@@ -34,6 +51,10 @@ pub struct LeaderboardRow {
     pub id: String,
     /// Who proposed it.
     pub origin: String,
+    /// The losses it was made from, by name; the LLM's and recorded proposals name none.
+    pub parents: Vec<String>,
+    /// What its author changed, and why.
+    pub hypothesis: String,
     /// Mean fitness over seeds.
     pub fitness: f64,
     /// Lower end of the 95 % interval of `fitness`.
@@ -74,29 +95,36 @@ pub struct Winner {
 
 /// Candidates with a fitness, best first.
 pub(crate) fn leaderboard(settled: &[(&Candidate, &Outcome)]) -> Vec<LeaderboardRow> {
-    let mut rows: Vec<LeaderboardRow> = settled
+    let mut scored: Vec<_> = settled
         .iter()
-        .filter_map(|(candidate, outcome)| {
-            let fitness = outcome.fitness()?;
-            Some(LeaderboardRow {
-                name: candidate.name.clone(),
-                id: candidate.id.to_string(),
-                origin: candidate.origin.clone(),
-                fitness: fitness.mean,
-                low: fitness.low,
-                high: fitness.high,
-                reward: fitness.reward,
-                kl: fitness.kl,
-            })
-        })
+        .filter_map(|(candidate, outcome)| Some((*candidate, outcome.fitness()?)))
         .collect();
-    rows.sort_by(|left, right| {
-        right
-            .fitness
-            .total_cmp(&left.fitness)
-            .then_with(|| left.id.cmp(&right.id))
+    scored.sort_by(|(left_of, left), (right_of, right)| {
+        let by_mean = right.mean.total_cmp(&left.mean);
+        by_mean.then_with(|| left_of.rank_of_equals().cmp(&right_of.rank_of_equals()))
     });
-    rows
+    let row = |(candidate, fitness): (&Candidate, &Fitness)| LeaderboardRow {
+        name: candidate.name.clone(),
+        id: candidate.id.to_string(),
+        origin: candidate.origin.clone(),
+        parents: parents(candidate, settled),
+        hypothesis: candidate.thought.clone(),
+        fitness: fitness.mean,
+        low: fitness.low,
+        high: fitness.high,
+        reward: fitness.reward,
+        kl: fitness.kl,
+    };
+    scored.into_iter().map(row).collect()
+}
+
+/// By name where the run knows it, so that a variation of a baseline is not taken for something new.
+fn parents(candidate: &Candidate, settled: &[(&Candidate, &Outcome)]) -> Vec<String> {
+    let named = |id: &CandidateId| {
+        let found = settled.iter().find(|(candidate, _)| candidate.id == *id);
+        found.map_or_else(|| id.to_string(), |(parent, _)| parent.name.clone())
+    };
+    candidate.parents.iter().map(named).collect()
 }
 
 /// Candidates that were turned away, in the order of the run.
@@ -116,11 +144,8 @@ pub(crate) fn rejected(settled: &[(&Candidate, &Outcome)]) -> Vec<RejectedRow> {
 
 #[cfg(test)]
 mod tests {
-    use sandbox::Rejection;
-    use trainer::Fitness;
-
     use super::*;
-    use crate::candidate::CandidateId;
+    use sandbox::Rejection;
 
     fn candidate(name: &str, digits: &str) -> Candidate {
         Candidate {
@@ -143,6 +168,22 @@ mod tests {
             reward: 1.0,
             kl: 6.5,
         })
+    }
+
+    #[test]
+    fn of_equals_the_baseline_leads_and_children_name_their_parents() {
+        let baseline = Candidate {
+            origin: crate::baselines::ORIGIN.to_owned(),
+            ..candidate("dpo", "09")
+        };
+        let child = Candidate {
+            parents: vec![baseline.id.clone()],
+            ..candidate("child", "01")
+        };
+        let outcome = scored(0.5);
+        let rows = leaderboard(&[(&child, &outcome), (&baseline, &outcome)]);
+        assert_eq!((rows[0].name.as_str(), rows[0].parents.len()), ("dpo", 0));
+        assert_eq!(rows[1].parents, ["dpo"]);
     }
 
     #[test]
@@ -171,14 +212,21 @@ mod tests {
             run: "runs/1".to_owned(),
             leaderboard: leaderboard(&settled),
             rejected: rejected(&settled),
+            candidates: Counts {
+                asked: 2,
+                scored: 1,
+            },
+            n_seeds: 3,
             seconds: 1.5,
             winner: None,
+            unwritten: vec!["no part of the JSON".to_owned()],
         };
         assert_eq!(
             serde_json::to_string(&report).expect("JSON"),
-            "{\"run\":\"runs/1\",\"leaderboard\":[{\"name\":\"good\",\"id\":\"01\",\"origin\":\"evolve\",\
-             \"fitness\":0.5,\"low\":0.4,\"high\":0.6,\"reward\":1.0,\"kl\":6.5}],\"rejected\":[{\"name\":\"bad\",\
-             \"id\":\"02\",\"stage\":\"probe\",\"rule\":\"probe/gradient\",\"message\":\"off by 2\"}],\"seconds\":1.5}"
+            "{\"run\":\"runs/1\",\"leaderboard\":[{\"name\":\"good\",\"id\":\"01\",\"origin\":\"evolve\",\"parents\":[],\
+             \"hypothesis\":\"\",\"fitness\":0.5,\"low\":0.4,\"high\":0.6,\"reward\":1.0,\"kl\":6.5}],\"rejected\":[{\"name\":\"bad\",\
+             \"id\":\"02\",\"stage\":\"probe\",\"rule\":\"probe/gradient\",\"message\":\"off by 2\"}],\
+             \"candidates\":{\"asked\":2,\"scored\":1},\"n_seeds\":3,\"seconds\":1.5}"
         );
     }
 }

@@ -1,7 +1,8 @@
 //! A run from its directory to its report.
 //!
-//! The order matters: the directory is taken before anything is read, settings are compared before anything is done,
-//! and the winner is written when everything is settled. The search itself is in `search`.
+//! The order matters: the places that are written to at the end are tried before anything else, the directory is taken
+//! before anything is read, settings are compared before anything is done, and the winner is written when everything is
+//! settled. The search itself is in `search`.
 
 use std::path::Path;
 
@@ -19,8 +20,8 @@ use crate::proposer::llm::Llm;
 use crate::proposer::random::Random;
 use crate::proposer::replay::Replay;
 use crate::proposer::{Proposer, llm};
-use crate::provenance::{Origin, write_winner};
-use crate::report::{Report, leaderboard, rejected};
+use crate::provenance::{GENERATED, Origin, write_winner};
+use crate::report::{Counts, Report, leaderboard, rejected};
 use crate::schedule::{Rules, Schedule};
 use crate::search::{Search, search};
 use crate::{Fault, files, lock};
@@ -36,17 +37,21 @@ pub fn run(config: &Config, observer: &mut dyn Observer) -> Result<Report, Fault
         // Mistakes are told before a directory is made.
         open_proposer(choice, config)?;
     }
-    claim(&config.run_dir, config.resume)?;
+    files::check_writable(&config.plugins_dir.join(GENERATED))?;
+    let claim = claim(&config.run_dir, config.resume)?;
     let _lock = lock::take(&config.run_dir)?;
-    let mut archive = Archive::open(&config.run_dir, config.workers)?;
-    let (choice, reason) = choose(config, &archive)?;
-    observer.on_event(Event::Proposer {
-        choice: &choice,
-        reason: &reason,
-    });
-    let (proposer, identity) = open_proposer(&choice, config)?;
-    let executor = Executor::open(config, observer)?;
-    archive.settle_settings(&settings(config, &choice, &identity, &executor))?;
+    let Ready {
+        mut archive,
+        choice,
+        proposer,
+        executor,
+    } = match prepare(config, observer) {
+        Ok(ready) => ready,
+        Err(fault) => {
+            give_up(&config.run_dir, claim);
+            return Err(fault);
+        }
+    };
 
     let baselines = chosen_baselines(&config.search);
     let rules = rules(&config.search);
@@ -84,13 +89,69 @@ pub fn run(config: &Config, observer: &mut dyn Observer) -> Result<Report, Fault
     conclude(config, &origin, &schedule, &archive, observer)
 }
 
+/// What a run has before its first record.
+struct Ready {
+    archive: Archive,
+    choice: ProposerChoice,
+    proposer: Box<dyn Proposer>,
+    executor: Executor,
+}
+
+/// Everything that can fail before there is anything to resume; the settings are the first that is written.
+fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Ready, Fault> {
+    let mut archive = Archive::open(&config.run_dir, config.workers)?;
+    let (choice, reason) = choose(config, &archive)?;
+    observer.on_event(Event::Proposer {
+        choice: &choice,
+        reason: &reason,
+    });
+    let (proposer, identity) = open_proposer(&choice, config)?;
+    let executor = Executor::open(config, observer)?;
+    archive.settle_settings(&settings(config, &choice, &identity, &executor))?;
+    Ok(Ready {
+        archive,
+        choice,
+        proposer,
+        executor,
+    })
+}
+
+/// How a run came by its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Made,
+    FoundEmpty,
+    Resumed,
+}
+
 /// Makes the run's directory, or finds it, as the user wants.
-fn claim(run_dir: &Path, resume: bool) -> Result<(), Fault> {
+fn claim(run_dir: &Path, resume: bool) -> Result<Claim, Fault> {
     let exists = run_dir.exists();
     match (resume, exists) {
         (true, false) => Err(Fault::NoRun(run_dir.to_path_buf())),
-        (false, true) if !is_empty(run_dir) => Err(Fault::RunExists(run_dir.to_path_buf())),
-        _ => std::fs::create_dir_all(run_dir).map_err(Fault::file("create", run_dir)),
+        (true, true) => Ok(Claim::Resumed),
+        (false, true) if is_empty(run_dir) => Ok(Claim::FoundEmpty),
+        (false, true) => Err(Fault::RunExists(run_dir.to_path_buf())),
+        (false, false) => {
+            std::fs::create_dir_all(run_dir).map_err(Fault::file("create", run_dir))?;
+            Ok(Claim::Made)
+        }
+    }
+}
+
+/// Leaves the directory as it was found, so that the same command can begin the run once its obstacle is gone. The
+/// lock is ours, so nobody else's files are here.
+fn give_up(run_dir: &Path, claim: Claim) {
+    if claim == Claim::Resumed {
+        return;
+    }
+    // What cannot be removed does no harm: the run can be begun with --resume.
+    for file in Archive::files(run_dir) {
+        let _ = std::fs::remove_file(file);
+    }
+    let _ = std::fs::remove_file(lock::file(run_dir));
+    if claim == Claim::Made {
+        let _ = std::fs::remove_dir(run_dir);
     }
 }
 
@@ -138,8 +199,12 @@ fn open_proposer(
             (Box::new(replay), digest)
         }
         ProposerChoice::Llm => {
-            let identity = format!("{} with prompt {}", config.llm.model, llm::prompt_digest());
-            (Box::new(Llm::open(&config.llm)?), identity)
+            let identity = format!(
+                "{} with prompt {}",
+                config.llm.model,
+                llm::prompt_digest(&config.task)
+            );
+            (Box::new(Llm::open(&config.llm, &config.task)?), identity)
         }
     })
 }
@@ -213,6 +278,7 @@ fn training_seeds(seed: u64, n: usize) -> Vec<u64> {
     (0..n).map(derived).collect()
 }
 
+/// The report, and what it was not possible to write: the work is done, so nothing of it is withheld.
 fn conclude(
     config: &Config,
     origin: &Origin<'_>,
@@ -221,23 +287,36 @@ fn conclude(
     observer: &mut dyn Observer,
 ) -> Result<Report, Fault> {
     let settled: Vec<(&Candidate, _)> = schedule.settled();
-    let winner = write_winner(&settled, origin, &config.plugins_dir)?;
-    if let Some(winner) = &winner {
+    let mut report = Report {
+        run: config.run_dir.display().to_string(),
+        leaderboard: leaderboard(&settled),
+        rejected: rejected(&settled),
+        candidates: Counts {
+            asked: config.search.candidates,
+            scored: schedule.n_scored(),
+        },
+        n_seeds: config.search.training_seeds,
+        seconds: archive.seconds()?,
+        winner: None,
+        unwritten: Vec::new(),
+    };
+    let json = serde_json::to_string_pretty(&report).expect("a report is JSON");
+    let mut unwritten = Vec::new();
+    if let Err(fault) = files::write(&config.run_dir.join("report.json"), &(json + "\n")) {
+        unwritten.push(fault.to_string());
+    }
+    match write_winner(&settled, origin, &config.plugins_dir) {
+        Ok(winner) => report.winner = winner,
+        Err(fault) => unwritten.push(fault.to_string()),
+    }
+    if let Some(winner) = &report.winner {
         observer.on_event(Event::Winner {
             name: &winner.name,
             path: &winner.path,
             beaten_by: winner.beaten_by.as_deref(),
         });
     }
-    let report = Report {
-        run: config.run_dir.display().to_string(),
-        leaderboard: leaderboard(&settled),
-        rejected: rejected(&settled),
-        seconds: archive.seconds()?,
-        winner,
-    };
-    let json = serde_json::to_string_pretty(&report).expect("a report is JSON");
-    files::write(&config.run_dir.join("report.json"), &(json + "\n"))?;
+    report.unwritten = unwritten;
     Ok(report)
 }
 
@@ -250,14 +329,35 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let run_dir = folder.path().join("runs/1");
         assert!(matches!(claim(&run_dir, true), Err(Fault::NoRun(_))));
-        claim(&run_dir, false).expect("begun");
-        claim(&run_dir, false).expect("still empty");
+        assert_eq!(claim(&run_dir, false).expect("begun"), Claim::Made);
+        assert_eq!(
+            claim(&run_dir, false).expect("still empty"),
+            Claim::FoundEmpty
+        );
         std::fs::write(run_dir.join("lock"), "").expect("written");
         let fault = claim(&run_dir, false)
             .expect_err("a run is there")
             .to_string();
         assert!(fault.contains("--resume"), "{fault}");
-        claim(&run_dir, true).expect("resumed");
+        assert_eq!(claim(&run_dir, true).expect("resumed"), Claim::Resumed);
+    }
+
+    #[test]
+    fn a_run_that_never_began_leaves_its_directory_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run_dir = folder.path().join("run");
+        let begin = |claimed: Claim| {
+            let _lock = lock::take(&run_dir).expect("free");
+            drop(Archive::open(&run_dir, 1).expect("an archive"));
+            give_up(&run_dir, claimed);
+        };
+        begin(claim(&run_dir, false).expect("made"));
+        assert!(!run_dir.exists());
+        std::fs::create_dir(&run_dir).expect("made");
+        begin(claim(&run_dir, false).expect("empty"));
+        assert!(is_empty(&run_dir));
+        begin(Claim::Resumed);
+        assert!(run_dir.join("archive.sqlite").exists());
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What happens next: a function of what happened so far, without threads, clocks or files.
 //!
-//! Three rules make a run independent of timing, of the number of workers and of being killed:
+//! Four rules make a run independent of timing, of the number of workers and of being killed:
 //! - baselines come before all proposals;
 //! - proposal n sees the outcomes of the proposals before n − lag, and is not made before they are all there;
+//! - of the later ones it sees whether a gate before training turned them away, and is not made before that is known:
+//!   gates take seconds, trainings minutes;
 //! - proposal n is made if and only if fewer than N of the proposals before it were scored. While that hangs on one
 //!   that is still being judged, nobody guesses.
 
 use std::collections::HashMap;
 
+use sandbox::Stage;
 use trainer::Fitness;
 
 use crate::archive::{PastCandidate, Trained};
@@ -30,6 +33,7 @@ pub(crate) struct Rules {
 pub(crate) struct Schedule {
     rules: Rules,
     slots: Vec<Slot>,
+    /// By what they compute, not by what they are called; replies without a source are not here.
     slot_of: HashMap<CandidateId, usize>,
     replies_end: bool,
 }
@@ -45,7 +49,10 @@ struct Slot {
 #[derive(Debug)]
 enum State {
     Waiting,
+    /// In the gates before training.
     Running,
+    /// Past them.
+    Training,
     Settled(Outcome),
 }
 
@@ -85,7 +92,7 @@ impl Schedule {
 
     /// What to do next, if at most `ahead` candidates may be judged at a time.
     pub(crate) fn next(&self, ahead: usize) -> Step {
-        let running = self.count(|slot| matches!(slot.state, State::Running));
+        let running = self.count(|slot| matches!(slot.state, State::Running | State::Training));
         let waiting = self
             .slots
             .iter()
@@ -121,7 +128,11 @@ impl Schedule {
             };
         }
         let certain = scored + unsettled < self.rules.candidates;
-        if certain && visible.into_iter().all(|slot| slot.outcome().is_some()) {
+        let through_the_gates = proposals
+            .iter()
+            .all(|slot| matches!(slot.state, State::Training | State::Settled(_)));
+        let known = through_the_gates && visible.into_iter().all(|slot| slot.outcome().is_some());
+        if certain && known {
             Step::Propose(n)
         } else {
             Step::Wait
@@ -131,10 +142,13 @@ impl Schedule {
     /// What proposal `n` may know.
     pub(crate) fn history(&self, n: usize) -> History {
         let end_of_visible = self.rules.n_baselines + n.saturating_sub(self.rules.lag);
-        let (visible, pending) = self.slots.split_at(end_of_visible.min(self.slots.len()));
+        let (visible, later) = self.slots.split_at(end_of_visible.min(self.slots.len()));
         let judged = |slot: &Slot| Some((slot.candidate.clone(), slot.outcome()?.clone()));
+        let (turned_away, pending): (Vec<&Slot>, Vec<&Slot>) =
+            later.iter().partition(|slot| slot.is_turned_away());
+        let seen = visible.iter().chain(turned_away);
         History {
-            judged: visible.iter().filter_map(judged).collect(),
+            judged: seen.filter_map(judged).collect(),
             pending: pending.iter().map(|slot| slot.candidate.clone()).collect(),
         }
     }
@@ -142,7 +156,10 @@ impl Schedule {
     /// Adds a candidate, with its outcome if that is known already, and gives its slot.
     pub(crate) fn add(&mut self, candidate: Candidate, outcome: Option<Outcome>) -> usize {
         let slot = self.slots.len();
-        self.slot_of.entry(candidate.id.clone()).or_insert(slot);
+        if !candidate.source.is_empty() {
+            let computes = CandidateId::of_nameless(&candidate.source);
+            self.slot_of.entry(computes).or_insert(slot);
+        }
         let state = outcome.map_or(State::Waiting, State::Settled);
         self.slots.push(Slot {
             candidate,
@@ -160,6 +177,11 @@ impl Schedule {
         (slot.candidate.clone(), std::mem::take(&mut slot.archived))
     }
 
+    /// The candidate is through the gates before training.
+    pub(crate) fn enter_training(&mut self, slot: usize) {
+        self.slots[slot].state = State::Training;
+    }
+
     pub(crate) fn settle(&mut self, slot: usize, outcome: Outcome) {
         self.slots[slot].state = State::Settled(outcome);
     }
@@ -173,10 +195,10 @@ impl Schedule {
         self.slots[slot].trainings_done += 1;
     }
 
-    /// The first candidate with this identity.
-    pub(crate) fn with_id(&self, id: &CandidateId) -> Option<&Candidate> {
+    /// The first candidate whose source is this one, up to what it is called.
+    pub(crate) fn twin_of(&self, candidate: &Candidate) -> Option<&Candidate> {
         self.slot_of
-            .get(id)
+            .get(&CandidateId::of_nameless(&candidate.source))
             .map(|&slot| &self.slots[slot].candidate)
     }
 
@@ -218,9 +240,8 @@ impl Schedule {
             .iter()
             .filter_map(|slot| Some((&slot.candidate, slot.outcome()?.fitness()?)));
         scored.max_by(|(left_of, left), (right_of, right)| {
-            left.mean
-                .total_cmp(&right.mean)
-                .then_with(|| right_of.id.cmp(&left_of.id))
+            let by_mean = left.mean.total_cmp(&right.mean);
+            by_mean.then_with(|| right_of.rank_of_equals().cmp(&left_of.rank_of_equals()))
         })
     }
 
@@ -256,6 +277,11 @@ impl Slot {
             State::Settled(outcome) => Some(outcome),
             _ => None,
         }
+    }
+
+    /// Whether a gate before training rejected it: what becomes of its trainings is known at another time in every run.
+    fn is_turned_away(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::Rejected(rejection)) if rejection.stage != Stage::Train)
     }
 
     fn is_rejected(&self) -> bool {

@@ -172,7 +172,7 @@ impl Search<'_> {
                 self.add(candidate, Some(text), Some(rejection))?;
             }
             Some(Reply::Proposal(candidate)) => {
-                let rejection = self.schedule.with_id(&candidate.id).map(duplicate);
+                let rejection = self.schedule.twin_of(&candidate).map(duplicate);
                 self.add(candidate, None, rejection)?;
             }
         }
@@ -255,11 +255,21 @@ impl Search<'_> {
     }
 
     fn show(&mut self, news: News) {
-        if let News::Trained { slot, .. } = news {
-            self.schedule.trained(slot);
+        match news {
+            News::Entered {
+                slot,
+                stage: Stage::Train,
+            } => self.schedule.enter_training(slot),
+            News::Trained { slot, .. } => self.schedule.trained(slot),
+            _ => {}
         }
         let name = |slot: usize| self.schedule.candidate(slot).name.as_str();
         self.observer.on_event(match news {
+            News::Paused(ref pause) => Event::AskingAgain {
+                reason: &pause.reason,
+                wait: pause.wait,
+                attempt: pause.attempt,
+            },
             News::Entered { slot, stage } => Event::Stage {
                 slot,
                 name: name(slot),
@@ -345,6 +355,8 @@ impl<S: Stages> Hands<'_, '_, S> {
 /// Gives the proposer a thread of its own. It is not waited for: an answer that nobody wants any more is lost.
 fn listen(mut proposer: Box<dyn Proposer>, journal: Journal) -> Sender<(usize, History)> {
     let (questions, asked) = channel();
+    let pauses = journal.clone();
+    proposer.tell_of_pauses(Box::new(move |pause| pauses.tell(News::Paused(pause))));
     thread::spawn(move || {
         for (proposal, history) in asked {
             let reply = catch(|| proposer.propose(proposal, &history));
@@ -360,7 +372,7 @@ fn duplicate(earlier: &Candidate) -> Rejection {
         Stage::Source,
         "source/duplicate",
         format!(
-            "this is the same source as {} ({})",
+            "this is the same source as {} ({}), up to what it is called",
             earlier.name, earlier.id
         ),
         "propose something that was not proposed before",

@@ -24,6 +24,7 @@ fn main() {
     another_number_of_workers_gives_the_same_leaderboard(folder.path(), &report);
     a_finished_run_is_reported_again_and_others_are_refused(folder.path(), &report);
     recorded_replies_meet_the_real_gates(folder.path());
+    a_place_that_cannot_be_written_is_told_before_the_work(folder.path());
     println!("whole runs: ok");
 }
 
@@ -72,6 +73,7 @@ fn a_search_ends_with_a_leaderboard_and_a_winner(folder: &Path) -> Report {
         "{first}"
     );
     assert_eq!(report.leaderboard.len(), 6, "{report:?}");
+    assert_eq!((report.candidates.asked, report.candidates.scored), (4, 4));
     assert!(
         report
             .leaderboard
@@ -135,6 +137,7 @@ fn recorded_replies_meet_the_real_gates(folder: &Path) {
     };
     let replies = [
         line("same", dpo),
+        line("renamed", &dpo.replace("name: \"dpo\"", "name: \"mine\"")),
         line("leaks", "const TEXT: &str = include_str!(\"/etc/passwd\");"),
         line("ill_typed", &dpo.replace("hp.beta * ", "\"beta\" * ")),
         line("backwards", &dpo.replace("-(hp.beta", "(hp.beta")),
@@ -149,14 +152,39 @@ fn recorded_replies_meet_the_real_gates(folder: &Path) {
         .iter()
         .map(|row| format!("{} {}", row.name, row.stage))
         .collect();
-    assert_eq!(stages, ["same source", "leaks source", "ill_typed compile"]);
-    assert_eq!(report.rejected[0].rule, "source/duplicate");
+    assert_eq!(
+        stages,
+        [
+            "same source",
+            "renamed source",
+            "leaks source",
+            "ill_typed compile"
+        ]
+    );
+    for row in &report.rejected[..2] {
+        assert_eq!(row.rule, "source/duplicate");
+        assert!(
+            row.message.contains("same source as dpo"),
+            "{}",
+            row.message
+        );
+    }
     assert!(
         report
             .leaderboard
             .iter()
             .any(|row| row.name == "backwards" && row.origin == "replay")
     );
+}
+
+fn a_place_that_cannot_be_written_is_told_before_the_work(folder: &Path) {
+    let mut config = config(folder, "unwritable");
+    config.plugins_dir = folder.join("a file");
+    std::fs::write(&config.plugins_dir, "").expect("written");
+    let mut n_events = 0;
+    let fault = run(&config, &mut |_: Event<'_>| n_events += 1).expect_err("no folder");
+    assert!(fault.to_string().contains("cannot write in"), "{fault}");
+    assert_eq!((n_events, config.run_dir.exists()), (0, false));
 }
 
 fn acceptance(folder: &Path, n: usize) {

@@ -97,6 +97,7 @@ impl Sandbox {
                 notify(text);
             }
         };
+        crate::compile::sweep();
         let toolchain = Toolchain::find(&notify)?;
         toolchain.start_confined(&child)?;
         let sdk = Sdk::ready(&options.cache_dir, &toolchain, &notify)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use discovery::{Config, LlmSettings, ProposerChoice, Report, SearchSettings};
+use discovery::{Config, Counts, LlmSettings, ProposerChoice, Report, SearchSettings};
 use trainer::SentimentSettings;
 
 use crate::args::Discover;
@@ -31,6 +31,23 @@ pub(crate) fn run(args: Discover, settings: &Settings) -> Result<Outcome> {
         })?;
     } else {
         screen::data(&text)?;
+    }
+    complete(&report, config.search.proposals_max)
+}
+
+/// The leaderboard is printed by now, whatever else is missing.
+fn complete(report: &Report, proposals_max: usize) -> Result<Outcome> {
+    if !report.unwritten.is_empty() {
+        bail!(
+            "the run is done, but not everything could be written: {}\nhint: make room or access, then write it with --resume",
+            report.unwritten.join("; ")
+        );
+    }
+    let Counts { asked, scored } = report.candidates;
+    if scored == 0 && asked > 0 {
+        bail!(
+            "no candidate was scored, {asked} were asked for (a run makes at most {proposals_max} proposals)\nhint: the leaderboard holds baselines alone; the rejections above say why"
+        );
     }
     Ok(Outcome::Done)
 }
@@ -93,6 +110,7 @@ fn leaderboard(report: &Report) -> String {
     let header = [
         "loss",
         "origin",
+        "made from",
         "fitness",
         "95 % interval",
         "reward",
@@ -105,6 +123,7 @@ fn leaderboard(report: &Report) -> String {
             vec![
                 format!("{}@{}", row.name, plugin::shown(&row.id)),
                 row.origin.clone(),
+                row.parents.join(", "),
                 format!("{:+.3}", row.fitness),
                 format!("{:+.3} to {:+.3}", row.low, row.high),
                 format!("{:+.2}", row.reward),
@@ -113,6 +132,18 @@ fn leaderboard(report: &Report) -> String {
         })
         .collect();
     let mut text = format!("\n{}", screen::table(&header, &rows));
+    text.push_str(note_on_intervals(report.n_seeds));
+    if let Some(best) = report
+        .leaderboard
+        .iter()
+        .find(|row| row.origin != "baseline")
+    {
+        text.push_str(&format!(
+            "the best proposal, {}, in its author's words: {}\n",
+            best.name,
+            first_line(&best.hypothesis)
+        ));
+    }
     for row in &report.rejected {
         text.push_str(&format!(
             "rejected {}@{} by {}: {}\n",
@@ -130,13 +161,46 @@ fn leaderboard(report: &Report) -> String {
     text
 }
 
+/// What the interval is about: luck of the evaluation with one seed, luck of the training with more.
+fn note_on_intervals(n_seeds: usize) -> &'static str {
+    match n_seeds {
+        1 => {
+            "intervals: bootstrap over the prompts of one training; how much another seed would change is not in them\n"
+        }
+        _ => "intervals: Student's t over the trainings' seeds\n",
+    }
+}
+
 fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::numbered;
+    use super::{Counts, Outcome, Report, complete, numbered};
+
+    #[test]
+    fn a_run_that_scored_nothing_or_wrote_not_everything_is_a_fault() {
+        let with = |asked, scored, unwritten: &[&str]| {
+            let report = Report {
+                run: String::new(),
+                leaderboard: Vec::new(),
+                rejected: Vec::new(),
+                candidates: Counts { asked, scored },
+                n_seeds: 1,
+                seconds: 0.0,
+                winner: None,
+                unwritten: unwritten.iter().map(ToString::to_string).collect(),
+            };
+            complete(&report, 5 * asked).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(0, 0, &[]), Ok(Outcome::Done));
+        assert_eq!(with(3, 1, &[]), Ok(Outcome::Done));
+        let error = with(3, 0, &[]).expect_err("none");
+        assert!(error.contains("at most 15 proposals"), "{error}");
+        let error = with(3, 3, &["cannot write x"]).expect_err("unwritten");
+        assert!(error.contains("cannot write x"), "{error}");
+    }
 
     #[test]
     fn runs_are_numbered_and_the_latest_is_resumed() {

@@ -51,9 +51,15 @@ pub(crate) enum Record {
 }
 
 impl Archive {
+    /// The database in this directory, and what SQLite keeps beside it.
+    pub(crate) fn files(run_dir: &Path) -> [PathBuf; 3] {
+        ["archive.sqlite", "archive.sqlite-wal", "archive.sqlite-shm"]
+            .map(|name| run_dir.join(name))
+    }
+
     /// Opens the archive in this directory; makes it if there is none.
     pub(crate) fn open(run_dir: &Path, workers: usize) -> Result<Self, Fault> {
-        let path = run_dir.join("archive.sqlite");
+        let [path, ..] = Archive::files(run_dir);
         let (connection, session) = open(&path, workers).map_err(Fault::archive(&path))?;
         Ok(Archive {
             connection,

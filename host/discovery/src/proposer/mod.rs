@@ -11,13 +11,27 @@ pub(crate) mod random;
 pub(crate) mod replay;
 mod reply;
 
+use std::time::Duration;
+
 use sandbox::Rejection;
 
 use crate::Fault;
 use crate::candidate::{Candidate, Outcome};
 
+/// Why a proposer waits before it tries again, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) reason: String,
+    pub(crate) wait: Duration,
+    /// The next try, counted from 1, and how many there may be.
+    pub(crate) attempt: (u32, u32),
+}
+
 /// Somebody who writes losses.
 pub(crate) trait Proposer: Send {
+    /// From now on whoever waits says so.
+    fn tell_of_pauses(&mut self, _tell: Box<dyn Fn(Pause) + Send>) {}
+
     /// Makes proposal `n`, counted from 0; `None` if there is nothing left to propose.
     fn propose(&mut self, n: usize, history: &History) -> Result<Option<Reply>, Fault>;
 }
@@ -25,7 +39,7 @@ pub(crate) trait Proposer: Send {
 /// What a proposal may know, in the order of the run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    /// Candidates and what became of them.
+    /// Candidates and what became of them; the latest are here only if a gate before training turned them away.
     pub(crate) judged: Vec<(Candidate, Outcome)>,
     /// Candidates whose outcome is not to be seen yet.
     pub(crate) pending: Vec<Candidate>,

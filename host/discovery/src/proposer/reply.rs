@@ -9,6 +9,8 @@ use serde::Deserialize;
 use super::Reply;
 use crate::candidate::{Candidate, CandidateId, plain_name};
 
+/// How much of a reply that cannot be read is quoted in its rejection, in characters.
+const QUOTED_MAX: usize = 300;
 /// Longest reply that is looked at.
 const REPLY_BYTES_MAX: usize = 256 * 1024;
 
@@ -23,7 +25,10 @@ struct Fields {
 pub(super) fn read(origin: &str, n: usize, text: &str) -> Reply {
     match fields(text) {
         Ok(fields) => Reply::Proposal(candidate(origin, n, fields)),
-        Err(message) => malformed(origin, n, text, &message),
+        Err(message) => {
+            let message = format!("the reply is not the JSON object that was asked for: {message}");
+            failed(origin, n, text, &message)
+        }
     }
 }
 
@@ -71,7 +76,8 @@ fn candidate(origin: &str, n: usize, fields: Fields) -> Candidate {
     }
 }
 
-fn malformed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
+/// The reply to question `n` that holds no loss, for the reason in `message`.
+pub(super) fn failed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
     let name = nameless(origin, n);
     Reply::Malformed {
         candidate: Candidate {
@@ -87,9 +93,20 @@ fn malformed(origin: &str, n: usize, text: &str, message: &str) -> Reply {
         rejection: Rejection::new(
             Stage::Source,
             "source/reply",
-            format!("the reply is not the JSON object that was asked for: {message}"),
+            format!("{message}; {}", quoted(text)),
             "reply with one JSON object that has the texts `thought`, `name` and `code`, and nothing else",
         ),
+    }
+}
+
+/// The beginning of a reply on one line, so that its author knows it again.
+fn quoted(text: &str) -> String {
+    let text = text.trim();
+    let begin: String = text.chars().take(QUOTED_MAX).collect();
+    match begin.len() {
+        0 => "it was empty".to_owned(),
+        length if length == text.len() => format!("it was {begin:?}"),
+        _ => format!("it began with {begin:?}"),
     }
 }
 
@@ -147,6 +164,9 @@ mod tests {
                 "{}",
                 rejection.message
             );
+            let begin: String = text.chars().take(12).collect();
+            let begin = format!("{begin:?}");
+            assert!(rejection.message.contains(begin.trim_end_matches('"')));
             assert_eq!(candidate.name, "llm_reply_3");
         }
     }

@@ -47,6 +47,7 @@ fn schedule(rules: Rules, proposals: &[Option<Outcome>]) -> Schedule {
         let slot = schedule.add(candidate(&format!("proposal {n}")), outcome.clone());
         if outcome.is_none() {
             schedule.begin(slot);
+            schedule.enter_training(slot);
         }
     }
     schedule
@@ -74,6 +75,29 @@ fn a_proposal_waits_for_what_it_may_see() {
     check(&[None, None], Step::Wait);
     check(&[None, Some(scored(0.5))], Step::Wait);
     check(&[Some(rejected()), None], Step::Propose(2));
+}
+
+#[test]
+fn a_proposal_waits_for_the_gates_of_all_before_it_and_sees_whom_they_turned_away() {
+    let mut schedule = schedule(RULES, &[]);
+    let slot = schedule.add(candidate("proposal 0"), None);
+    schedule.begin(slot);
+    assert_eq!(schedule.next(4), Step::Wait);
+    schedule.enter_training(slot);
+    assert_eq!(schedule.next(4), Step::Propose(1));
+    assert_eq!(schedule.history(1).pending.len(), 1);
+    schedule.settle(slot, rejected());
+    assert_eq!(schedule.history(1).judged.len(), 2);
+    assert!(schedule.history(1).pending.is_empty());
+}
+
+/// Whether training has come to its end depends on timing, so that is not to be seen within the lag.
+#[test]
+fn a_rejection_in_training_is_seen_only_after_the_lag() {
+    let in_training = Outcome::Rejected(Rejection::new(Stage::Train, "train/finite", "NaN", ""));
+    let schedule = schedule(RULES, &[Some(in_training)]);
+    assert_eq!(schedule.history(1).judged.len(), 1);
+    assert_eq!(schedule.history(2).judged.len(), 2);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod cargo;
 mod diagnostics;
+mod folder;
 mod manifest;
 mod process;
 pub(crate) mod rules;
@@ -20,12 +21,12 @@ mod toolchain;
 use std::fs;
 use std::path::Path;
 
-use tempfile::TempDir;
-
 use crate::source::AuditedCrate;
 use crate::{AuditedSource, Failure, Fault, Sandbox};
 
 use diagnostics::Author;
+use folder::Folder;
+pub(crate) use folder::sweep;
 pub(crate) use sdk::{Sdk, hex, sdk_hash, sdk_manual};
 pub(crate) use toolchain::Toolchain;
 
@@ -54,7 +55,7 @@ pub(crate) fn compile(sandbox: &Sandbox, source: &AuditedSource) -> Result<Compo
 }
 
 fn one_file(sandbox: &Sandbox, text: &str) -> Result<Component, Failure> {
-    let folder = fresh_folder()?;
+    let folder = Folder::fresh()?;
     write(folder.path(), Path::new("lib.rs"), WRAPPER)?;
     write(folder.path(), Path::new("loss.rs"), text)?;
     rustc::component(sandbox, folder.path(), "lib.rs", "2024", Author::OneFile)
@@ -65,7 +66,7 @@ pub(crate) fn compile_crate(
     sandbox: &Sandbox,
     source: &AuditedCrate,
 ) -> Result<Component, Failure> {
-    let folder = fresh_folder()?;
+    let folder = Folder::fresh()?;
     for (file, text) in source.files() {
         match file == Path::new("Cargo.toml") {
             true => write(folder.path(), file, &manifest::checked(text)?)?,
@@ -80,17 +81,6 @@ pub(crate) fn compile_crate(
         &edition,
         Author::Crate,
     )
-}
-
-/// A folder that nobody else can have looked into: its name is random, its mode 0700. It goes with its candidate.
-fn fresh_folder() -> Result<TempDir, Fault> {
-    tempfile::Builder::new()
-        .prefix("lossbox-")
-        .tempdir()
-        .map_err(Fault::file(
-            "make a temporary folder in",
-            std::env::temp_dir(),
-        ))
 }
 
 fn write(folder: &Path, name: &Path, text: &str) -> Result<(), Fault> {

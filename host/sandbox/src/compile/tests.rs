@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process::{Ended, Run, run};
-use super::{Author, WRAPPER, fresh_folder, one_file, rustc, write};
+use super::{Author, Folder, WRAPPER, one_file, rustc, write};
 use crate::confine::Files;
 use crate::confine::tests::{HOST, program};
 use crate::{Failure, Options, Rejection, Sandbox};
@@ -85,7 +85,7 @@ fn files_outside_are_out_of_reach_of_source_and_of_messages() {
     let outside = tempfile::tempdir().expect("a temporary folder");
     let planted = outside.path().join("secret.rs");
     fs::write(&planted, SECRET).expect("written");
-    let sibling = fresh_folder().expect("another candidate's folder");
+    let sibling = Folder::fresh().expect("another candidate's folder");
     write(sibling.path(), Path::new("loss.rs"), SECRET).expect("written");
     let planted = planted.display().to_string();
     for path in [
@@ -114,7 +114,7 @@ fn links_do_not_lead_out_of_the_folder() {
     let outside = tempfile::tempdir().expect("a temporary folder");
     let planted = outside.path().join("secret.txt");
     fs::write(&planted, SECRET).expect("written");
-    let folder = fresh_folder().expect("a folder");
+    let folder = Folder::fresh().expect("a folder");
     std::os::unix::fs::symlink(&planted, folder.path().join("link")).expect("a link");
     let rejection = rejection_of(compile_in(
         folder.path(),
@@ -203,7 +203,7 @@ const FOR_EVER: &str = "#[allow(long_running_const_eval)]\nconst X: u64 = { let 
 
 #[test]
 fn at_the_wall_nothing_of_a_compiler_stays() {
-    let folder = fresh_folder().expect("a folder");
+    let folder = Folder::fresh().expect("a folder");
     let rejection = rejection_of(compile_in(
         folder.path(),
         &with(FOR_EVER),
@@ -227,7 +227,7 @@ fn bombs_cost_their_candidate_only() {
         "c19_huge_array_type",
     ] {
         let text = fs::read_to_string(corpus.join(name).with_extension("rs")).expect(name);
-        let folder = fresh_folder().expect("a folder");
+        let folder = Folder::fresh().expect("a folder");
         let start = Instant::now();
         match compile_in(folder.path(), &text, Duration::from_secs(3)) {
             Ok(_) => {}

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::fresh_folder;
+use super::Folder;
 use super::process::{self, Run};
 use crate::Fault;
 use crate::child::Program;
@@ -60,7 +60,7 @@ impl Toolchain {
     /// # Errors
     /// When it cannot be confined, does not start, or is another compiler than outside.
     pub(crate) fn start_confined(&self, child: &Program) -> Result<(), Fault> {
-        let folder = fresh_folder()?;
+        let folder = Folder::fresh()?;
         let ended = process::run(
             child,
             Run {

@@ -1,23 +1,24 @@
 //! An OpenAI-compatible endpoint: one question, one answer as text.
 //!
-//! The client itself repeats a question a few times, at once and as `Retry-After` says, when it is turned away for too
-//! many requests or by a server error. Around it, longer outages and time-outs are waited for with pauses that double.
-//! What will not get better by waiting (a refused key, an unknown model) is a fault at once. The key goes into the
-//! request's header and nowhere else.
+//! The client's own retries are off: what may pass (too many requests, a server error, silence) is waited for here, with
+//! pauses that double and are told, until the settings' patience ends. What will not get better by waiting (a refused
+//! key, an unknown model) is a fault at once. The key goes into the request's header and nowhere else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
+use async_openai::middleware::ReqwestService;
 use async_openai::types::chat::{
     ChatCompletionRequestMessage, ChatCompletionRequestSystemMessage,
     ChatCompletionRequestUserMessage, CreateChatCompletionRequest, CreateChatCompletionResponse,
-    ResponseFormat, ResponseFormatJsonSchema,
+    FinishReason, ResponseFormat, ResponseFormatJsonSchema,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::proposer::Pause;
 use crate::{Fault, LlmSettings};
 
 /// Whom to ask.
@@ -27,12 +28,25 @@ pub(super) struct Endpoint {
     runtime: Runtime,
     /// Some endpoints know no schemas; the prompt says the same in words.
     with_schema: bool,
+    /// Told of every question that is asked again.
+    pub(super) tell: Box<dyn Fn(Pause) + Send>,
+}
+
+/// What a model makes of a question.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    Whole(String),
+    /// It refused, stopped half-way, or said nothing.
+    Failed {
+        why: String,
+        text: String,
+    },
 }
 
 /// What went wrong with one question.
 enum Trouble {
-    /// Waiting may help.
-    Passing(String),
+    /// Waiting may help: message, and the hint if it does not.
+    Passing(String, &'static str),
     /// The endpoint knows no schemas.
     NoSchema,
     /// Waiting will not help: message and hint.
@@ -54,52 +68,57 @@ impl Endpoint {
         let runtime = runtime.enable_all().build();
         Ok(Endpoint {
             settings: settings.clone(),
-            client: Client::with_config(config),
+            client: Client::with_config(config).with_http_service(ReqwestService::default()),
             runtime: runtime
                 .map_err(|error| Fault::Panic(format!("no asynchronous runtime: {error}")))?,
             with_schema: true,
+            tell: Box::new(|_| {}),
         })
     }
 
-    /// The model's answer; an empty one if it refuses to give any.
-    pub(super) fn ask(&mut self, system: &str, user: &str) -> Result<String, Fault> {
-        let mut pause = Duration::from_millis(self.settings.pause_ms);
-        let mut attempts_left = self.settings.attempts.max(1);
+    /// The model's answer, after as many questions as it takes and the settings allow.
+    pub(super) fn ask(&mut self, system: &str, user: &str) -> Result<Answer, Fault> {
+        let (begun, attempts) = (Instant::now(), self.settings.attempts.max(1));
+        let patience = Duration::from_secs(self.settings.patience_s);
+        let mut wait = Duration::from_millis(self.settings.pause_ms);
+        let mut asked = 0;
         loop {
-            attempts_left -= 1;
             match self.ask_once(system, user) {
-                Ok(text) => return Ok(text),
-                Err(Trouble::NoSchema) => {
-                    self.with_schema = false;
-                    attempts_left += 1;
-                }
-                Err(Trouble::Passing(_)) if attempts_left > 0 => {
-                    std::thread::sleep(pause);
-                    pause *= 2;
-                }
-                Err(Trouble::Passing(message)) => {
-                    return Err(self.fault(
-                        &message,
-                        "check that it is up and that OPENAI_BASE_URL is right",
-                    ));
-                }
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::NoSchema) => self.with_schema = false,
                 Err(Trouble::Lasting(message, hint)) => return Err(self.fault(&message, hint)),
+                Err(Trouble::Passing(message, hint)) => {
+                    asked += 1;
+                    let spent = begun.elapsed();
+                    if asked == attempts || spent + wait > patience {
+                        let spent = spent.as_secs();
+                        let message = format!("{message} (asked {asked} times within {spent} s)");
+                        return Err(self.fault(&message, hint));
+                    }
+                    (self.tell)(Pause {
+                        reason: self.without_key(&message),
+                        wait,
+                        attempt: (asked + 1, attempts),
+                    });
+                    std::thread::sleep(wait);
+                    wait *= 2;
+                }
             }
         }
     }
 
-    fn ask_once(&self, system: &str, user: &str) -> Result<String, Trouble> {
+    fn ask_once(&self, system: &str, user: &str) -> Result<Answer, Trouble> {
         let request = self.request(system, user);
         let limit = Duration::from_secs(self.settings.timeout_s);
         let answered = self.runtime.block_on(async {
             tokio::time::timeout(limit, self.client.chat().create(request)).await
         });
         match answered {
-            Err(_) => Err(Trouble::Passing(format!(
-                "no answer within {} s",
-                limit.as_secs()
-            ))),
-            Ok(Ok(response)) => Ok(text_of(response)),
+            Err(_) => Err(Trouble::Passing(
+                format!("no answer within {} s", limit.as_secs()),
+                "check that it is up, or try a faster model (--llm)",
+            )),
+            Ok(Ok(response)) => Ok(answer(response)),
             Ok(Err(error)) => Err(trouble(error, self.with_schema)),
         }
     }
@@ -124,20 +143,18 @@ impl Endpoint {
         }
     }
 
-    fn fault(&self, message: &str, hint: &str) -> Fault {
-        let mut message = message.to_owned();
-        if let Some(key) = self
-            .settings
-            .api_key
-            .as_deref()
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-        {
-            message = message.replace(key, "(the key)");
+    fn without_key(&self, message: &str) -> String {
+        let key = self.settings.api_key.as_deref().map(str::trim);
+        match key.filter(|key| !key.is_empty()) {
+            Some(key) => message.replace(key, "(the key)"),
+            None => message.to_owned(),
         }
+    }
+
+    fn fault(&self, message: &str, hint: &str) -> Fault {
         Fault::Endpoint {
             endpoint: without_password(&self.settings.base_url),
-            message,
+            message: self.without_key(message),
             hint: hint.to_owned(),
         }
     }
@@ -174,15 +191,28 @@ fn reply_format() -> ResponseFormat {
     }
 }
 
-fn text_of(response: CreateChatCompletionResponse) -> String {
-    let message = response
-        .choices
-        .into_iter()
-        .next()
-        .map(|choice| choice.message);
-    message
-        .and_then(|message| message.content.or(message.refusal))
-        .unwrap_or_default()
+fn answer(response: CreateChatCompletionResponse) -> Answer {
+    let failed = |why: &str, text| Answer::Failed {
+        why: why.to_owned(),
+        text,
+    };
+    let Some(choice) = response.choices.into_iter().next() else {
+        return failed("the endpoint sent no answer", String::new());
+    };
+    if let Some(refusal) = choice.message.refusal {
+        return failed("the model refused", refusal);
+    }
+    let text = choice.message.content.unwrap_or_default();
+    match choice.finish_reason {
+        Some(FinishReason::Length) => failed(
+            "the reply was cut off at the model's limit of tokens: write less",
+            text,
+        ),
+        Some(FinishReason::ContentFilter) => {
+            failed("the endpoint's filter held back the reply", text)
+        }
+        _ => Answer::Whole(text),
+    }
 }
 
 fn trouble(error: OpenAIError, with_schema: bool) -> Trouble {
@@ -206,16 +236,23 @@ fn trouble(error: OpenAIError, with_schema: bool) -> Trouble {
                     message,
                     "the endpoint does not take the question as it is: try another model (--llm)",
                 ),
-                _ => Trouble::Passing(message),
+                429 => {
+                    Trouble::Passing(message, "wait, or lower the rate at which this key is used")
+                }
+                _ => Trouble::Passing(message, "the trouble is the endpoint's own: wait"),
             }
         }
         // An address may carry a password, so it is left out.
-        OpenAIError::Reqwest(error) => Trouble::Passing(chain(&error.without_url())),
+        OpenAIError::Reqwest(error) => Trouble::Passing(
+            chain(&error.without_url()),
+            "check that it is up and that OPENAI_BASE_URL is right",
+        ),
         OpenAIError::JSONDeserialize(error, content) => {
             let begin: String = content.chars().take(200).collect();
-            Trouble::Passing(format!(
-                "it answers with something else than a chat completion ({error}): {begin}"
-            ))
+            Trouble::Passing(
+                format!("it answers with something else than a chat completion ({error}): {begin}"),
+                "check that OPENAI_BASE_URL is right",
+            )
         }
         error => Trouble::Lasting(error.to_string(), "check OPENAI_BASE_URL"),
     }

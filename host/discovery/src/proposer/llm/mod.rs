@@ -6,9 +6,10 @@
 mod endpoint;
 mod prompt;
 
-use super::{History, Proposer, Reply, reply};
+use super::{History, Pause, Proposer, Reply, reply};
 use crate::{Fault, LlmSettings};
-use endpoint::Endpoint;
+use endpoint::{Answer, Endpoint};
+use trainer::SentimentSettings;
 
 pub(crate) use prompt::digest as prompt_digest;
 
@@ -21,18 +22,25 @@ pub(crate) struct Llm {
 
 impl Llm {
     /// Makes ready to ask; nothing is sent.
-    pub(crate) fn open(settings: &LlmSettings) -> Result<Self, Fault> {
+    pub(crate) fn open(settings: &LlmSettings, task: &SentimentSettings) -> Result<Self, Fault> {
         Ok(Llm {
             endpoint: Endpoint::open(settings)?,
-            system: prompt::system(),
+            system: prompt::system(task),
         })
     }
 }
 
 impl Proposer for Llm {
     fn propose(&mut self, n: usize, history: &History) -> Result<Option<Reply>, Fault> {
-        let text = self.endpoint.ask(&self.system, &prompt::next(n, history))?;
-        Ok(Some(reply::read("llm", n, &text)))
+        let answer = self.endpoint.ask(&self.system, &prompt::next(n, history))?;
+        Ok(Some(match answer {
+            Answer::Whole(text) => reply::read("llm", n, &text),
+            Answer::Failed { why, text } => reply::failed("llm", n, &text, &why),
+        }))
+    }
+
+    fn tell_of_pauses(&mut self, tell: Box<dyn Fn(Pause) + Send>) {
+        self.endpoint.tell = tell;
     }
 }
 

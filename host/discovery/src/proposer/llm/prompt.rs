@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use sandbox::{Rejection, Sandbox, Stage};
 use sha2::{Digest, Sha256};
-use trainer::Fitness;
+use trainer::{Fitness, SentimentSettings};
 
 use super::super::History;
 use crate::candidate::{Candidate, Outcome, hex};
@@ -21,16 +21,26 @@ const LEADERS: usize = 4;
 const REJECTIONS: usize = 8;
 
 /// Identity of everything that is said beside the history.
-pub(crate) fn digest() -> String {
+pub(crate) fn digest(task: &SentimentSettings) -> String {
     let mut digest = Sha256::new();
-    digest.update(system());
+    digest.update(system(task));
     digest.update(NEXT);
     hex(&digest.finalize()[..8])
 }
 
 /// What holds for every proposal.
-pub(super) fn system() -> String {
+pub(super) fn system(task: &SentimentSettings) -> String {
+    let training = &task.training;
+    let clipped = match training.optimizer.gradient_norm_max {
+        Some(maximum) => format!("with gradients clipped at norm {maximum}"),
+        None => "without clipping gradients".to_owned(),
+    };
     SYSTEM
+        .replace("{{steps}}", &training.n_steps.to_string())
+        .replace("{{pairs}}", &training.pairs_per_step.to_string())
+        .replace("{{clipped}}", &clipped)
+        .replace("{{tokens}}", &task.pairs.max_tokens.to_string())
+        .replace("{{budget}}", &task.evaluation.kl_budget.to_string())
         .replace("{{rules}}", &rules())
         .replace("{{manual}}", Sandbox::sdk_manual())
 }
@@ -143,7 +153,7 @@ fn pending(pending: &[Candidate]) -> String {
     if pending.is_empty() {
         return String::new();
     }
-    let mut text = String::from("These are being trained, do not repeat them:\n\n");
+    let mut text = String::from("What became of these is not yet known; do not repeat them:\n\n");
     for Candidate { name, thought, .. } in pending {
         let _ = writeln!(text, "- {name}: {}", thought.replace('\n', " "));
     }
@@ -158,7 +168,10 @@ mod tests {
 
     #[test]
     fn the_system_prompt_quotes_manual_and_rules_and_leaves_no_gap() {
-        let system = system();
+        let mut task = SentimentSettings::default();
+        task.training.pairs_per_step = 77;
+        let system = system(&task);
+        assert!(system.contains("batches of 77 pairs") && system.contains("at norm 1."));
         assert!(!system.contains("{{"), "an unfilled placeholder");
         assert!(system.contains("pair_loss!") && system.contains("probe/gradient"));
     }

@@ -49,10 +49,15 @@ fn server(answers: Vec<(u16, String)>) -> (LlmSettings, Receiver<(String, Value)
         base_url: format!("http://{address}/v1"),
         api_key: Some("sk-very-secret".to_owned()),
         timeout_s: 10,
-        attempts: 2,
+        attempts: 3,
         pause_ms: 1,
+        patience_s: 60,
     };
     (settings, requests)
+}
+
+fn open(settings: &LlmSettings) -> Result<Llm, Fault> {
+    Llm::open(settings, &SentimentSettings::default())
 }
 
 fn says(content: &str) -> (u16, String) {
@@ -76,7 +81,7 @@ type Proposed = Result<Option<Reply>, Fault>;
 /// The proposer's answer when the endpoint gives these, and what the endpoint was sent: (authorization, body).
 fn propose(answers: Vec<(u16, String)>) -> (Proposed, Vec<(String, Value)>) {
     let (settings, requests) = server(answers);
-    let reply = Llm::open(&settings)
+    let reply = open(&settings)
         .expect("ready")
         .propose(0, &History::default());
     (reply, requests.try_iter().collect())
@@ -118,7 +123,7 @@ fn a_good_reply_is_a_proposal_and_the_question_has_key_model_and_schema() {
 #[test]
 fn a_malformed_reply_is_rejected_and_quoted_in_the_next_question() {
     let (settings, requests) = server(vec![says("Let me think."), says(GOOD)]);
-    let mut llm = Llm::open(&settings).expect("ready");
+    let mut llm = open(&settings).expect("ready");
     let reply = llm.propose(0, &History::default()).expect("no fault");
     let Some(Reply::Malformed {
         candidate,
@@ -133,18 +138,25 @@ fn a_malformed_reply_is_rejected_and_quoted_in_the_next_question() {
         ("Let me think.", Stage::Source, "source/reply")
     );
     let message = rejection.message.clone();
-    let judged = vec![(candidate, crate::Outcome::Rejected(rejection))];
-    check_good(llm.propose(
-        1,
-        &History {
-            judged,
-            pending: Vec::new(),
-        },
-    ));
+    // The schedule of a default run, so that its lag holds.
+    let search = crate::SearchSettings::default();
+    let rules = crate::schedule::Rules {
+        n_baselines: 0,
+        candidates: search.candidates,
+        proposals_max: search.proposals_max,
+        lag: search.lag,
+        n_seeds: search.training_seeds,
+    };
+    let mut schedule = crate::schedule::Schedule::new(rules, Vec::new());
+    schedule.add(candidate, Some(crate::Outcome::Rejected(rejection)));
+    check_good(llm.propose(1, &schedule.history(1)));
     let (_, question) = requests.iter().nth(1).expect("two questions");
     let user = question["messages"][1]["content"].as_str().expect("text");
     assert!(
-        user.contains("Rejected at source by source/reply") && user.contains(&message),
+        user.contains("Rejected at source by source/reply")
+            && user.contains(&message)
+            && user.contains("Let me think.")
+            && !user.contains("not yet known"),
         "{user}"
     );
 }
@@ -158,6 +170,77 @@ fn a_crowded_endpoint_is_asked_again() {
     ]);
     check_good(reply);
     assert_eq!(requests.len(), 3);
+}
+
+#[test]
+fn every_further_question_is_told_and_the_last_answer_decides_the_hint() {
+    let (settings, requests) = server(vec![
+        fails(503, "busy"),
+        fails(429, "slow down, sk-very-secret"),
+        fails(429, "slow down"),
+        says(GOOD),
+    ]);
+    let (tell, told) = channel();
+    let mut llm = open(&settings).expect("ready");
+    llm.tell_of_pauses(Box::new(move |pause| tell.send(pause).expect("heard")));
+    let fault = llm
+        .propose(0, &History::default())
+        .expect_err("three questions at most")
+        .to_string();
+    assert!(
+        fault.contains("lower the rate") && fault.contains("asked 3 times"),
+        "{fault}"
+    );
+    assert_eq!(requests.try_iter().count(), 3);
+    let told: Vec<Pause> = told.try_iter().collect();
+    let attempts: Vec<_> = told.iter().map(|pause| pause.attempt).collect();
+    assert_eq!(attempts, [(2, 3), (3, 3)]);
+    assert!(told[0].reason.contains("busy"), "{told:?}");
+    assert!(
+        told[1].reason.contains("slow down") && !told[1].reason.contains("secret"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_a_model_does_not_say_is_rejected_in_words() {
+    let replies = [
+        (
+            json!({ "role": "assistant", "refusal": "I must not." }),
+            "stop",
+            "refused; it was \"I must not.\"",
+        ),
+        (
+            json!({ "role": "assistant", "content": "{\"tho" }),
+            "length",
+            "cut off",
+        ),
+        (
+            json!({ "role": "assistant", "content": "" }),
+            "content_filter",
+            "filter",
+        ),
+    ];
+    for (message, finish, expected) in replies {
+        let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
+        check_rejected(json!([choice]), expected);
+    }
+    check_rejected(json!([]), "sent no answer");
+}
+
+#[track_caller]
+fn check_rejected(choices: Value, expected: &str) {
+    let body = json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices });
+    match propose(vec![(200, body.to_string())]).0 {
+        Ok(Some(Reply::Malformed { rejection, .. })) => {
+            assert!(
+                rejection.message.contains(expected),
+                "{}",
+                rejection.message
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -195,7 +278,7 @@ fn a_dead_endpoint_is_a_fault_that_can_be_resumed_from() {
         attempts: 1,
         ..LlmSettings::default()
     };
-    let fault = Llm::open(&settings)
+    let fault = open(&settings)
         .expect("ready")
         .propose(0, &History::default());
     let fault = fault.expect_err("nobody is there").to_string();
@@ -208,7 +291,7 @@ fn a_dead_endpoint_is_a_fault_that_can_be_resumed_from() {
 
 #[test]
 fn without_a_key_the_public_endpoint_is_not_asked() {
-    let fault = Llm::open(&LlmSettings::default())
+    let fault = open(&LlmSettings::default())
         .expect_err("no key")
         .to_string();
     assert!(
