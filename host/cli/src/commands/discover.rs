@@ -18,17 +18,15 @@ const RUNS: &str = "runs";
 pub(crate) fn run(args: Discover, settings: &Settings) -> Result<Outcome> {
     let config = config(args.clone(), settings)?;
     let mut progress = Progress::new();
-    let report = discovery::run(&config, &mut progress)?;
+    let mut report = discovery::run(&config, &mut progress)?;
     progress.end();
     let text = leaderboard(&report);
     if args.json {
         screen::note(text.trim_end());
         // Whoever reads it may be elsewhere.
         let run = std::path::absolute(&report.run).context("cannot tell where the run lies")?;
-        screen::json(&Report {
-            run: run.display().to_string(),
-            ..report
-        })?;
+        report.run = run.display().to_string();
+        screen::json(&report)?;
     } else {
         screen::data(&text)?;
     }
