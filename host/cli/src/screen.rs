@@ -27,13 +27,16 @@ pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
-        .context("cannot write to stdout")
+        .context(NO_STDOUT)
 }
+
+const NO_STDOUT: &str = "cannot write to stdout";
 
 /// Whether the error is that whoever reads stdout has had enough, as `head` has after ten lines.
 pub(crate) fn reader_has_gone(error: &anyhow::Error) -> bool {
     let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    error.to_string() == NO_STDOUT
+        && cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A fault of ours, of the machine or of the command line, with everything that led to it.
