@@ -282,7 +282,7 @@ const TOKEN_PAIRS: &str = r#"{"prompt_ids": [1, 2, 3], "chosen_ids": [4, 5], "re
 "#;
 
 #[test]
-fn training_a_model_of_ones_own_makes_the_chosen_likelier_and_goes_on_where_it_stopped() {
+fn training_a_model_of_ones_own_makes_the_chosen_likelier_and_overwrites_nothing() {
     let lossbox = Lossbox::new();
     lossbox.write("pairs.jsonl", TOKEN_PAIRS);
     lossbox.write(
