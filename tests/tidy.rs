@@ -165,6 +165,86 @@ fn modules_use_each_other_only_as_architecture_says() {
     }
 }
 
+/// A crate whose modules are listed has all of them listed, so that a new one finds its place.
+#[test]
+fn a_crate_lists_all_its_modules_or_none() {
+    let arrows = arrows("module-arrows");
+    let listed: BTreeSet<&str> = arrows
+        .keys()
+        .filter_map(|from| from.split_once("::"))
+        .map(|(folder, _)| folder)
+        .collect();
+    for folder in ["host/trainer", "host/sandbox", "host/discovery"] {
+        assert!(listed.contains(folder), "{folder} has no module-arrows");
+        for entry in fs::read_dir(root().join(folder).join("src")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let listed = arrows.contains_key(&format!("{folder}::{name}"));
+            assert!(
+                listed || ["lib", "main", "bin"].contains(&name),
+                "ARCHITECTURE.md's module-arrows have no line for {folder}::{name}"
+            );
+        }
+    }
+}
+
+/// An arrow that no path takes any more is an invitation.
+#[test]
+fn no_arrow_is_stale() {
+    for folder in ["host/trainer", "host/sandbox", "host/discovery"] {
+        let source = root().join(folder).join("src");
+        for (from, allowed) in arrows("module-arrows") {
+            let Some(module) = from.strip_prefix(&format!("{folder}::")) else {
+                continue;
+            };
+            let mut files = vec![source.join(format!("{module}.rs"))];
+            files.retain(|file| file.is_file());
+            if source.join(module).is_dir() {
+                files.extend(rust_files(&source.join(module)));
+            }
+            let used: BTreeSet<String> = files.iter().flat_map(|file| modules_used(file)).collect();
+            for to in allowed {
+                assert!(used.contains(&to), "{from} -> {to} is not used any more");
+            }
+        }
+    }
+}
+
+/// What opens a socket or a database is a dependency of `lossbox-discovery` alone.
+#[test]
+fn only_discovery_opens_sockets_and_databases() {
+    for package in metadata().workspace_packages() {
+        let opens = |name: &str| ["async-openai", "rusqlite", "reqwest"].contains(&name);
+        let found = package
+            .dependencies
+            .iter()
+            .find(|dependency| opens(&dependency.name));
+        assert!(
+            found.is_none() || package.name == "lossbox-discovery",
+            "{} depends on {}",
+            package.name,
+            found.unwrap().name
+        );
+    }
+    for folder in [
+        "guest-sdk",
+        "kernels",
+        "host/catalogue",
+        "host/trainer",
+        "host/sandbox",
+    ] {
+        for file in rust_files(&root().join(folder).join("src")) {
+            for socket in ["TcpStream", "TcpListener", "UdpSocket", "UnixStream"] {
+                assert!(
+                    !says(&file, &[socket, ":", ":"]),
+                    "{} opens a socket",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
 /// The first segment of every `crate::…` path of a file, also of those in braces.
 fn modules_used(file: &Path) -> BTreeSet<String> {
     let words = words(file);
@@ -238,6 +318,7 @@ fn only_the_command_line_prints() {
     for folder in [
         "guest-sdk/src",
         "kernels/src",
+        "host/catalogue/src",
         "host/sandbox/src",
         "host/trainer/src",
         "host/discovery/src",
@@ -259,6 +340,7 @@ fn only_the_sandbox_starts_processes() {
     for folder in [
         "guest-sdk/src",
         "kernels/src",
+        "host/catalogue/src",
         "host/trainer/src",
         "host/discovery/src",
         "host/cli/src",

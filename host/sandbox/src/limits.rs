@@ -12,6 +12,8 @@ pub const SOURCE_NESTING_MAX: usize = 64;
 pub const SOURCE_MARK_RUN_MAX: usize = 32;
 /// Tokens; more is rejected by `source/nesting`: `1+1+1+…` nests as deep as it is long.
 pub const SOURCE_TOKENS_MAX: usize = 16 << 10;
+/// Characters of one number; more is rejected by `source/nesting`. The longest that means something has about 330.
+pub const SOURCE_NUMBER_CHARACTERS_MAX: usize = 400;
 /// Stack of the thread that parses: enough for the deepest file within the limits above; taken page by page.
 pub const SOURCE_STACK_BYTES: usize = 256 << 20;
 /// Files of a crate; more is rejected by `source/crate-layout`.

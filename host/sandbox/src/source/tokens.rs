@@ -19,8 +19,10 @@ pub(crate) enum Kind {
     Open(Delimiter),
     /// A closing bracket.
     Close,
-    /// A literal.
-    Other,
+    /// A number, of so many characters.
+    Number(usize),
+    /// A text or a character.
+    Text,
 }
 
 /// A token and its place.
@@ -70,7 +72,7 @@ pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
         let kind = match tree {
             TokenTree::Ident(ident) => word(&ident.to_string()),
             TokenTree::Punct(mark) => Kind::Mark(mark.as_char()),
-            TokenTree::Literal(_) => Kind::Other,
+            TokenTree::Literal(literal) => literal_kind(&literal.to_string()),
             TokenTree::Group(group) => {
                 tokens.push(Token {
                     kind: Kind::Open(group.delimiter()),
@@ -83,6 +85,13 @@ pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
         tokens.push(Token { kind, span });
     }
     tokens
+}
+
+fn literal_kind(text: &str) -> Kind {
+    match text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
+        true => Kind::Number(text.len()),
+        false => Kind::Text,
+    }
 }
 
 fn word(text: &str) -> Kind {

@@ -518,6 +518,15 @@ fn size_depth_and_number_are_limited_before_parsing() {
             "source/nesting",
         ),
         (with_items(&"x ".repeat(20_000)), "source/nesting"),
+        // A parser that reads it digit by digit would take seconds, in the host's own process.
+        (
+            with_items(&format!("const X: f64 = {}.0;", "7".repeat(60_000))),
+            "source/nesting",
+        ),
+        (
+            with_items(&format!("const X: &[u8] = &vec![{}];", "1".repeat(401))),
+            "source/nesting",
+        ),
         ("(".repeat(60_000), "source/syntax"),
         (")".repeat(60_000), "source/syntax"),
         ("/*".repeat(30_000), "source/syntax"),

@@ -96,11 +96,14 @@ fn report(args: &Train, loss: &Loss, result: &SeedResult) -> Result<()> {
             ]
         })
         .collect();
-    print!("{}", screen::table(&["step", "KL (nats)", "reward"], &rows));
-    println!("{}", plugin::identity(probed));
-    println!(
-        "fitness {:+.3} [{:+.3}, {:+.3}] over {} prompts, base reward {:+.3}",
-        result.fitness, result.low, result.high, result.n_prompts, result.base_reward
-    );
-    Ok(())
+    let table = screen::table(&["step", "KL (nats)", "reward"], &rows);
+    screen::data(&format!(
+        "{table}{}\nfitness {:+.3} [{:+.3}, {:+.3}] over {} prompts, base reward {:+.3}\n",
+        plugin::identity(probed),
+        result.fitness,
+        result.low,
+        result.high,
+        result.n_prompts,
+        result.base_reward
+    ))
 }
