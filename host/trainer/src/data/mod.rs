@@ -7,7 +7,7 @@
 //!                    order (seeded, with a position)
 //! ```
 //!
-//! A row holds plain texts, conversations or token ids ([`row`]); [`Encoding`] makes tokens of it exactly as TRL
+//! A row holds plain texts, conversations or token ids (`row`); [`Encoding`] makes tokens of it exactly as TRL
 //! 1.16's `DPOTrainer` does; [`PreferenceFile`] gives out any row at any time and never holds more than one.
 //! Not here: log-probs (`pairs`) and what is learnt from them (`step`).
 

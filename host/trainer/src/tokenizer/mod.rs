@@ -1,7 +1,7 @@
 //! Text to tokens and back, by the model's own `tokenizer.json` and the files beside it.
 //!
 //! Special tokens are found as `transformers` 5 finds them, so that a text gets the ids it would get there:
-//! [`special`] says which string begins and ends a sequence, [`chat`] renders a conversation into text.
+//! `special` says which string begins and ends a sequence, `chat` renders a conversation into text.
 //! Not here: which texts a preference pair is made of (`data`).
 
 pub mod chat;
