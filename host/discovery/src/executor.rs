@@ -109,7 +109,7 @@ impl Stages for Executor {
     ) -> Result<SeedResult, Failure> {
         let guest = self.sandbox.start(loss, Stage::Train)?;
         let mut loss = GuestLoss::new(guest, loss.metadata().defaults());
-        Ok(self.task.train_and_score(&mut loss, seed, progress)?)
+        Ok(self.task.train_and_score(&mut loss, seed, progress)?.0)
     }
 }
 

@@ -52,7 +52,7 @@ fn prepare(cache: &Path) -> (Sentiment, Vec<Preparation>) {
 }
 
 fn score(loss: &mut dyn PreferenceLoss, seed: u64) -> Result<SeedResult, TrainFailure> {
-    task().train_and_score(loss, seed, &mut |_| ())
+    task().train_and_score(loss, seed, &mut |_| ()).map(|(result, _)| result)
 }
 
 fn constant(pairs: &PairBatch) -> Result<LossGradients, LossFailure> {
@@ -142,7 +142,7 @@ fn training_stops_at_the_first_evaluation_beyond_the_budget() {
     let result = task.train_and_score(&mut dpo(0.1), 1, &mut |event| {
         n_steps += usize::from(matches!(event, Progress::Step { .. }));
     });
-    let last = result.expect("a result").points.last().expect("a point").clone();
+    let last = result.expect("a result").0.points.last().expect("a point").clone();
     assert!(last.kl >= task.settings().evaluation.kl_budget);
     assert_eq!((last.step, n_steps), (4, 4));
 }
@@ -154,7 +154,8 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
         let cache = tempfile::tempdir().expect("a folder");
         pool.install(|| {
             let (task, _) = prepare(cache.path());
-            let result = task.train_and_score(&mut dpo(0.1), 3, &mut |_| ()).expect("a result");
+            let (result, _) =
+                task.train_and_score(&mut dpo(0.1), 3, &mut |_| ()).expect("a result");
             (task.pairs().to_vec(), serde_json::to_string(&result).expect("JSON"))
         })
     };
@@ -225,17 +226,16 @@ fn a_losss_own_rejection_passes_unchanged() {
     assert!(matches!(score(&mut broken, 1), Err(TrainFailure::Fault(Fault::Loss(_)))));
 }
 
-fn fine_tuned() -> Model {
-    task().fine_tune(&mut dpo(0.1), 1, &mut |_| ()).expect("a policy")
+fn scored_policy() -> (SeedResult, Model) {
+    task().train_and_score(&mut dpo(0.1), 1, &mut |_| ()).expect("a policy")
 }
 
 /// The exact divergences along the visited states and the plain log-ratios of the same completions estimate the same
 /// number, within the log-ratios' own noise; the former vary less.
 #[test]
 fn the_divergence_agrees_with_the_log_ratios_of_the_samples() {
-    let result = score(&mut dpo(0.1), 1).expect("a result");
+    let (result, policy) = scored_policy();
     let measured = result.points.last().expect("a point");
-    let policy = fine_tuned();
     let ratios = log_ratios(&policy, 8);
     let (mean, error) = (stats::mean(&ratios), stats::standard_error(&ratios));
     assert!(measured.kl > 0.3, "the policy has moved: {measured:?}");
@@ -311,7 +311,7 @@ fn completions_do_not_depend_on_what_is_sampled_beside_them() {
 #[test]
 fn a_saved_policy_is_loaded_with_the_same_weights() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (policy, saved) = (fine_tuned(), folder.path().join("policy"));
+    let (policy, saved) = (scored_policy().1, folder.path().join("policy"));
     task().save(&policy, &saved).expect("saved");
     let directory = ModelDirectory::open(&saved).expect("a model directory");
     let loaded = Model::load(&directory).expect("a model");
@@ -337,8 +337,12 @@ fn a_saved_policy_is_loaded_with_the_same_weights() {
 #[test]
 fn metrics_have_trls_names() {
     let mut last = None;
-    task().fine_tune(&mut dpo(0.1), 1, &mut |event| last = Some(event)).expect("a policy");
-    let Some(Progress::Step { metrics, n_steps }) = last else { panic!("{last:?}") };
+    let mut note = |event| match event {
+        Progress::Step { metrics, n_steps } => last = Some((metrics, n_steps)),
+        Progress::Evaluated(_) => {}
+    };
+    task().train_and_score(&mut dpo(0.1), 1, &mut note).expect("a policy");
+    let (metrics, n_steps) = last.expect("a step");
     assert_eq!((metrics.step, n_steps), (6, 6));
     let json = serde_json::to_value(&metrics).expect("JSON");
     let number =

@@ -1,4 +1,4 @@
-//! The default task: trains its base model and measures the policy on the way, or saves it.
+//! The default task: trains its base model measures the policy on the way, and saves the one that was measured last.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,12 @@ use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
 pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outcome> {
+    if let Some(folder) = args.flags.save.as_ref().filter(|folder| folder.exists()) {
+        bail!(
+            "{} exists already\nhint: choose another folder for --save, or remove this one",
+            folder.display()
+        );
+    }
     let task = prepare(args, &settings.cache)?;
     let mut guest = match loss.start(Stage::Train)? {
         Ok(guest) => guest,
@@ -23,26 +29,18 @@ pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outc
     let seed = args.flags.seed.unwrap_or(0);
     let bar = bar(task.settings().training.n_steps);
     let watch = &mut |progress: Progress| show(&bar, &progress);
-    let trained = match &args.flags.save {
-        None => task.train_and_score(&mut guest, seed, watch).map(Some),
-        Some(folder) => match task.fine_tune(&mut guest, seed, watch) {
-            Ok(policy) => {
-                task.save(&policy, folder)?;
-                Ok(None)
-            }
-            Err(failure) => Err(failure),
-        },
-    };
+    let trained = task.train_and_score(&mut guest, seed, watch);
     bar.finish_and_clear();
-    match trained {
-        Ok(Some(result)) => report(args, loss, &result)?,
-        Ok(None) => screen::note(&format!(
-            "saved the model trained with {}",
-            plugin::identity(&loss.probed)
-        )),
+    let (result, policy) = match trained {
+        Ok(trained) => trained,
         Err(TrainFailure::Fault(fault)) => return Err(fault.into()),
         Err(TrainFailure::Rejected(found)) => return Ok(rejected(&verdict(found))),
+    };
+    if let Some(folder) = &args.flags.save {
+        task.save(&policy, folder)?;
+        screen::note(&format!("the policy is in {}", folder.display()));
     }
+    report(args, loss, &result)?;
     Ok(Outcome::Done)
 }
 

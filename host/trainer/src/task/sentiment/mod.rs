@@ -16,7 +16,6 @@ mod settings;
 mod trajectory;
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -25,13 +24,11 @@ use self::prompts::Prompts;
 pub use self::scorer::{Scorer, features};
 pub use self::settings::{EvaluationSettings, PairSettings, SentimentSettings};
 use super::fitness::TrajectoryPoint;
-use crate::fault::{Fault, TrainFailure};
-use crate::loss::PreferenceLoss;
+use crate::fault::Fault;
 use crate::model::{Model, ModelDirectory};
 use crate::pairs::ReferencedPair;
 use crate::step::StepMetrics;
 use crate::tokenizer::Tokenizer;
-use crate::train::train;
 
 /// The task, ready to train on. Shared by threads by reference.
 #[derive(Debug)]
@@ -178,19 +175,5 @@ impl Sentiment {
     /// Saves a policy as a Hugging Face directory, with the base's configuration and tokenizer.
     pub fn save(&self, policy: &Model, folder: &Path) -> Result<(), Fault> {
         self.directory.save_with(policy.decoder.layout(), &policy.weights, folder)
-    }
-
-    /// Trains a policy on the task's pairs and keeps it.
-    pub fn fine_tune(
-        &self,
-        loss: &mut dyn PreferenceLoss,
-        seed: u64,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Model, TrainFailure> {
-        let settings = &self.settings.training;
-        train(&self.base, &self.pairs, settings, seed, loss, |metrics, _| {
-            progress(Progress::Step { metrics: metrics.clone(), n_steps: settings.n_steps });
-            Ok(ControlFlow::Continue(()))
-        })
     }
 }

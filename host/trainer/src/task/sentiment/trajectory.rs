@@ -10,6 +10,7 @@ use super::settings::EvaluationSettings;
 use super::{Progress, Sentiment};
 use crate::fault::{Fault, TrainFailure};
 use crate::loss::{PreferenceLoss, Rejected};
+use crate::model::Model;
 use crate::random::{Purpose, Uniforms};
 use crate::stats::{bootstrap_95, mean, standard_error};
 use crate::task::fitness::{SeedResult, TrajectoryPoint, mean_gain};
@@ -18,19 +19,19 @@ use crate::train::train;
 impl Sentiment {
     /// Trains a policy and judges it along the way, to the KL budget or to the last step.
     ///
-    /// The seed decides the order of the pairs and the luck of the evaluation.
+    /// The seed decides the order of the pairs and the luck of the evaluation. The policy is the one that was judged last.
     pub fn train_and_score(
         &self,
         loss: &mut dyn PreferenceLoss,
         seed: u64,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<SeedResult, TrainFailure> {
+    ) -> Result<(SeedResult, Model), TrainFailure> {
         let EvaluationSettings { steps, kl_budget, .. } = &self.settings.evaluation;
         let settings = &self.settings.training;
         let mut evaluator = Evaluator::default();
         let base = self.base_evaluation(&mut evaluator, seed)?;
         let mut trajectory: Vec<(TrajectoryPoint, Evaluation)> = Vec::with_capacity(steps.len());
-        train(&self.base, &self.pairs, settings, seed, loss, |metrics, weights| {
+        let policy = train(&self.base, &self.pairs, settings, seed, loss, |metrics, weights| {
             progress(Progress::Step { metrics: metrics.clone(), n_steps: settings.n_steps });
             if !steps.contains(&metrics.step) {
                 return Ok(ControlFlow::Continue(()));
@@ -42,7 +43,7 @@ impl Sentiment {
             trajectory.push((point, evaluation));
             Ok(if is_spent { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        Ok(self.result(seed, &base, trajectory))
+        Ok((self.result(seed, &base, trajectory), policy))
     }
 
     fn base_evaluation(
