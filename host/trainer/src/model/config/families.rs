@@ -4,6 +4,7 @@
 //! Qwen2, Qwen3, Gemma, Gemma 2 and the text decoder of Gemma 3.
 
 use kernels::activation::Activation;
+use serde_json::Value;
 
 use super::fields::{Fields, contradiction};
 use super::rope::{self, Rope};
@@ -177,11 +178,9 @@ const ROPE_THETA: f64 = 1e4;
 fn llama(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     fields.expect("pretraining_tp", &1.into())?;
     let mut config = descendant(Family::Llama, fields, &Missing::LLAMA)?;
-    let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);
-    let mlp = fields.flag("mlp_bias")?.unwrap_or(false);
-    config.biases = Biases { qkv: attention_bias, o: attention_bias, mlp };
-    let rope = Rope::read(fields, ROPE_THETA, config.context)?;
-    config.layers.iter_mut().for_each(|layer| layer.rope = Some(rope.clone()));
+    config.biases = attention_biases(fields)?;
+    config.biases.mlp = fields.flag("mlp_bias")?.unwrap_or(false);
+    alike(&mut config, fields, None)?;
     Ok(config)
 }
 
@@ -189,8 +188,7 @@ fn mistral(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let missing = Missing { n_kv_heads: Some(8), context: 4096 * 32, ..Missing::LLAMA };
     let mut config = descendant(Family::Mistral, fields, &missing)?;
     let window = fields.window(Some(4096))?;
-    let rope = Rope::read(fields, ROPE_THETA, config.context)?;
-    config.layers.fill(LayerConfig { rope: Some(rope), window });
+    alike(&mut config, fields, window)?;
     Ok(config)
 }
 
@@ -203,8 +201,7 @@ fn qwen(family: Family, fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     match family {
         Family::Qwen2 => config.biases.qkv = true,
         _ => {
-            let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);
-            config.biases = Biases { qkv: attention_bias, o: attention_bias, mlp: false };
+            config.biases = attention_biases(fields)?;
             config.query_key_norm = true;
         }
     }
@@ -235,8 +232,7 @@ fn gemma_descendant(
 ) -> Result<DecoderConfig, Fault> {
     fields.expect("use_bidirectional_attention", &false.into())?;
     let mut config = descendant(family, fields, missing)?;
-    let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);
-    config.biases = Biases { qkv: attention_bias, o: attention_bias, mlp: false };
+    config.biases = attention_biases(fields)?;
     config.norm = NormKind::Rms { offset: 1.0 };
     config.embedding_scale = Some((config.width as f64).sqrt() as f32);
     Ok(config)
@@ -253,8 +249,7 @@ fn gemma(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     if config.activation == Activation::Gelu {
         config.activation = Activation::GeluTanh;
     }
-    let rope = Rope::read(fields, ROPE_THETA, config.context)?;
-    config.layers.iter_mut().for_each(|layer| layer.rope = Some(rope.clone()));
+    alike(&mut config, fields, None)?;
     Ok(config)
 }
 
@@ -291,6 +286,23 @@ fn gemma3(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     Ok(config)
 }
 
+/// Fills in layers that do not differ.
+fn alike(
+    config: &mut DecoderConfig,
+    fields: &mut Fields,
+    window: Option<usize>,
+) -> Result<(), Fault> {
+    let rope = Rope::read(fields, ROPE_THETA, config.context)?;
+    config.layers.fill(LayerConfig { rope: Some(rope), window });
+    Ok(())
+}
+
+/// `attention_bias` is of all four projections.
+fn attention_biases(fields: &mut Fields) -> Result<Biases, Fault> {
+    let biased = fields.flag("attention_bias")?.unwrap_or(false);
+    Ok(Biases { qkv: biased, o: biased, mlp: false })
+}
+
 /// Fills in the layers: those that `layer_types` names, or else those that are usual, see a window only.
 fn slide(
     config: &mut DecoderConfig,
@@ -300,7 +312,7 @@ fn slide(
     rope: impl Fn(bool) -> Rope,
 ) -> Result<(), Fault> {
     let n_layers = config.layers.len();
-    let slides = rope::layer_types(fields, n_layers)?;
+    let slides = layer_types(fields, n_layers)?;
     let slides = slides.unwrap_or_else(|| (0..n_layers).map(usual).collect());
     for (layer, slides) in config.layers.iter_mut().zip(slides) {
         if slides && window.is_none() {
@@ -312,6 +324,32 @@ fn slide(
         *layer = LayerConfig { rope: Some(rope(slides)), window: window.filter(|_| slides) };
     }
     Ok(())
+}
+
+/// A list of `sliding_attention` and `full_attention`, if there is one: whether each layer slides.
+fn layer_types(fields: &mut Fields, n_layers: usize) -> Result<Option<Vec<bool>>, Fault> {
+    let Some(value) = fields.take("layer_types") else { return Ok(None) };
+    let kinds =
+        value.as_array().map(|kinds| kinds.iter().map(slides).collect::<Option<Vec<bool>>>());
+    match kinds.flatten() {
+        Some(kinds) if kinds.len() == n_layers => Ok(Some(kinds)),
+        Some(kinds) => Err(contradiction(
+            "layer_types",
+            format!("has {} entries for num_hidden_layers = {n_layers}", kinds.len()),
+        )),
+        None => Err(contradiction(
+            "layer_types",
+            format!("expected a list of \"full_attention\" and \"sliding_attention\", got {value}"),
+        )),
+    }
+}
+
+fn slides(kind: &Value) -> Option<bool> {
+    match kind.as_str() {
+        Some("sliding_attention") => Some(true),
+        Some("full_attention") => Some(false),
+        _ => None,
+    }
 }
 
 fn head_width(

@@ -6,8 +6,6 @@
 
 use std::f64::consts::PI;
 
-use serde_json::Value;
-
 use super::fields::{Fields, contradiction};
 use crate::fault::Fault;
 
@@ -236,33 +234,4 @@ pub(super) fn read_pair(fields: &mut Fields, context: usize) -> Result<(Rope, Ro
     let sliding = Rope { theta: sliding.unwrap_or(SLIDING_THETA), scaling: sliding_scaling };
     let full = Rope { theta: full.unwrap_or(FULL_THETA), scaling: full_scaling };
     Ok((sliding.checked()?, full.checked()?))
-}
-
-/// A list of `sliding_attention` and `full_attention`, if there is one: whether each layer slides.
-pub(super) fn layer_types(
-    fields: &mut Fields,
-    n_layers: usize,
-) -> Result<Option<Vec<bool>>, Fault> {
-    let Some(value) = fields.take("layer_types") else { return Ok(None) };
-    let kinds =
-        value.as_array().map(|kinds| kinds.iter().map(slides).collect::<Option<Vec<bool>>>());
-    match kinds.flatten() {
-        Some(kinds) if kinds.len() == n_layers => Ok(Some(kinds)),
-        Some(kinds) => Err(contradiction(
-            "layer_types",
-            format!("has {} entries for num_hidden_layers = {n_layers}", kinds.len()),
-        )),
-        None => Err(contradiction(
-            "layer_types",
-            format!("expected a list of \"full_attention\" and \"sliding_attention\", got {value}"),
-        )),
-    }
-}
-
-fn slides(kind: &Value) -> Option<bool> {
-    match kind.as_str() {
-        Some("sliding_attention") => Some(true),
-        Some("full_attention") => Some(false),
-        _ => None,
-    }
 }
