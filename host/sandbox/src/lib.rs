@@ -36,6 +36,7 @@ pub use fault::Fault;
 pub use guest::{Evaluation, Guest, InProcess, Spent};
 pub use guest_sdk::{Gradients, Hyperparameter, Metadata, Pairs, Scope};
 pub use limits::Walls;
+pub use printable::shown;
 pub use probe::{BendKind, BendReport, Overflow, ProbeReport, ProbedPlugin};
 pub use rejection::{Failure, Rejection, Span, Stage};
 pub use sandbox::{Notify, Options, Sandbox};

@@ -15,7 +15,7 @@ pub(crate) fn is_printable(character: char) -> bool {
 }
 
 /// The character, or one that says that something was here.
-pub(crate) fn shown(character: char) -> char {
+pub fn shown(character: char) -> char {
     match is_printable(character) {
         true => character,
         false => char::REPLACEMENT_CHARACTER,

@@ -291,9 +291,7 @@ fn is_there(entry: &Entry) -> bool {
     path.is_none_or(|path| path.symlink_metadata().is_ok())
 }
 
-/// A file may be called anything, a terminal's control sequences too.
+/// A file may be called anything, what steers a terminal or turns a line round too.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(sandbox::shown).collect()
 }
