@@ -337,35 +337,14 @@ fn training_a_model_of_ones_own_makes_the_chosen_likelier_and_overwrites_nothing
     assert!(String::from_utf8_lossy(&again.stderr).contains("tuned exists already"));
 }
 
-/// Margins are measured from a tenth of their mean.
-const CENTRED: &str = r#"use guest_sdk::prelude::*;
-
-batch_loss! {
-    name: "centred",
-    summary: "softplus of margins from near their mean",
-    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
-}
-
-fn losses<'t>(batch: &Batch<'t>, hp: &Hyperparameters) -> Vec<Var<'t>> {
-    let margins = batch.map(|pair| pair.logratio_margin());
-    let center = mean(&margins);
-    let mut losses = Vec::with_capacity(batch.len());
-    for rho in &margins {
-        losses.push((-hp.beta * (*rho - 0.1 * center)).softplus());
-    }
-    losses
-}
-"#;
-
 #[test]
 fn a_loss_that_looks_at_whole_batches_is_not_fed_parts_of_them() {
     let lossbox = Lossbox::new();
     lossbox.write("pairs.jsonl", TOKEN_PAIRS);
-    lossbox.write("centred.rs", CENTRED);
     let output = lossbox.run(&[
         "train",
         "--loss",
-        "./centred.rs",
+        "kto_pair",
         "--model",
         &small_model(),
         "--data",

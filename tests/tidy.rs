@@ -141,14 +141,7 @@ fn modules_use_each_other_only_as_architecture_says() {
     for (from, allowed) in arrows("module-arrows") {
         let (folder, module) = from.split_once("::").unwrap();
         let source = root().join(folder).join("src");
-        let file = source.join(format!("{module}.rs"));
-        let mut files = match source.join(module) {
-            folder if folder.is_dir() => rust_files(&folder),
-            _ => Vec::new(),
-        };
-        if file.is_file() {
-            files.push(file);
-        }
+        let files = module_files(&source, module);
         assert!(
             !files.is_empty(),
             "ARCHITECTURE.md lists {from}, which does not exist"
@@ -165,6 +158,20 @@ fn modules_use_each_other_only_as_architecture_says() {
     }
 }
 
+/// A module's own file, and those of its folder.
+fn module_files(source: &Path, module: &str) -> Vec<PathBuf> {
+    let mut files = match source.join(module) {
+        folder if folder.is_dir() => rust_files(&folder),
+        _ => Vec::new(),
+    };
+    files.push(source.join(format!("{module}.rs")));
+    files.retain(|file| file.is_file());
+    files
+}
+
+/// Crates of which every module has its arrows.
+const LISTED: [&str; 3] = ["host/trainer", "host/sandbox", "host/discovery"];
+
 /// A crate whose modules are listed has all of them listed, so that a new one finds its place.
 #[test]
 fn a_crate_lists_all_its_modules_or_none() {
@@ -174,7 +181,7 @@ fn a_crate_lists_all_its_modules_or_none() {
         .filter_map(|from| from.split_once("::"))
         .map(|(folder, _)| folder)
         .collect();
-    for folder in ["host/trainer", "host/sandbox", "host/discovery"] {
+    for folder in LISTED {
         assert!(listed.contains(folder), "{folder} has no module-arrows");
         for entry in fs::read_dir(root().join(folder).join("src")).unwrap() {
             let path = entry.unwrap().path();
@@ -191,17 +198,13 @@ fn a_crate_lists_all_its_modules_or_none() {
 /// An arrow that no path takes any more is an invitation.
 #[test]
 fn no_arrow_is_stale() {
-    for folder in ["host/trainer", "host/sandbox", "host/discovery"] {
+    for folder in LISTED {
         let source = root().join(folder).join("src");
         for (from, allowed) in arrows("module-arrows") {
             let Some(module) = from.strip_prefix(&format!("{folder}::")) else {
                 continue;
             };
-            let mut files = vec![source.join(format!("{module}.rs"))];
-            files.retain(|file| file.is_file());
-            if source.join(module).is_dir() {
-                files.extend(rust_files(&source.join(module)));
-            }
+            let files = module_files(&source, module);
             let used: BTreeSet<String> = files.iter().flat_map(|file| modules_used(file)).collect();
             for to in allowed {
                 assert!(used.contains(&to), "{from} -> {to} is not used any more");
