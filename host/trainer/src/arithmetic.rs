@@ -8,7 +8,7 @@ use crate::model::{Decoder, LayerSlots};
 use crate::pairs::PreferencePair;
 
 /// Useful floating-point operations of forward and backward over a pair.
-pub(super) fn useful_flop(decoder: &Decoder, pair: &PreferencePair) -> f64 {
+pub(crate) fn useful_flop(decoder: &Decoder, pair: &PreferencePair) -> f64 {
     let config = decoder.config();
     let weights: usize = decoder.layout().layers.iter().map(linear_weights).sum();
     let (chosen, rejected) = (pair.chosen.len(), pair.rejected.len());
@@ -44,16 +44,21 @@ fn visible(start: usize, len: usize, window: Option<usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::StepSize;
     use crate::model::DecoderConfig;
 
+    /// Six layers of GPT-2, 384 wide: twelve squares of the width are the weights of a layer.
     #[test]
-    fn a_pair_needs_what_the_fixed_steps_count() {
+    fn a_pair_needs_what_its_shapes_say() {
         let config = br#"{"model_type": "gpt2", "n_layer": 6, "n_embd": 384, "n_head": 6, "vocab_size": 4096}"#;
         let decoder = Decoder::new(DecoderConfig::parse(config).expect("a config"));
         let pair = PreferencePair::new(vec![0; 64], vec![0; 64], vec![0; 64]);
-        let size = StepSize::named("ii").expect("a size");
-        assert_eq!(useful_flop(&decoder, &pair), size.flop() / size.pairs as f64);
+        let (prompt, with_row) = (64_usize, 63);
+        let rows = prompt + 2 * with_row;
+        let visible =
+            prompt * (prompt + 1) / 2 + 2 * (with_row * prompt + with_row * (with_row + 1) / 2);
+        let (linear, attention) = (6 * rows * 12 * 384 * 384 * 6, 12 * visible * 384 * 6);
+        let head = 6 * 2 * 64 * 4096 * 384;
+        assert_eq!(useful_flop(&decoder, &pair), (linear + attention + head) as f64);
     }
 
     #[test]

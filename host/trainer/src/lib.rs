@@ -11,6 +11,7 @@
 //! [fitness](task::fitness). The arithmetic is in the `kernels` crate. Same seed and same instruction set: same
 //! bytes, whatever the number of threads.
 
+mod arithmetic;
 pub mod batch;
 pub mod bench;
 pub mod data;
@@ -19,6 +20,7 @@ mod files;
 pub mod finetune;
 pub mod folder;
 pub mod generate;
+mod hash;
 pub mod lora;
 pub mod loss;
 pub mod model;

@@ -1,12 +1,11 @@
 //! Preference pairs as tokens, and their log-probs under a model.
 //!
-//! The reference's log-probs belong to a pair and not to a step: they are computed once and travel with it.
-//! Not here: where pairs come from (`task`) and how a policy learns from them (`step`).
+//! The reference's log-probs belong to a pair and not to a step: they are computed once (`score`) and travel with it.
+//! Not here: where pairs come from (`data`, `task`) and how a policy learns from them (`step`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Packed;
-use crate::model::{Activations, Keep, Model};
 
 /// A prompt with a better and a worse completion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,23 +59,6 @@ pub struct ReferencedPair {
     pub reference: PairLogps,
 }
 
-/// Pairs whose log-probs are computed at a time.
-const BLOCK_PAIRS: usize = 32;
-
-/// Each pair's log-probs under the reference.
-pub fn reference_logps(reference: &Model, pairs: Vec<PreferencePair>) -> Vec<ReferencedPair> {
-    let (mut batch, mut activations) = (Packed::default(), Activations::new(Keep::Nothing));
-    let mut logps = Vec::with_capacity(pairs.len());
-    for block in pairs.chunks(BLOCK_PAIRS) {
-        batch.clear();
-        block.iter().for_each(|pair| pack(&mut batch, pair));
-        reference.decoder.forward(&reference.weights, &batch, &mut activations);
-        logps.extend(summed_logps(&batch, activations.token_logps()));
-    }
-    let with_reference = |(pair, reference)| ReferencedPair { pair, reference };
-    pairs.into_iter().zip(logps).map(with_reference).collect()
-}
-
 /// Appends a pair to a batch.
 pub(crate) fn pack(batch: &mut Packed, pair: &PreferencePair) {
     match &pair.rejected_prompt {
@@ -88,14 +70,17 @@ pub(crate) fn pack(batch: &mut Packed, pair: &PreferencePair) {
     }
 }
 
-/// The log-probs of a batch of pairs: each completion's tokens summed in order, in `f64`.
+/// The log-probs of a batch of pairs.
 pub(crate) fn summed_logps<'a>(
     batch: &'a Packed,
     token_logps: &'a [f32],
 ) -> impl Iterator<Item = PairLogps> + 'a {
-    let sum = |tokens: &std::ops::Range<usize>| {
-        token_logps[tokens.clone()].iter().map(|&logp| f64::from(logp)).sum()
-    };
+    let sum = |tokens: &std::ops::Range<usize>| sum(&token_logps[tokens.clone()]);
     let pairs = batch.completions.chunks_exact(2);
     pairs.map(move |pair| PairLogps { chosen: sum(&pair[0]), rejected: sum(&pair[1]) })
+}
+
+/// A completion's log-prob: its tokens' in order, in `f64`.
+pub(crate) fn sum(token_logps: &[f32]) -> f64 {
+    token_logps.iter().map(|&logp| f64::from(logp)).sum()
 }

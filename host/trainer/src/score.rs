@@ -9,7 +9,7 @@ use crate::batch::Packed;
 use crate::data::{Outcome, PreferenceFile, Tally};
 use crate::fault::Fault;
 use crate::model::{Activations, DecoderConfig, Keep, Model};
-use crate::pairs::{PreferencePair, pack};
+use crate::pairs::{PairLogps, PreferencePair, ReferencedPair, pack, sum};
 
 /// The log-probs of a row's two completions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,9 +23,9 @@ pub struct RowLogps {
 }
 
 impl RowLogps {
-    /// The sums over the two completions, chosen first.
-    pub fn sums(&self) -> [f64; 2] {
-        [&self.chosen, &self.rejected].map(|logps| logps.iter().copied().map(f64::from).sum())
+    /// The sums over the two completions.
+    pub fn sums(&self) -> PairLogps {
+        PairLogps { chosen: sum(&self.chosen), rejected: sum(&self.rejected) }
     }
 }
 
@@ -57,6 +57,20 @@ pub fn score<E: From<Fault>>(
     }
     scorer.scored().into_iter().try_for_each(take)?;
     Ok(tally)
+}
+
+/// Each pair with its log-probs under the reference.
+pub fn reference_logps(reference: &Model, pairs: Vec<PreferencePair>) -> Vec<ReferencedPair> {
+    let (mut scorer, mut scored) = (Scorer::new(reference), Vec::with_capacity(pairs.len()));
+    for (row, pair) in pairs.iter().enumerate() {
+        if scorer.add(row, pair) {
+            scored.extend(scorer.scored());
+        }
+    }
+    scored.extend(scorer.scored());
+    let with_reference =
+        |(pair, logps): (_, RowLogps)| ReferencedPair { pair, reference: logps.sums() };
+    pairs.into_iter().zip(scored).map(with_reference).collect()
 }
 
 /// Collects rows and computes them together.

@@ -93,6 +93,12 @@ pub fn bootstrap_95(
     (quantile_of_sorted(&values, 0.025), quantile_of_sorted(&values, 0.975))
 }
 
+/// The middle value, or the mean of the two in the middle. There must be one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    quantile_of_sorted(&values, 0.5)
+}
+
 /// The quantile by linear interpolation between order statistics.
 fn quantile_of_sorted(sorted: &[f64], probability: f64) -> f64 {
     let place = probability * (sorted.len() - 1) as f64;

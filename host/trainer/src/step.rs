@@ -3,7 +3,8 @@
 //! The loss stands between two halves of the step: it is asked once per batch for the derivative of its sum by
 //! each pair's log-probs; divided by the number of pairs, these flow back through every token of a completion
 //! alike. A batch that does not fit into memory is taken in parts whose gradients add up; a loss that looks at one pair at
-//! a time does not notice, one that looks at a whole batch sees each part as its batch. A number that is not finite anywhere on the way is the loss's fault and ends the run.
+//! a time does not notice, one that looks at a whole batch sees each part as its batch. A number that is not finite
+//! anywhere on the way is the loss's fault and ends the run.
 //! Not here: which pairs come next and when to stop (`train`, `task`).
 
 use std::sync::Arc;
@@ -215,11 +216,22 @@ impl Trainer {
         tally: &mut Tally,
     ) -> Result<(), TrainFailure> {
         for part in pairs.chunks(self.pairs_per_pass) {
-            self.forward(part)?;
-            let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
-            tally.add(&self.pairs, &answer);
+            self.judge(part, loss, tally)?;
         }
         Ok(())
+    }
+
+    /// The policy's log-probs of a part, and what the loss says of them.
+    fn judge(
+        &mut self,
+        part: &[&ReferencedPair],
+        loss: &mut dyn PreferenceLoss,
+        tally: &mut Tally,
+    ) -> Result<LossGradients, TrainFailure> {
+        self.forward(part)?;
+        let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
+        tally.add(&self.pairs, &answer);
+        Ok(answer)
     }
 
     /// The trained policy.
@@ -251,10 +263,8 @@ impl Trainer {
         self.gradients.fill(0.0);
         let mut tally = Tally::default();
         for part in pairs.chunks(self.pairs_per_pass) {
-            self.forward(part)?;
-            let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
+            let answer = self.judge(part, loss, &mut tally)?;
             self.backward(&answer, pairs.len());
-            tally.add(&self.pairs, &answer);
         }
         let started = Instant::now();
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);

@@ -27,11 +27,11 @@ struct Line {
 
 impl Line {
     fn new(logps: RowLogps, per_token: bool) -> Self {
-        let [chosen_logps, rejected_logps] = logps.sums();
+        let sums = logps.sums();
         Self {
             row: logps.row,
-            chosen_logps,
-            rejected_logps,
+            chosen_logps: sums.chosen,
+            rejected_logps: sums.rejected,
             chosen_tokens: logps.chosen.len(),
             rejected_tokens: logps.rejected.len(),
             chosen_token_logps: per_token.then_some(logps.chosen),

@@ -10,7 +10,6 @@
 //! writes the bytes of one that was never stopped. Everything it writes lies in one run folder.
 //! Not here: one step's arithmetic (`step`), and the loss, which is the caller's.
 
-mod arithmetic;
 mod checkpoint;
 mod events;
 mod metrics;

@@ -8,39 +8,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::fault::Fault;
+use crate::hash::Key;
 use crate::pairs::PairLogps;
-
-/// What the sums in a file were computed from.
-pub(super) type Key = [u8; 32];
-
-/// The hash of parts, each with its length.
-pub(super) fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
-/// The hash of a file's content, which need not fit into memory.
-pub(super) fn hash_of_file(path: &Path) -> Result<Key, Fault> {
-    let mut hash = Sha256::new();
-    let hashed = File::open(path).and_then(|mut file| {
-        let mut block = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut block)? {
-                0 => return Ok(()),
-                n_bytes => hash.update(&block[..n_bytes]),
-            }
-        }
-    });
-    hashed.map_err(|source| Fault::file("read", path, source))?;
-    Ok(hash.finalize().into())
-}
 
 /// Sums of rows in a file.
 #[derive(Debug)]
@@ -120,6 +90,7 @@ fn logps(row: &[u8]) -> PairLogps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::key;
 
     #[test]
     fn sums_stay_until_they_are_of_something_else() {

@@ -7,15 +7,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::arithmetic::useful_flop;
 use super::checkpoint::{self, State};
 use super::metrics::{EvalRecord, Metrics, TrainRecord};
-use super::references::{Key, References, hash_of_file, key};
+use super::references::References;
 use super::settings::Settings;
+use crate::arithmetic::useful_flop;
 use crate::data::{EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
 use crate::fault::{Fault, TrainFailure};
 use crate::files;
 use crate::folder::ModelFolder;
+use crate::hash::{Key, hash_of_file, hex, key};
 use crate::lora::Adapters;
 use crate::loss::PreferenceLoss;
 use crate::model::{Model, ModelDirectory, write_tensors};
@@ -229,10 +230,6 @@ fn sources(
     Ok(key(weights.chain(companions).chain(rest)))
 }
 
-fn hex(key: &Key) -> String {
-    key.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The rows that a run will train on.
 fn rows_used(
     settings: &Settings,
@@ -294,15 +291,15 @@ impl Frozen<'_> {
 
 fn keep(references: &mut References, scored: Vec<RowLogps>) -> Result<(), Fault> {
     for row in scored {
-        let [chosen, rejected] = row.sums();
-        let finite = chosen.is_finite() && rejected.is_finite();
-        if !finite {
+        let sums = row.sums();
+        let PairLogps { chosen, rejected } = sums;
+        if !(chosen.is_finite() && rejected.is_finite()) {
             return Err(Fault::weights(
                 format!("the reference's log-probs of row {} are {chosen} and {rejected}", row.row),
                 "check the reference's weights with `lossbox logps`",
             ));
         }
-        references.set(row.row, PairLogps { chosen, rejected })?;
+        references.set(row.row, sums)?;
     }
     Ok(())
 }

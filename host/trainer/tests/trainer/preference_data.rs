@@ -13,7 +13,8 @@ use trainer::data::{
     BadRows, EncodedPair, Encoding, Kind, Length, Order, Outcome, Place, Position, PreferenceFile,
     Tally, Truncation,
 };
-use trainer::pairs::{PreferencePair, reference_logps};
+use trainer::pairs::PreferencePair;
+use trainer::score::reference_logps;
 use trainer::tokenizer::{Tokenizer, TokenizerFiles};
 
 /// When the chat templates of the golden data were asked for the date: 2026-03-14 15:09:26.

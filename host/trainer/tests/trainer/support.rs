@@ -9,7 +9,8 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use trainer::loss::{LossFailure, LossGradients, PairBatch};
 use trainer::model::{Continuation, Model, ModelDirectory};
-use trainer::pairs::{PreferencePair, ReferencedPair, reference_logps};
+use trainer::pairs::{PreferencePair, ReferencedPair};
+use trainer::score::reference_logps;
 
 pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
     );
     let n_steps = args
         .steps
-        .unwrap_or(((GFLOP / (size.flop() * 1e-9)) as usize).clamp(10, 100));
+        .unwrap_or(((GFLOP / (size.flop()? * 1e-9)) as usize).clamp(10, 100));
     let report = time_steps(size, args.threads, n_steps).map_err(|failure| match failure {
         TrainFailure::Fault(fault) => anyhow::Error::from(fault),
         TrainFailure::Rejected(rejected) => {

@@ -13,6 +13,7 @@ use super::assets;
 use super::settings::PairSettings;
 use crate::fault::Fault;
 use crate::files;
+use crate::hash::hex;
 use crate::model::DecoderConfig;
 use crate::pairs::ReferencedPair;
 
@@ -72,10 +73,6 @@ fn is_sound(pair: &ReferencedPair, config: &DecoderConfig) -> bool {
 
 fn digest_of(pairs: &[ReferencedPair]) -> String {
     hex(&Sha256::digest(serde_json::to_vec(pairs).expect("finite numbers are JSON")))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The widest instruction set that the arithmetic finds on this machine.

@@ -9,8 +9,9 @@ use super::settings::PairSettings;
 use crate::fault::Fault;
 use crate::generate::{Draw, SampleRequest, completions};
 use crate::model::Model;
-use crate::pairs::{PreferencePair, ReferencedPair, reference_logps};
+use crate::pairs::{PreferencePair, ReferencedPair};
 use crate::random::Purpose;
+use crate::score::reference_logps;
 use crate::tokenizer::Tokenizer;
 
 /// Prompts sampled between two reports of progress.
