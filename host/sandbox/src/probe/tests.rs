@@ -150,13 +150,54 @@ fn an_honest_loss_passes_and_every_call_is_counted() {
     let rows = 1 + 4 + 49 + 64 + 32 + 32 + 49 + 512 + 256 + 4_096 + 2 * 64;
     assert_eq!(report.n_gradients, 2 * rows);
     assert_eq!((report.n_kinks, report.n_jumps, report.n_unseen), (0, 0, 0));
-    // Five arrangements of each batch (of one pair: no second part), and 63 parts of the realistic one.
-    assert_eq!(report.n_arrangements, 5 * 10 - 1 + 63);
+    // Five arrangements of each batch (of one pair: no second part), 63 parts of the realistic one, and other sizes.
+    assert_eq!(
+        report.n_arrangements,
+        5 * 10 - 1 + 63 + super::sizes::N_OF_A_PAIR_LOSS
+    );
     assert_eq!(report.n_engines, 2);
     // Up to 2¹⁴, then seven around each of 2¹⁵ … 2¹⁹ and four up to 2²⁰; for both sides.
     assert_eq!(report.n_token_counts, 2 * (16_384 + 5 * 7 + 4));
     assert_eq!(report.warnings, Vec::<String>::new());
     assert_eq!((report.bends, report.overflow), (Vec::new(), None));
+}
+
+/// A loss and its gradients together, so that nothing but the size of the batch betrays it.
+#[test]
+fn another_loss_for_batches_of_one_usual_size_is_rejected() {
+    for size in [1, 63, 100, 200, 257, 1_000, 1_024, 2_048, 4_095, 8_192] {
+        let turned = lying(|facts, numbers| {
+            if facts.n_pairs == size {
+                *numbers = numbers.map(|number| -number);
+            }
+        });
+        let rejection = check_rejected(turned, "probe/scope");
+        assert!(
+            size < 65 || rejection.message.contains(&format!("{size} pairs")),
+            "{rejection}"
+        );
+    }
+}
+
+#[test]
+fn a_nan_for_batches_of_one_usual_size_is_rejected_in_both_scopes() {
+    for scope in [Scope::Pair, Scope::Batch] {
+        let not_finite = probe(scope, |pairs, beta| {
+            let mut answer =
+                evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long");
+            lie_in_rows(pairs, beta, &mut answer, |facts, numbers| {
+                if facts.n_pairs == 1_023 && facts.row == 1_022 {
+                    numbers[2] = f64::NAN;
+                }
+            });
+            answer
+        });
+        let rejection = check_rejected(not_finite, "probe/finite");
+        assert!(
+            rejection.message.contains("a batch of 1023 pairs"),
+            "{rejection}"
+        );
+    }
 }
 
 #[test]
