@@ -3,6 +3,7 @@
 //! A liar here is DPO with something done to its answers, so that each test shows one lie and nothing else.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use guest_sdk::{
     Batch, Dual, Gradients, Hyperparameter, Metadata, Pair, Pairs, Scalar, Scope, Var,
@@ -465,6 +466,70 @@ fn numbers_that_are_not_finite_within_a_thousand_nats_are_rejected() {
     check_rejected(
         lying(|facts, [loss, _, _]| *loss += 0.0 / if facts.chosen == 0.0 { 0.0 } else { 1.0 }),
         "probe/finite",
+    );
+}
+
+/// DPO that says how long each of its calls took.
+struct Slow(Duration);
+
+impl Plugin for Slow {
+    fn evaluate(&mut self, pairs: &Pairs, hyperparameters: &[f64]) -> Result<Evaluation, Failure> {
+        let honest = |pairs: &Pairs, beta| {
+            evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long")
+        };
+        let evaluation = Native(honest).evaluate(pairs, hyperparameters)?;
+        let spent = Spent {
+            instantiate: self.0 / 2,
+            evaluate: self.0 / 2,
+        };
+        Ok(Evaluation {
+            spent,
+            ..evaluation
+        })
+    }
+}
+
+#[test]
+fn calls_that_take_too_long_together_are_rejected() {
+    let metadata = metadata(Scope::Pair);
+    let slow = |per_call| {
+        let (mut first, mut second) = (Slow(per_call), Slow(per_call));
+        examine(&mut first, (&mut second, &metadata), &metadata, 42)
+    };
+    match slow(Duration::from_secs(2)) {
+        Err(Failure::Rejected(rejection)) => {
+            assert_eq!(rejection.rule, "run/timeout");
+            // The sixteenth call is the first that passes 30 s.
+            assert!(rejection.message.starts_with("16 calls"), "{rejection}");
+        }
+        other => panic!("expected a time-out, got {other:?}"),
+    }
+    slow(Duration::from_millis(1)).expect("a usual loss");
+}
+
+#[test]
+fn a_push_the_wrong_way_for_some_lengths_is_told_with_them() {
+    let warnings = |is_wrong: fn(&Pair) -> bool| {
+        let turned = pair_loss(|pair, beta| {
+            let sign = if is_wrong(pair) { -1.0 } else { 1.0 };
+            -(sign * beta * pair.logratio_margin()).log_sigmoid()
+        });
+        let report = turned.unwrap_or_else(|rejection| panic!("{rejection:?}"));
+        report.warnings.join("\n")
+    };
+    let odd = warnings(|pair| pair.chosen_tokens % 2 == 1);
+    assert!(
+        odd.contains("wrong way") && odd.contains("tokens: 1/1, 41/37, 333/120)"),
+        "{odd}"
+    );
+    let middling = warnings(|pair| (50..400).contains(&pair.chosen_tokens));
+    assert!(middling.contains("tokens: 100/100, 333/120)"), "{middling}");
+    let sums = warnings(|pair| (pair.chosen_tokens + pair.rejected_tokens) % 2 == 1);
+    assert!(sums.contains("tokens: 333/120)"), "{sums}");
+    let everywhere = warnings(|_| true);
+    assert!(
+        everywhere.contains("wrong way") && !everywhere.contains("tokens"),
+        "{everywhere}"
     );
 }
 
