@@ -164,6 +164,14 @@ impl Default for Walls {
     }
 }
 
+/// All calls of one probe together; what passes it is rejected by `run/timeout` before the next call.
+///
+/// The probe of a usual loss takes a fraction of a second. Of a call that is answered, the time counts that the child
+/// measures, without waiting for other guests; of one that fails, the time as the host sees it. [`Walls`] bound the last
+/// call, so a probe ends at the latest at this and one call. Fuel counts nothing of what the host does for a guest that
+/// imports WASI (64 KiB of random numbers are one call), so this and the walls are all that bounds that.
+pub const PROBE_WALL: Duration = Duration::from_secs(30);
+
 /// What is kept of a plugin's output, both streams together, in bytes; the rest is accepted and dropped.
 ///
 /// It explains a trap and goes nowhere else. Only a plugin that imports WASI has an output.

@@ -53,7 +53,7 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 "#,
 );
 
-pub(super) const TIMEOUT: Rule = Rule {
+pub(crate) const TIMEOUT: Rule = Rule {
     rejected: Example::NoneKnown("work that takes long and little fuel"),
     ..page(
         "run/timeout",

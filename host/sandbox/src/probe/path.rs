@@ -53,6 +53,11 @@ pub(super) fn paths(scope: &Scope) -> &'static [Path] {
 }
 
 impl Path {
+    /// The same line for completions of these numbers of tokens, chosen and rejected.
+    pub(super) fn with_tokens(self, tokens: [u32; 2]) -> Self {
+        Path { tokens, ..self }
+    }
+
     pub(super) fn pairs(&self, margins: impl IntoIterator<Item = f64>) -> Pairs {
         let mut pairs = empty();
         for margin in margins {

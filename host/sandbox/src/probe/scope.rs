@@ -133,7 +133,11 @@ fn look_for_a_pair_loss(
     Ok(())
 }
 
-fn first_difference(got: &Evaluation, whole: &Evaluation, picked: &[usize]) -> Option<usize> {
+pub(super) fn first_difference(
+    got: &Evaluation,
+    whole: &Evaluation,
+    picked: &[usize],
+) -> Option<usize> {
     picked.iter().enumerate().position(|(place, &row)| {
         let pairs = [
             (&got.losses, &whole.losses),

@@ -5,30 +5,63 @@
 use guest_sdk::Metadata;
 
 use super::Caller;
-use super::path::{BOTH, grid};
+use super::path::{BOTH, Path, grid};
 use crate::{Evaluation, Failure};
 
 /// Halvings of an interval of the grid in which the direction changes: a quarter of a nat is then 2e-10.
 const HALVINGS: usize = 30;
 /// Ranges of margins in one sentence.
 const RANGES_MAX: usize = 3;
+/// Tokens of chosen and rejected completions for which directions are looked at: equal and not, odd and even, short and
+/// long, with sums of both kinds. A loss that turns round for others only is not found.
+const TOKENS: [[u32; 2]; 5] = [[40, 40], [1, 1], [41, 37], [100, 100], [333, 120]];
 
 pub(super) fn look(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), Failure> {
     let scope = &metadata.scope;
     let grid = grid();
-    let evaluation = BOTH.evaluate(caller, scope, &grid)?;
+    let paths = TOKENS.map(|tokens| BOTH.with_tokens(tokens));
+    let mut evaluations = Vec::new();
+    for path in &paths {
+        evaluations.push(path.evaluate(caller, scope, &grid)?);
+    }
     let far = caller.evaluate(&BOTH.pairs([-1_000.0, -500.0, 0.0, 500.0, 1_000.0]))?;
-    if is_constant(&evaluation) && is_constant(&far) {
+    if evaluations.iter().all(is_constant) && is_constant(&far) {
         caller.report.warnings.push(
             "the loss does not depend on the policy: training will change nothing".to_owned(),
         );
         return Ok(());
     }
-    let ranges = wrong_way(caller, metadata, &grid, &evaluation)?;
+    // Token counts with the same sentence share it.
+    let mut told: Vec<(String, Vec<[u32; 2]>)> = Vec::new();
+    for ((path, tokens), evaluation) in paths.iter().zip(TOKENS).zip(&evaluations) {
+        let ranges = wrong_way(caller, metadata, path, &grid, evaluation)?;
+        let Some(sentence) = tell_wrong_way(&ranges, metadata) else {
+            continue;
+        };
+        match told.iter_mut().find(|(other, _)| *other == sentence) {
+            Some((_, counts)) => counts.push(tokens),
+            None => told.push((sentence, vec![tokens])),
+        }
+    }
     let warnings = &mut caller.report.warnings;
-    warnings.extend(tell_wrong_way(&ranges, metadata));
+    warnings.extend(
+        told.into_iter()
+            .map(|(sentence, tokens)| sentence + &completions(&tokens)),
+    );
     warnings.extend(unbounded(&far));
     Ok(())
+}
+
+/// For which completions, unless it is for all that were looked at.
+fn completions(tokens: &[[u32; 2]]) -> String {
+    if tokens.len() == TOKENS.len() {
+        return String::new();
+    }
+    let counts: Vec<String> = tokens
+        .iter()
+        .map(|[chosen, rejected]| format!("{chosen}/{rejected}"))
+        .collect();
+    format!(" (chosen/rejected tokens: {})", counts.join(", "))
 }
 
 fn is_constant(evaluation: &Evaluation) -> bool {
@@ -52,6 +85,7 @@ fn pushes(evaluation: &Evaluation) -> impl Iterator<Item = f64> {
 fn wrong_way(
     caller: &mut Caller<'_>,
     metadata: &Metadata,
+    path: &Path,
     grid: &[f64],
     evaluation: &Evaluation,
 ) -> Result<Vec<[f64; 2]>, Failure> {
@@ -69,7 +103,7 @@ fn wrong_way(
             break;
         }
         let middles: Vec<f64> = changes.iter().map(|(a, b, _)| 0.5 * (a + b)).collect();
-        let between = BOTH.evaluate(caller, &metadata.scope, &middles)?;
+        let between = path.evaluate(caller, &metadata.scope, &middles)?;
         for ((change, push), middle) in changes.iter_mut().zip(pushes(&between)).zip(middles) {
             if wrong(push) == change.2 {
                 change.0 = middle;
