@@ -407,6 +407,7 @@ fn types_of_known_holes_are_refused() {
             "fn f<Y>() { let g: fn(&'static A<'static>, &Option<Y>) -> (&'static Option<Y>,) = keep; }",
             "fn f() { let g: fn(&f64) -> (&f64) = h; }",
             "fn f<A, B, C>(g: fn(A, B) -> C, a: A, b: B) -> C { g(a, b) }",
+            "fn f<Dual>(g: fn(Dual) -> Dual, a: Dual) -> Dual { g(a) }",
             "fn f<f64>(g: fn(f64) -> f64, a: f64) -> f64 { g(a) }",
             "type G<T> = fn(T) -> T;",
             "fn f(g: impl for<'a, 'b> Fn(&'a f64, &'b f64) -> f64) {}",
