@@ -114,20 +114,40 @@ pub(crate) struct MacroCall<'a> {
 pub(crate) fn macro_calls(tokens: &[Token]) -> impl Iterator<Item = MacroCall<'_>> {
     let renamed = renamed(tokens);
     tokens.windows(3).filter_map(move |window| {
-        let called = window[1].is_mark('!') && window[2].opens();
-        let written = window[0].name().filter(|_| called)?;
-        let negation = KEYWORDS_BEFORE_NOT
-            .iter()
-            .any(|keyword| window[0].is_keyword(keyword));
-        if negation {
-            return None;
-        }
+        let written = called_name(window)?;
         let stands_for = renamed.iter().filter(|(_, alias)| *alias == written);
         let names = std::iter::once(written).chain(stands_for.map(|(name, _)| *name));
         Some(MacroCall {
             names: names.collect(),
             place: &window[0],
         })
+    })
+}
+
+/// The name before `!` and an opening bracket.
+fn called_name(tokens: &[Token]) -> Option<&str> {
+    let [name, mark, bracket, ..] = tokens else {
+        return None;
+    };
+    let called = mark.is_mark('!') && bracket.opens();
+    let negation = KEYWORDS_BEFORE_NOT
+        .iter()
+        .any(|keyword| name.is_keyword(keyword));
+    name.name().filter(|_| called && !negation)
+}
+
+/// Every token in the arguments of every macro that is called, with what follows it.
+pub(crate) fn in_macros(tokens: &[Token]) -> impl Iterator<Item = &[Token]> {
+    let mut depth = 0_usize;
+    (0..tokens.len()).filter_map(move |index| {
+        let token = &tokens[index];
+        let begins = index >= 2 && called_name(&tokens[index - 2..]).is_some();
+        match token.kind {
+            Kind::Open(_) if depth > 0 || begins => depth += 1,
+            Kind::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (depth > 0).then(|| &tokens[index..])
     })
 }
 

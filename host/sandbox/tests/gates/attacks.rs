@@ -397,6 +397,42 @@ fn types_of_known_holes_are_refused() {
             "fn f(x: &dyn Iterator<Item = f64>) {}",
             "fn f<T, U>(x: T) -> U { g::<dyn Object<U, Output = T>, U>(x) }",
             "fn f(x: &mut dyn PartialOrd<f64>) {}",
+            "fn f<'a, 'b>(_: &'a (&'b ()), x: &'b mut f64) -> &'a mut f64 { x }",
+            "struct A<'b>(&'b ()); fn f<'a, 'b, T>(_: &'a A<'b>, x: &'b mut T) -> (&'a mut T,) { (x,) }",
+            "struct A<'b>(&'b ()); impl<'b> A<'b> { fn f<T>(&self, x: &'b mut T) -> &mut T { x } }",
+            "struct A<'b>(&'b ()); impl<'b> A<'b> { fn f<'a, T>(&'a self, x: &'b T) -> &'a T { x } }",
+            "fn f<'a, 't, T>(_: &'a Var<'t>, x: &'t mut T) -> &'a mut T { x }",
+            "struct Var<'b>(&'b ());",
+            "fn f<'x, 'y, T>(x: &'x mut T) -> &'y mut T { x }",
+            "fn f<Y>() { let g: fn(&'static A<'static>, &Option<Y>) -> (&'static Option<Y>,) = keep; }",
+            "fn f() { let g: fn(&f64) -> (&f64) = h; }",
+            "fn f<A, B, C>(g: fn(A, B) -> C, a: A, b: B) -> C { g(a, b) }",
+            "fn f<Dual>(g: fn(Dual) -> Dual, a: Dual) -> Dual { g(a) }",
+            "fn f<f64>(g: fn(f64) -> f64, a: f64) -> f64 { g(a) }",
+            "type G<T> = fn(T) -> T;",
+            "fn f(g: impl for<'a, 'b> Fn(&'a f64, &'b f64) -> f64) {}",
+        ],
+    );
+}
+
+#[test]
+fn what_is_refused_is_refused_in_the_arguments_of_macros() {
+    check_rejected(
+        "source/macro-arguments",
+        &[
+            "fn f() { let _ = vec![{ static X: [f64; 1] = [1.0]; X[0] }]; }",
+            "fn f() { let _ = vec![1.0, { trait Z {} 2.0 }]; }",
+            "fn f() { assert!({ trait T {} impl T for f64 {} true }); }",
+            "fn f() { assert!(matches!({ union U { a: u64, b: f64 } 1 }, 1)); }",
+            "fn f() { assert!({ let d: &dyn Fn() = &g; true }); }",
+            "fn f() { assert!({ fn keep<'a, 'b>(_: &'a &'b ()) {} true }); }",
+            "fn f() { assert!({ let g: fn(f64) -> f64 = h; true }); }",
+            "fn f() { assert!(g::<&'static f64>()); }",
+            "fn f() { assert!({ const X: f64 = 1.0; true }); }",
+            "fn f() { assert!({ struct S; true }); }",
+            "fn f() { assert!({ enum E {} true }); }",
+            "fn f() { assert!({ type T = f64; true }); }",
+            "fn f() { assert!({ use core::cmp::max; true }); }",
         ],
     );
 }
@@ -484,6 +520,9 @@ fn what_only_looks_like_an_attack_passes() {
         "#[doc = \"plain\"] #[must_use = \"because\"] fn f() -> f64 { 1.0 }",
         "fn f() { assert!(matches!(Some(1), Some(x) if x > 0), \"{}\", 1); }",
         "fn f() -> Vec<f64> { vec![1.0; 3] }",
+        "fn f(union: f64) { assert!([1.0].iter().all(|x: &f64| *x < 'a' as u8 as f64 + union)); }",
+        "fn f(x: bool) -> bool { return !({ const X: bool = true; X }); }",
+        "struct S<'t>(Var<'t>); impl<'t> S<'t> { fn f(&self, x: &Var<'t>) -> &Var<'t> { &self.0 } }",
         "fn f(x: Option<f64>) -> f64 { let Some(y) = x else { panic!(\"nothing\") }; y }",
     ] {
         if let Err(rejection) = verdict(items) {

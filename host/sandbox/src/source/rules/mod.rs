@@ -7,6 +7,7 @@ mod declares_a_loss;
 mod hidden_characters;
 mod items;
 mod lookalikes;
+mod macro_arguments;
 mod macros;
 mod nesting;
 mod no_env;
@@ -52,6 +53,7 @@ pub(super) const ON_TREE: &[SourceRule<Parsed>] = &[
     items::RULE,
     no_unsound_types::RULE,
     paths::RULE,
+    macro_arguments::RULE,
     declares_a_loss::RULE,
 ];
 
