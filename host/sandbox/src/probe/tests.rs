@@ -2,8 +2,11 @@
 //!
 //! A liar here is DPO with something done to its answers, so that each test shows one lie and nothing else.
 
+mod clock;
+mod sizes;
+mod warnings;
+
 use std::cell::Cell;
-use std::time::Duration;
 
 use guest_sdk::{
     Batch, Dual, Gradients, Hyperparameter, Metadata, Pair, Pairs, Scalar, Scope, Var,
@@ -154,51 +157,13 @@ fn an_honest_loss_passes_and_every_call_is_counted() {
     // Five arrangements of each batch (of one pair: no second part), 63 parts of the realistic one, and other sizes.
     assert_eq!(
         report.n_arrangements,
-        5 * 10 - 1 + 63 + super::sizes::N_OF_A_PAIR_LOSS
+        5 * 10 - 1 + 63 + crate::probe::sizes::N_OF_A_PAIR_LOSS
     );
     assert_eq!(report.n_engines, 2);
     // Up to 2¹⁴, then seven around each of 2¹⁵ … 2¹⁹ and four up to 2²⁰; for both sides.
     assert_eq!(report.n_token_counts, 2 * (16_384 + 5 * 7 + 4));
     assert_eq!(report.warnings, Vec::<String>::new());
     assert_eq!((report.bends, report.overflow), (Vec::new(), None));
-}
-
-/// A loss and its gradients together, so that nothing but the size of the batch betrays it.
-#[test]
-fn another_loss_for_batches_of_one_usual_size_is_rejected() {
-    for size in [1, 63, 100, 200, 257, 1_000, 1_024, 2_048, 4_095, 8_192] {
-        let turned = lying(|facts, numbers| {
-            if facts.n_pairs == size {
-                *numbers = numbers.map(|number| -number);
-            }
-        });
-        let rejection = check_rejected(turned, "probe/scope");
-        assert!(
-            size < 65 || rejection.message.contains(&format!("{size} pairs")),
-            "{rejection}"
-        );
-    }
-}
-
-#[test]
-fn a_nan_for_batches_of_one_usual_size_is_rejected_in_both_scopes() {
-    for scope in [Scope::Pair, Scope::Batch] {
-        let not_finite = probe(scope, |pairs, beta| {
-            let mut answer =
-                evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long");
-            lie_in_rows(pairs, beta, &mut answer, |facts, numbers| {
-                if facts.n_pairs == 1_023 && facts.row == 1_022 {
-                    numbers[2] = f64::NAN;
-                }
-            });
-            answer
-        });
-        let rejection = check_rejected(not_finite, "probe/finite");
-        assert!(
-            rejection.message.contains("a batch of 1023 pairs"),
-            "{rejection}"
-        );
-    }
 }
 
 #[test]
@@ -466,99 +431,6 @@ fn numbers_that_are_not_finite_within_a_thousand_nats_are_rejected() {
     check_rejected(
         lying(|facts, [loss, _, _]| *loss += 0.0 / if facts.chosen == 0.0 { 0.0 } else { 1.0 }),
         "probe/finite",
-    );
-}
-
-/// DPO that says how long each of its calls took.
-struct Slow(Duration);
-
-impl Plugin for Slow {
-    fn evaluate(&mut self, pairs: &Pairs, hyperparameters: &[f64]) -> Result<Evaluation, Failure> {
-        let honest = |pairs: &Pairs, beta| {
-            evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long")
-        };
-        let evaluation = Native(honest).evaluate(pairs, hyperparameters)?;
-        let spent = Spent {
-            instantiate: self.0 / 2,
-            evaluate: self.0 / 2,
-        };
-        Ok(Evaluation {
-            spent,
-            ..evaluation
-        })
-    }
-}
-
-#[test]
-fn calls_that_take_too_long_together_are_rejected() {
-    let metadata = metadata(Scope::Pair);
-    let slow = |per_call| {
-        let (mut first, mut second) = (Slow(per_call), Slow(per_call));
-        examine(&mut first, (&mut second, &metadata), &metadata, 42)
-    };
-    match slow(Duration::from_secs(2)) {
-        Err(Failure::Rejected(rejection)) => {
-            assert_eq!(rejection.rule, "run/timeout");
-            // The sixteenth call is the first that passes 30 s.
-            assert!(rejection.message.starts_with("16 calls"), "{rejection}");
-        }
-        other => panic!("expected a time-out, got {other:?}"),
-    }
-    slow(Duration::from_millis(1)).expect("a usual loss");
-}
-
-#[test]
-fn a_push_the_wrong_way_for_some_lengths_is_told_with_them() {
-    let warnings = |is_wrong: fn(&Pair) -> bool| {
-        let turned = pair_loss(|pair, beta| {
-            let sign = if is_wrong(pair) { -1.0 } else { 1.0 };
-            -(sign * beta * pair.logratio_margin()).log_sigmoid()
-        });
-        let report = turned.unwrap_or_else(|rejection| panic!("{rejection:?}"));
-        report.warnings.join("\n")
-    };
-    let odd = warnings(|pair| pair.chosen_tokens % 2 == 1);
-    assert!(
-        odd.contains("wrong way") && odd.contains("tokens: 1/1, 41/37, 333/120)"),
-        "{odd}"
-    );
-    let middling = warnings(|pair| (50..400).contains(&pair.chosen_tokens));
-    assert!(middling.contains("tokens: 100/100, 333/120)"), "{middling}");
-    let sums = warnings(|pair| (pair.chosen_tokens + pair.rejected_tokens) % 2 == 1);
-    assert!(sums.contains("tokens: 333/120)"), "{sums}");
-    let everywhere = warnings(|_| true);
-    assert!(
-        everywhere.contains("wrong way") && !everywhere.contains("tokens"),
-        "{everywhere}"
-    );
-}
-
-#[test]
-fn taste_is_a_warning() {
-    let warnings = |loss: fn(&Pair, f64) -> Dual| {
-        pair_loss(loss)
-            .unwrap_or_else(|rejection| panic!("{rejection:?}"))
-            .warnings
-            .join("\n")
-    };
-    let constant =
-        warnings(|pair, beta| 0.0 * pair.policy_chosen + (beta * pair.reference_margin()).tanh());
-    assert!(
-        constant.contains("does not depend on the policy"),
-        "{constant}"
-    );
-    let backwards = warnings(|pair, beta| -(-beta * pair.logratio_margin()).log_sigmoid());
-    // β σ(βρ) falls to a billionth of β at βρ = −20.72.
-    assert!(
-        backwards.contains("wrong way") && backwards.contains("at margins above -207.2"),
-        "{backwards}"
-    );
-    let unbounded = warnings(|pair, beta| -beta * pair.logratio_margin());
-    assert!(unbounded.contains("no lower bound"), "{unbounded}");
-    let parabola = warnings(|pair, beta| (pair.logratio_margin() - 0.5 / beta).square());
-    assert!(
-        parabola.contains("at margins above 5.0000 nats"),
-        "{parabola}"
     );
 }
 
