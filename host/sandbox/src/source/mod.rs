@@ -109,6 +109,7 @@ fn audit_on_this_stack(text: &str, form: Form) -> Result<(), Rejection> {
     let tokens = tokens::flatten(stream.clone());
     first_offence(rules::ON_TOKENS, &tokens)?;
     let file = syn::parse2(stream).map_err(|error| rules::syntax::not_rust(&error))?;
+    rules::syntax::unread(&file)?;
     first_offence(rules::ON_TREE, &Parsed { file, tokens, form })
 }
 
