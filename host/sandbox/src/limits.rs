@@ -12,6 +12,12 @@ pub const SOURCE_NESTING_MAX: usize = 64;
 pub const SOURCE_MARK_RUN_MAX: usize = 32;
 /// Tokens; more is rejected by `source/nesting`: `1+1+1+…` nests as deep as it is long.
 pub const SOURCE_TOKENS_MAX: usize = 16 << 10;
+/// Tokens that may nest without brackets, with those before the brackets around them; more is rejected by
+/// `source/nesting`.
+///
+/// `return return …`, `x.f().f()…`, `|x| |y| …`, `if … else if …` nest as deep as they are long. rustc overflows its stack
+/// at 1,000 to 2,000 of the worst of them (`if let y = if let y = …`, `return - return - …`). The longest of a published loss has under 100.
+pub const SOURCE_CHAIN_MAX: usize = 512;
 /// Characters of one number; more is rejected by `source/nesting`. The longest that means something has about 330.
 pub const SOURCE_NUMBER_CHARACTERS_MAX: usize = 400;
 /// Stack of the thread that parses: enough for the deepest file within the limits above; taken page by page.
