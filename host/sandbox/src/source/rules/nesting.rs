@@ -76,6 +76,12 @@ fn too_deep(tokens: &[Token]) -> Option<Offence> {
 /// Which of the tokens nest is for a parser to say. This counts all that may: those since the last end of a statement
 /// or of an element, at the place itself and before each bracket that is open there.
 fn too_chained(tokens: &[Token]) -> Option<Offence> {
+    let first_beyond = beyond(tokens, SOURCE_CHAIN_MAX)?;
+    let message = format!("more than {SOURCE_CHAIN_MAX} tokens in one expression");
+    Some(Offence::on(first_beyond, message))
+}
+
+fn beyond(tokens: &[Token], n_tokens_max: usize) -> Option<&Token> {
     let mut open = vec![Chain::within(Delimiter::None)];
     let mut n_outside = 0_usize;
     for (index, token) in tokens.iter().enumerate() {
@@ -97,9 +103,8 @@ fn too_chained(tokens: &[Token]) -> Option<Offence> {
             }
             _ => chain.add(token),
         }
-        if n_outside + open.last()?.n_tokens > SOURCE_CHAIN_MAX {
-            let message = format!("more than {SOURCE_CHAIN_MAX} tokens in one expression");
-            return Some(Offence::on(token, message));
+        if n_outside + open.last()?.n_tokens > n_tokens_max {
+            return Some(token);
         }
     }
     None
@@ -158,5 +163,31 @@ fn goes_on(next: Option<&Token>) -> bool {
         None | Some(Kind::RawWord(_) | Kind::Number(_) | Kind::Text(_) | Kind::Mark('#')) => false,
         Some(Kind::Word(word)) => matches!(word.as_str(), "as" | "else" | "in" | "where"),
         Some(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::source::tokens::flatten;
+
+    #[test]
+    fn published_losses_stay_far_below_the_limit_of_chains() {
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+        let mut n_files = 0;
+        for entry in fs::read_dir(plugins).expect("listed") {
+            let path = entry.expect("listed").path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("read");
+                let tokens = flatten(text.parse().expect("tokens"));
+                let found = beyond(&tokens, SOURCE_CHAIN_MAX / 4);
+                assert!(found.is_none(), "{}: {found:?}", path.display());
+                n_files += 1;
+            }
+        }
+        assert!(n_files > 10, "the plugins are there");
     }
 }
