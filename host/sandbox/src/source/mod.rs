@@ -18,7 +18,7 @@ use crate::limits::SOURCE_STACK_BYTES;
 use crate::{Rejection, Span};
 
 pub use folder::{AuditedCrate, CrateSource, audit_crate};
-pub(crate) use folder::{CRATE_RULES, PLAIN_MANIFEST, PLAIN_ROOT};
+pub(crate) use folder::{CRATE_RULES, PLAIN_MANIFEST, PLAIN_ROOT, is_a_link};
 pub(crate) use rules::syntax::not_text;
 
 /// A candidate's source as it was proposed.
