@@ -113,7 +113,7 @@ impl Entry {
     /// When it cannot be read.
     pub(crate) fn read(&self) -> Result<Submission, Fault> {
         match (&self.path, baselines::named(&self.name)) {
-            (Some(path), _) => Submission::read(path),
+            (Some(path), _) => Submission::read_entry(path),
             (None, Some(baseline)) => Ok(Submission::one_file(baseline.name, baseline.source)),
             (None, None) => Err(Fault::Call(format!("{} is not built in", self.name))),
         }

@@ -10,6 +10,73 @@
 //! give up, and what that does not cover, stands in [`confine`].
 //!
 //! This crate knows no model and no LLM. The limits are in [`limits`], the rules in [`rules`].
+//!
+//! # Example
+//!
+//! A loss through all four gates, and one call of it. The child program is the host itself, so its `main` begins with
+//! [`child::run_if_child`].
+//!
+//! ```standalone_crate
+//! use sandbox::{Failure, Options, Pairs, Sandbox, Source, Stage, child, source};
+//!
+//! const DPO: &str = r#"
+//! use guest_sdk::prelude::*;
+//!
+//! pair_loss! {
+//!     name: "dpo",
+//!     summary: "negative log-sigmoid of the scaled margin",
+//!     hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+//! }
+//!
+//! fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+//!     -(hp.beta * pair.logratio_margin()).log_sigmoid()
+//! }
+//! "#;
+//!
+//! fn main() {
+//!     child::run_if_child();
+//!     let cache = tempfile::tempdir().expect("a temporary folder");
+//!     let program = std::env::current_exe().expect("this program");
+//!     let sandbox = Sandbox::open(Options::new(cache.path(), program)).expect("a machine that can confine");
+//!     match loss_at_margin_zero(&sandbox) {
+//!         Ok(loss) => assert!((loss - f64::ln(2.0)).abs() < 1e-12),
+//!         // Data: for a person, or for the next prompt of whoever wrote the loss.
+//!         Err(Failure::Rejected(rejection)) => panic!("{rejection}; hint: {}", rejection.hint),
+//!         Err(Failure::Fault(fault)) => panic!("{fault}"),
+//!     }
+//! }
+//!
+//! fn loss_at_margin_zero(sandbox: &Sandbox) -> Result<f64, Failure> {
+//!     let audited = source::audit(Source::one_file("dpo", DPO))?;
+//!     let component = sandbox.compile(&audited)?;
+//!     let audited = sandbox.audit(component)?;
+//!     let plugin = sandbox.probe(audited)?;
+//!     let mut guest = sandbox.start(&plugin, Stage::Train)?;
+//!     let pairs = Pairs {
+//!         policy_chosen_logps: vec![-10.0],
+//!         policy_rejected_logps: vec![-12.0],
+//!         reference_chosen_logps: vec![-10.0],
+//!         reference_rejected_logps: vec![-12.0],
+//!         chosen_tokens: vec![5],
+//!         rejected_tokens: vec![6],
+//!     };
+//!     Ok(guest.evaluate(&pairs, &[0.1])?.losses[0])
+//! }
+//! ```
+//!
+//! # How long one candidate may take
+//!
+//! | gate | clock | default |
+//! | --- | --- | --- |
+//! | source | none: [`limits::SOURCE_BYTES_MAX`] and its like bound the work | milliseconds |
+//! | compile | [`limits::COMPILE_WALL`]; of a crate once more, for cargo to read its manifest | 10 s; 20 s |
+//! | component | none: [`limits::COMPONENT_BYTES_MAX`] and its like bound the work | milliseconds |
+//! | start, each time | [`Walls::start`], twice where a clock was met | 15 s; 30 s |
+//! | probe | [`limits::PROBE_WALL`] for all calls, then one call ([`Walls::call`]), twice where a clock was met | 30 s, then 15 s; 30 s |
+//!
+//! The probe starts a plugin as it is trained with, and with NaN made canonical. A usual candidate takes a second through
+//! all gates. Not covered: waiting for other candidates, while one that met its clock is tried alone, and
+//! [`Sandbox::open`], which builds the SDK once.
 
 mod cache;
 pub mod child;

@@ -12,6 +12,13 @@ pub const SOURCE_NESTING_MAX: usize = 64;
 pub const SOURCE_MARK_RUN_MAX: usize = 32;
 /// Tokens; more is rejected by `source/nesting`: `1+1+1+…` nests as deep as it is long.
 pub const SOURCE_TOKENS_MAX: usize = 16 << 10;
+/// Tokens that may nest without brackets, with those before the brackets around them; more is rejected by
+/// `source/nesting`.
+///
+/// `return return …`, `x.f().f()…`, `|x| |y| …`, `if … else if …` nest as deep as they are long. rustc overflows its stack
+/// at 1,000 to 2,000 of the worst of them (`if let y = if let y = …`, `return - return - …`). None of a published loss
+/// reaches a quarter of this.
+pub const SOURCE_CHAIN_MAX: usize = 512;
 /// Characters of one number; more is rejected by `source/nesting`. The longest that means something has about 330.
 pub const SOURCE_NUMBER_CHARACTERS_MAX: usize = 400;
 /// Stack of the thread that parses: enough for the deepest file within the limits above; taken page by page.
@@ -28,13 +35,20 @@ pub const CRATE_ENTRIES_MAX: usize = 1_000;
 pub const COMPILE_WALL: Duration = Duration::from_secs(10);
 /// Address space of the compiler; beyond, its allocations fail, `compile/crash`. 512 MiB just suffices.
 pub const COMPILE_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
-/// Processor time of the compiler, all threads together; beyond, a signal ends it, `compile/crash`.
+/// Processor time in seconds of each process of the compiler, its threads together; beyond, a signal ends it,
+/// `compile/crash`.
+///
+/// [`COMPILE_WALL`] comes first, unless more than three cores work on one candidate. This is for a host that gives more
+/// wall clock, and for a machine on which the host itself does not get to run.
 pub const COMPILE_CPU_SECONDS: u64 = 30;
 /// Size of any file that the compiler writes; beyond, a signal ends it, `compile/crash`.
 pub const COMPILE_FILE_BYTES_MAX: u64 = 64 << 20;
-/// Files that a child may have open.
+/// Files that a child may have open at once. Opening more fails (`EMFILE`), which a compiler reports as an error of its own,
+/// `compile/rustc` or `compile/crash`; a guest's child has its pipes and may open nothing.
 pub const CHILD_FILES_MAX: u64 = 256;
-/// Compiler output that is kept; the rest is read and dropped.
+/// Bytes of compiler output that are kept, of stdout and stderr each; the rest is read and dropped, which is no verdict.
+///
+/// Of what is kept, a rejection has the first four errors and at most 4,000 characters.
 pub const COMPILE_OUTPUT_BYTES_MAX: usize = 256 << 10;
 
 /// Component size; more is rejected by `component/size`.
@@ -124,7 +138,9 @@ pub const INSTANCES_MAX: usize = 8;
 /// The unit is about one WebAssembly instruction, and one byte of a bulk copy or fill. The count is the same on every
 /// machine and in every run, so running out is a verdict. Not covered: time. An instruction takes from a fraction of a
 /// nanosecond to a hundred (a division, a cache miss), and what the host does for a guest that imports WASI takes no
-/// fuel at all; [`Walls`] are there for that.
+/// fuel at all: the guest pays a few instructions for a call that may cost the host 64 KiB of random numbers. No function
+/// of WASI blocks or takes longer than that, and the epoch is looked at as soon as the guest goes on, so `call_inside` of
+/// [`Walls`] stops whoever does nothing else, and the parent's clock the child.
 pub const FUEL_PER_CALL: u64 = 2_000_000;
 /// See [`FUEL_PER_CALL`]. A DPO pair takes about 250.
 pub const FUEL_PER_PAIR: u64 = 100_000;
@@ -186,9 +202,11 @@ pub const CACHE_BYTES_MAX: u64 = 256 << 20;
 /// One cached verdict; a larger one, as a component that the next gate rejects by its size, is not cached.
 pub const CACHE_ENTRY_BYTES_MAX: usize = COMPONENT_BYTES_MAX + (64 << 10);
 
-/// Pairs in one call.
+/// Pairs in one call; more is [`Fault::Call`](crate::Fault::Call): the caller's mistake, and no verdict on the plugin.
+///
+/// It bounds what crosses the pipe: 40 bytes a pair there, 24 back.
 pub const PAIRS_MAX: usize = 65_536;
-/// Hyperparameters of one loss; more is rejected by `probe/metadata`.
+/// Hyperparameters that a loss may describe; more is rejected by `probe/metadata`.
 pub const HYPERPARAMETERS_MAX: usize = 32;
-/// Bytes of a text that a guest hands over (its name, its summary, an error).
+/// Bytes of a text that a guest hands over (its name, its summary, an error); the rest is cut off, which is no verdict.
 pub const GUEST_TEXT_BYTES_MAX: usize = 4 << 10;

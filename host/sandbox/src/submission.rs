@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compile::hex;
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
-use crate::source::CrateSource;
+use crate::source::{self, CrateSource};
 use crate::{Failure, Fault, Rejection, Source};
 
 /// A plugin's content in memory: a one-file loss, a crate, or a component. Nothing has looked at it yet.
@@ -26,7 +26,7 @@ pub(crate) enum Content {
     },
     Crate(CrateSource),
     Component(Vec<u8>),
-    /// A crate that was refused while it was read.
+    /// What was refused while it was read: a crate, or a link.
     Refused(Rejection),
 }
 
@@ -72,6 +72,22 @@ impl Submission {
                 },
             },
         })
+    }
+
+    /// As [`read`](Self::read), of an entry of a folder that others may fill: a symbolic link in its place is not followed
+    /// but rejected by `source/crate-layout`, since what it leads to is not what was put there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_entry(path: &Path) -> Result<Self, Fault> {
+        let found = fs::symlink_metadata(path).map_err(Fault::file("read", path))?;
+        match found.is_symlink() {
+            false => Self::read(path),
+            true => Ok(Submission {
+                sha256: None,
+                content: Content::Refused(source::is_a_link(path)),
+            }),
+        }
     }
 
     fn read_crate(folder: &Path) -> Result<Self, Fault> {

@@ -53,7 +53,11 @@ pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<String, Failur
                 .map_err(|error| unreadable(&error.to_string()))?;
             Ok(judge(&metadata, folder)?)
         }
-        Some(_) => Err(unreadable(&ended.stderr).into()),
+        Some(_) => {
+            // Where the copy of the crate lies says nothing to its author.
+            let within = format!("{}/", folder.display());
+            Err(unreadable(&ended.stderr.replace(&within, "")).into())
+        }
     }
 }
 

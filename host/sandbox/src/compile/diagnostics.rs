@@ -121,9 +121,14 @@ fn text(diagnostic: &Diagnostic, author: Author) -> String {
     if let Some(help) = diagnostic
         .children
         .iter()
-        .find(|child| child.level == "help")
+        .find(|child| child.level == "help" && !child.message.contains("#!["))
     {
         text.push_str(&format!("; help: {}", help.message));
+    }
+    if diagnostic.message.contains("recursion limit") {
+        text.push_str(
+            "; help: the limit is fixed: make types, constants and functions recurse less deeply",
+        );
     }
     text
 }
@@ -154,6 +159,15 @@ mod tests {
             rejection.message,
             "line 4: cannot find function `loss` [E0425] (not found); help: import it"
         );
+    }
+
+    #[test]
+    fn attributes_that_no_author_may_write_are_not_recommended() {
+        let line = r##"{"message":"recursion limit reached while expanding","level":"error","code":null,"spans":[],
+            "children":[{"message":"consider `#![recursion_limit = \"256\"]`","level":"help"}]}"##;
+        let rejection = rejection(&line.replace('\n', " "), Author::OneFile);
+        assert!(!rejection.message.contains("#!["), "{}", rejection.message);
+        assert!(rejection.message.contains("recurse less deeply"));
     }
 
     #[test]

@@ -30,6 +30,7 @@ const PACKAGE: &[&str] = &[
     "version",
 ];
 const LIB: &[&str] = &["crate-type", "name", "path"];
+const CRATE_TYPES: &[&str] = &["cdylib", "lib", "rlib"];
 const DEPENDENCY: &[&str] = &["version"];
 const PROFILE: &[&str] = &[
     "codegen-units",
@@ -56,9 +57,11 @@ pub(super) fn checked(text: &str) -> Result<String, Rejection> {
     if let Some(package) = table(&manifest, "package")? {
         only(PACKAGE, "[package]", package)?;
         plain("[package]", package)?;
+        edition(package)?;
     }
     if let Some(lib) = table(&manifest, "lib")? {
         only(LIB, "[lib]", lib)?;
+        crate_type(lib)?;
     }
     if let Some(dependencies) = table(&manifest, "dependencies")? {
         for (name, dependency) in dependencies {
@@ -75,6 +78,28 @@ pub(super) fn checked(text: &str) -> Result<String, Rejection> {
         }
     }
     Ok(format!("{text}\n[workspace]\n"))
+}
+
+/// Older ones have other names in reach, and the errors would be about those.
+fn edition(package: &Table) -> Result<(), Rejection> {
+    let message = match package.get("edition").map(Value::as_str) {
+        // One that is no text is for cargo to name.
+        Some(None | Some("2018" | "2021" | "2024")) => return Ok(()),
+        Some(Some(other)) => format!("[package] has the edition {other:?}, expected \"2024\""),
+        None => "[package] has no edition, expected \"2024\"".to_owned(),
+    };
+    Err(MANIFEST.rejection(message))
+}
+
+fn crate_type(lib: &Table) -> Result<(), Rejection> {
+    let types = lib.get("crate-type").and_then(Value::as_array);
+    let mut names = types.into_iter().flatten().filter_map(Value::as_str);
+    match names.find(|name| !CRATE_TYPES.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(MANIFEST.rejection(format!(
+            "[lib] has the crate-type {name:?}, expected \"cdylib\""
+        ))),
+    }
 }
 
 pub(super) fn unreadable(error: &str) -> Rejection {

@@ -7,8 +7,9 @@ use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{TcpStream, UdpSocket};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
@@ -437,4 +438,45 @@ fn this_machine_has_every_layer() {
     }
     // Trying them left this process as it was.
     assert!(fs::read("/etc/passwd").is_ok());
+}
+
+/// Who runs the tests as root has seen root confined; the same tests again as a user with no rights, `nobody`.
+#[test]
+fn an_ordinary_user_is_confined_as_root_is() {
+    const NOBODY: u32 = 65_534;
+    let tests = [
+        "a_confined_compiler_reaches_its_folder_and_nothing_else",
+        "a_confined_guest_has_memory_threads_and_its_pipes",
+        "this_machine_has_every_layer",
+    ];
+    if !rustix::process::geteuid().is_root() {
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED an_ordinary_user_is_confined_as_root_is: not started as root, so {tests:?} have shown it already"
+        );
+        return;
+    }
+    // A copy that this user can reach, wherever the original lies.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (program, temporary) = (folder.path().join("tests"), folder.path().join("tmp"));
+    fs::copy(env::current_exe().expect("this program"), &program).expect("copied");
+    fs::create_dir(&temporary).expect("made");
+    chown(&temporary, Some(NOBODY), Some(NOBODY)).expect("given away");
+    for path in [folder.path(), &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("opened");
+    }
+    let output = Command::new(&program)
+        .args(tests.map(|test| format!("confine::tests::{test}")))
+        .arg("--exact")
+        .env_clear()
+        .env("TMPDIR", &temporary)
+        .current_dir(&temporary)
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .expect("a child");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+    assert!(said.contains("3 passed"), "{said}");
 }

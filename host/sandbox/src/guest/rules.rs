@@ -34,7 +34,8 @@ pub(super) const FUEL: Rule = page(
     "run/fuel",
     "calls that take more fuel than their number of pairs allows",
     "a loss is called at every step; fuel is the same on every machine",
-    "no loops but those over the batch; no work that grows with the token counts",
+    "no loops but those over the batch, no work that grows with the token counts, and no large lists: to fill one takes fuel \
+     by the byte",
     r#"use guest_sdk::prelude::*;
 
 pair_loss! {

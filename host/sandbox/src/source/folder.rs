@@ -20,7 +20,8 @@ pub(crate) const CRATE_RULES: [Rule; 1] = [LAYOUT];
 const LAYOUT: Rule = Rule {
     name: "source/crate-layout",
     stage: Stage::Source,
-    what: "crates with .cargo, rust-toolchain, build.rs or symbolic links anywhere, or other files than .rs in src",
+    what: "crates with .cargo, rust-toolchain, build.rs or symbolic links anywhere, or other files than .rs in src; \
+           a symbolic link in the place of a plugin",
     why: "these choose the compiler or run code before anything was audited",
     hint: "keep Cargo.toml and .rs files in src, with src/lib.rs as the root",
     rejected: Example::Crate(&[
@@ -205,6 +206,15 @@ fn nothing_steers(root: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A link in the place of a plugin.
+pub(crate) fn is_a_link(path: &Path) -> Rejection {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Rejection {
+        hint: "put the file or folder itself there, or name the one that it leads to".to_owned(),
+        ..LAYOUT.rejection(format!("{name} is a symbolic link"))
+    }
 }
 
 /// Holds every Rust file of the crate against the rules of this gate.

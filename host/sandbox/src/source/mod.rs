@@ -18,7 +18,7 @@ use crate::limits::SOURCE_STACK_BYTES;
 use crate::{Rejection, Span};
 
 pub use folder::{AuditedCrate, CrateSource, audit_crate};
-pub(crate) use folder::{CRATE_RULES, PLAIN_MANIFEST, PLAIN_ROOT};
+pub(crate) use folder::{CRATE_RULES, PLAIN_MANIFEST, PLAIN_ROOT, is_a_link};
 pub(crate) use rules::syntax::not_text;
 
 /// A candidate's source as it was proposed.
@@ -109,6 +109,7 @@ fn audit_on_this_stack(text: &str, form: Form) -> Result<(), Rejection> {
     let tokens = tokens::flatten(stream.clone());
     first_offence(rules::ON_TOKENS, &tokens)?;
     let file = syn::parse2(stream).map_err(|error| rules::syntax::not_rust(&error))?;
+    rules::syntax::unread(&file)?;
     first_offence(rules::ON_TREE, &Parsed { file, tokens, form })
 }
 

@@ -4,7 +4,8 @@
 //! Raw identifiers lose their `r#`: `r#include_str` is `include_str`. Nothing here recurses: the list is
 //! made before anybody knows how deep the file is.
 
-use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Literal, Span, TokenStream, TokenTree};
+use syn::Lit;
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub(crate) enum Kind {
     Close,
     /// A number, of so many characters.
     Number(usize),
-    /// A text or a character.
-    Text,
+    /// A text or a character, as its value says, without the escapes.
+    Text(String),
 }
 
 /// A token and its place.
@@ -72,7 +73,7 @@ pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
         let kind = match tree {
             TokenTree::Ident(ident) => word(&ident.to_string()),
             TokenTree::Punct(mark) => Kind::Mark(mark.as_char()),
-            TokenTree::Literal(literal) => literal_kind(&literal.to_string()),
+            TokenTree::Literal(literal) => literal_kind(literal),
             TokenTree::Group(group) => {
                 tokens.push(Token {
                     kind: Kind::Open(group.delimiter()),
@@ -87,10 +88,14 @@ pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
     tokens
 }
 
-fn literal_kind(text: &str) -> Kind {
-    match text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-        true => Kind::Number(text.len()),
-        false => Kind::Text,
+fn literal_kind(literal: Literal) -> Kind {
+    let text = literal.to_string();
+    if text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
+        return Kind::Number(text.len());
+    }
+    match Lit::new(literal) {
+        Lit::Str(value) => Kind::Text(value.value()),
+        _ => Kind::Text(text),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sandbox::{ProbedPlugin, Rejection};
+use sandbox::{ProbedPlugin, Rejection, Submission};
 
 use crate::support::{sandbox, verdict};
 
@@ -153,6 +153,61 @@ fn every_file_is_audited_and_errors_name_it() {
         "{}",
         rejection.message
     );
+}
+
+#[test]
+fn a_link_in_the_place_of_a_plugin_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, crate_folder) = (folder.path().join("good.rs"), folder.path().join("good"));
+    fs::write(&file, crate::support::pair_loss("-pair.logratio_margin()")).unwrap();
+    fs::create_dir(&crate_folder).unwrap();
+    for (name, target) in [("a.rs", &file), ("a.wasm", &file), ("a", &crate_folder)] {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let entry = Submission::read_entry(&link).unwrap();
+        let rejection = verdict(sandbox().admit(&entry)).expect_err(name);
+        assert_eq!(rejection.rule, "source/crate-layout");
+        let expected = format!("{name} is a symbolic link");
+        assert_eq!(rejection.message, expected);
+        assert!(rejection.hint.contains("itself"), "{}", rejection.hint);
+    }
+    let entry = Submission::read_entry(&file).unwrap();
+    assert!(entry.text().is_some());
+}
+
+/// What a manifest says and cargo or rustc would complain about in words of their own.
+#[test]
+fn a_crate_that_would_be_built_otherwise_is_told_how() {
+    for (from, to, message) in [
+        ("[\"cdylib\"]", "[\"dylib\"]", "the crate-type \"dylib\""),
+        (
+            "[\"cdylib\"]",
+            "[\"staticlib\"]",
+            "the crate-type \"staticlib\"",
+        ),
+        (
+            "edition = \"2024\"",
+            "edition = \"2015\"",
+            "the edition \"2015\"",
+        ),
+        ("edition = \"2024\"\n", "", "no edition"),
+        (
+            "edition = \"2024\"",
+            "edition = \"2024\"\nrust-version = \"1.50\"",
+            "1.50",
+        ),
+        (
+            "edition = \"2024\"",
+            "edition = \"2024\"\nrust-version = \"x\"",
+            "rust-version",
+        ),
+    ] {
+        let manifest = MANIFEST.replace(from, to);
+        let rejection = check_rejected(&manifest, &[], "compile/crate-manifest");
+        assert!(rejection.message.contains(message), "{rejection:?}");
+        assert!(!rejection.message.contains("/tmp/"), "{rejection:?}");
+        assert!(rejection.hint.contains("2024"), "{rejection:?}");
+    }
 }
 
 #[test]

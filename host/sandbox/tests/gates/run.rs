@@ -166,6 +166,24 @@ fn a_verdict_that_was_remembered_is_not_served_to_a_strict_sandbox() {
     assert_eq!(again.report(), tolerant.report());
 }
 
+/// A call into WASI costs the fuel of the instructions around it alone, so the clock may be what ends it; one of them does.
+#[test]
+fn a_plugin_that_only_calls_wasi_comes_to_an_end() {
+    for endless in [
+        "loop { if std::time::Instant::now().elapsed().as_secs() > 1 { break } }",
+        "loop { if std::hash::RandomState::new().hash_one(1) == 1 { break } }",
+        "loop { if std::io::stdin().read(&mut [0; 65536]).is_err() { break } }",
+        "loop { if std::io::stdout().write(&[0; 65536]).is_err() { break } }",
+    ] {
+        let body = format!(
+            "use std::hash::BuildHasher as _; use std::io::{{Read as _, Write as _}}; {endless} 1.0"
+        );
+        let rejection = load(&with_std(&body)).expect_err(endless);
+        let rules = ["run/fuel", "run/timeout"];
+        assert!(rules.contains(&rejection.rule.as_str()), "{rejection:?}");
+    }
+}
+
 #[test]
 fn the_network_is_not_served() {
     let first = r#"assert!(std::net::TcpStream::connect("127.0.0.1:1").is_err()); 1.0"#;

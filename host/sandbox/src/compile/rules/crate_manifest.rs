@@ -12,9 +12,10 @@ pub(crate) const MANIFEST: Rule = Rule {
     ]),
     ..page(
         "compile/crate-manifest",
-        "crates that ask for more than guest-sdk: other dependencies, build scripts, proc-macros, features, workspaces",
+        "crates that ask for more than guest-sdk: other dependencies, build scripts, proc-macros, features, workspaces; another crate-type or an edition \
+         before 2018",
         "other crates are not audited, and build scripts run before anything is",
-        "[package] with name and edition, [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
+        "[package] with name and edition = \"2024\", [lib] with crate-type = [\"cdylib\"], [dependencies] with guest-sdk = \"0.1\"",
         Example::Crate(&[
             ("Cargo.toml", ANOTHER_DEPENDENCY),
             ("src/lib.rs", PLAIN_ROOT),

@@ -3,6 +3,7 @@
 //! A rule looks at the text, at the tokens or at the tree; a list for each says in which order.
 
 mod attributes;
+mod casts;
 mod declares_a_loss;
 mod hidden_characters;
 mod items;

@@ -1,5 +1,8 @@
 //! `source/syntax`: not a rule of ours but of the language. The lexer and the parser find the offence.
 
+use syn::visit::{self, Visit};
+use syn::{Expr, ImplItem, Pat, Type};
+
 use super::page;
 use crate::rules::Rule;
 use crate::source::{Offence, span_of};
@@ -23,6 +26,54 @@ pub(in crate::source) fn not_tokens(error: &proc_macro2::LexError) -> Rejection 
 
 pub(in crate::source) fn not_rust(error: &syn::Error) -> Rejection {
     Offence::in_text(span_of(error.span()), format!("this is not Rust: {error}")).against(&PAGE)
+}
+
+/// What the parser took without reading it, as it does with syntax that is not stable: no rule would see into it.
+pub(in crate::source) fn unread(file: &syn::File) -> Result<(), Rejection> {
+    let mut unread = Unread(None);
+    unread.visit_file(file);
+    unread
+        .0
+        .map_or(Ok(()), |offence| Err(offence.against(&PAGE)))
+}
+
+struct Unread(Option<Offence>);
+
+impl Unread {
+    fn found(&mut self, tokens: &proc_macro2::TokenStream) {
+        let message = "this is no syntax of stable Rust: write it in another way";
+        self.0 = self.0.take().or_else(|| Some(Offence::at(tokens, message)));
+    }
+}
+
+impl<'ast> Visit<'ast> for Unread {
+    fn visit_expr(&mut self, expr: &'ast Expr) {
+        match expr {
+            Expr::Verbatim(tokens) => self.found(tokens),
+            _ => visit::visit_expr(self, expr),
+        }
+    }
+
+    fn visit_pat(&mut self, pat: &'ast Pat) {
+        match pat {
+            Pat::Verbatim(tokens) => self.found(tokens),
+            _ => visit::visit_pat(self, pat),
+        }
+    }
+
+    fn visit_type(&mut self, written: &'ast Type) {
+        match written {
+            Type::Verbatim(tokens) => self.found(tokens),
+            _ => visit::visit_type(self, written),
+        }
+    }
+
+    fn visit_impl_item(&mut self, item: &'ast ImplItem) {
+        match item {
+            ImplItem::Verbatim(tokens) => self.found(tokens),
+            _ => visit::visit_impl_item(self, item),
+        }
+    }
 }
 
 /// A file that is not UTF-8.
