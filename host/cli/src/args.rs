@@ -270,6 +270,18 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "X", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weight_decay: Option<f64>,
+    /// Decay of AdamW's mean of gradients, β₁ [default: 0.9]
+    #[arg(long, value_name = "B", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adam_beta1: Option<f64>,
+    /// Decay of AdamW's mean of squared gradients, β₂ [default: 0.999]
+    #[arg(long, value_name = "B", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adam_beta2: Option<f64>,
+    /// Added to AdamW's denominator, ε [default: 1e-8]
+    #[arg(long, value_name = "X", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adam_epsilon: Option<f64>,
     /// Steps over which the learning rate rises [default: 0]
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]

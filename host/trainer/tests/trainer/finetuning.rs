@@ -252,6 +252,9 @@ fn what_does_not_belong_together_is_refused_before_the_first_step() {
         job
     };
     refused(&with(|job| job.settings.lr = 2e-3), "other settings");
+    refused(&with(|job| job.settings.adam_beta1 = 0.8), "other settings");
+    refused(&with(|job| job.settings.adam_beta2 = 0.99), "other settings");
+    refused(&with(|job| job.settings.adam_epsilon = 1e-6), "other settings");
     refused(&with(|job| job.loss_id = "ipo".into()), "another loss");
     refused(&with(|job| job.settings.max_length = Some(100_000)), "context");
     std::fs::create_dir(place.path("there")).expect("a folder");
