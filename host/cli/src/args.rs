@@ -282,7 +282,7 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "X", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) adam_epsilon: Option<f64>,
-    /// Steps over which the learning rate rises [default: 0]
+    /// Steps over which the learning rate rises; the first is done with 0, as in transformers [default: 0]
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) warmup: Option<usize>,

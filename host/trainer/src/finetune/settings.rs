@@ -11,7 +11,7 @@ use crate::data::{BadRows, Length, Order};
 use crate::fault::Fault;
 use crate::lora::LoraSettings;
 use crate::model::{DecoderConfig, Keep};
-use crate::optimizer::{Decay, OptimizerSettings, Schedule};
+use crate::optimizer::{Decay, OptimizerSettings, Schedule, WarmupStart};
 
 /// Everything about a run but the loss's code. Defaults are TRL's where TRL has the setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct Settings {
     pub adam_beta2: f64,
     /// Added to AdamW's denominator, ε.
     pub adam_epsilon: f64,
-    /// Steps over which the learning rate rises from 0.
+    /// Steps over which the learning rate rises from 0, with which the first is done.
     pub warmup: usize,
     /// How the learning rate goes on.
     pub schedule: Schedule,
@@ -234,6 +234,7 @@ impl Settings {
             beta2: self.adam_beta2,
             epsilon: self.adam_epsilon,
             warmup_steps: self.warmup,
+            warmup_start: WarmupStart::Zero,
             schedule: self.schedule,
         }
     }

@@ -182,7 +182,8 @@ fn metrics_have_the_names_that_trl_gives_them() {
     ] {
         assert!(steps.iter().all(|line| line[name].is_number()), "{name}");
     }
-    assert_eq!(steps[0]["learning_rate"], 5e-4);
+    assert_eq!(steps[0]["learning_rate"], 0.0);
+    assert_eq!(steps[1]["learning_rate"], 5e-4);
     assert_eq!(steps[3]["epoch"], 3.0);
     // Before any step, evaluation would give the loss that PyTorch computes; after it the loss falls.
     let loss = |line: &Value| line["eval_loss"].as_f64().expect("a loss");
