@@ -270,7 +270,19 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "X", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weight_decay: Option<f64>,
-    /// Steps over which the learning rate rises [default: 0]
+    /// Decay of AdamW's mean of gradients, β₁ [default: 0.9]
+    #[arg(long, value_name = "B", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adam_beta1: Option<f64>,
+    /// Decay of AdamW's mean of squared gradients, β₂ [default: 0.999]
+    #[arg(long, value_name = "B", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adam_beta2: Option<f64>,
+    /// Added to AdamW's denominator, ε [default: 1e-8]
+    #[arg(long, value_name = "X", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adam_epsilon: Option<f64>,
+    /// Steps over which the learning rate rises; the first is done with 0, as in transformers [default: 0]
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) warmup: Option<usize>,
@@ -357,6 +369,9 @@ pub(crate) struct Logps {
     /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// Low-rank adapters of the model in peft's layout: adapter_config.json, adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// Preference data in TRL's format, JSONL or Parquet
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
@@ -379,6 +394,9 @@ pub(crate) struct Generate {
     /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// Low-rank adapters of the model in peft's layout: adapter_config.json, adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// Text to go on with
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: String,

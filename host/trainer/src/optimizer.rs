@@ -31,6 +31,16 @@ pub enum Schedule {
     Cosine,
 }
 
+/// The rate of the first of w steps of a warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmupStart {
+    /// 0, as in transformers: the first step moves nothing.
+    Zero,
+    /// A w-th of the rate, so that no step is lost.
+    Share,
+}
+
 /// Everything about an update but the gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerSettings {
@@ -48,8 +58,11 @@ pub struct OptimizerSettings {
     pub decay: Decay,
     /// Gradients of a larger norm are scaled down to this one; `None` leaves them.
     pub gradient_norm_max: Option<f64>,
-    /// Steps over which the learning rate rises linearly from zero.
+    /// Steps over which the learning rate rises linearly.
     pub warmup_steps: usize,
+    /// Where it begins; runs that were stored before there was a choice began with a share.
+    #[serde(default = "share")]
+    pub warmup_start: WarmupStart,
     /// What it does then.
     pub schedule: Schedule,
 }
@@ -66,19 +79,30 @@ impl Default for OptimizerSettings {
             decay: Decay::Matrices,
             gradient_norm_max: Some(1.0),
             warmup_steps: 0,
+            warmup_start: WarmupStart::Zero,
             schedule: Schedule::Constant,
         }
     }
 }
 
+fn share() -> WarmupStart {
+    WarmupStart::Share
+}
+
 impl OptimizerSettings {
-    /// The learning rate of a step, counted from 1, of a run of `n_steps`.
+    /// The learning rate of a step, counted from 1, of a run of `n_steps`: with k steps done and w of warm-up, lr·k/w
+    /// for k < w, and then lr times the schedule's factor at (k − w)/(n − w), as transformers has it.
     pub fn learning_rate_at(&self, step: usize, n_steps: usize) -> f64 {
-        if step <= self.warmup_steps {
-            return self.learning_rate * step as f64 / self.warmup_steps as f64;
+        let n_done = step - 1;
+        if n_done < self.warmup_steps {
+            let shares = match self.warmup_start {
+                WarmupStart::Zero => n_done,
+                WarmupStart::Share => step,
+            };
+            return self.learning_rate * shares as f64 / self.warmup_steps as f64;
         }
         let after_warmup = n_steps.saturating_sub(self.warmup_steps).max(1) as f64;
-        let done = ((step - 1 - self.warmup_steps) as f64 / after_warmup).min(1.0);
+        let done = ((n_done - self.warmup_steps) as f64 / after_warmup).min(1.0);
         let factor = match self.schedule {
             Schedule::Constant => 1.0,
             Schedule::Linear => 1.0 - done,
@@ -166,26 +190,55 @@ fn groups(settings: &OptimizerSettings, tensors: &[Tensor]) -> Vec<adamw::Group>
 mod tests {
     use super::*;
 
-    fn rates(schedule: Schedule) -> Vec<f64> {
+    fn rates(schedule: Schedule, warmup_steps: usize, warmup_start: WarmupStart) -> Vec<f64> {
+        let learning_rate = 8.0;
         let settings = OptimizerSettings {
-            learning_rate: 8.0,
-            warmup_steps: 4,
+            learning_rate,
+            warmup_steps,
+            warmup_start,
             schedule,
             ..Default::default()
         };
         (1..=8).map(|step| settings.learning_rate_at(step, 8)).collect()
     }
 
+    #[track_caller]
+    fn check_rates(schedule: Schedule, warmup_steps: usize, expected: [f64; 8]) {
+        let got = rates(schedule, warmup_steps, WarmupStart::Zero);
+        let same = |(got, expected): (&f64, f64)| (got - expected).abs() < 1e-13;
+        assert!(got.iter().zip(expected).all(same), "{got:?} and not {expected:?}");
+    }
+
+    /// From the lambdas in transformers/optimization.py, 5.24, times 8.
     #[test]
-    fn rates_rise_linearly_and_then_follow_the_schedule() {
-        assert_eq!(rates(Schedule::Constant), [2.0, 4.0, 6.0, 8.0, 8.0, 8.0, 8.0, 8.0]);
-        assert_eq!(rates(Schedule::Linear), [2.0, 4.0, 6.0, 8.0, 8.0, 6.0, 4.0, 2.0]);
-        let cosine = rates(Schedule::Cosine);
-        let expected = [8.0, 4.0 * (1.0 + 0.5f64.sqrt()), 4.0, 4.0 * (1.0 - 0.5f64.sqrt())];
-        assert!(
-            cosine[4..].iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-12),
-            "{cosine:?}"
+    fn rates_are_those_of_transformers() {
+        check_rates(Schedule::Constant, 4, [0.0, 2.0, 4.0, 6.0, 8.0, 8.0, 8.0, 8.0]);
+        check_rates(Schedule::Linear, 4, [0.0, 2.0, 4.0, 6.0, 8.0, 6.0, 4.0, 2.0]);
+        check_rates(Schedule::Linear, 0, [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
+        check_rates(Schedule::Linear, 3, [0.0, 8.0 / 3.0, 16.0 / 3.0, 8.0, 6.4, 4.8, 3.2, 1.6]);
+        let [a, b] = [6.82842712474619, 1.1715728752538102];
+        check_rates(Schedule::Cosine, 4, [0.0, 2.0, 4.0, 6.0, 8.0, a, 4.0, b]);
+        let [a, b, c, d] =
+            [7.695518130045147, 5.530733729460359, 2.469266270539641, 0.30448186995485305];
+        check_rates(
+            Schedule::Cosine,
+            0,
+            [8.0, a, 6.82842712474619, b, 4.0, c, 1.1715728752538102, d],
         );
+        // A warm-up as long as the run, and a longer one.
+        check_rates(Schedule::Linear, 8, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        check_rates(Schedule::Cosine, 16, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]);
+    }
+
+    #[test]
+    fn a_warm_up_that_begins_with_a_share_is_one_step_ahead() {
+        let ahead = rates(Schedule::Linear, 4, WarmupStart::Share);
+        assert_eq!(ahead, [2.0, 4.0, 6.0, 8.0, 8.0, 6.0, 4.0, 2.0]);
+        let stored = serde_json::to_value(OptimizerSettings::default()).expect("plain data");
+        let mut older = stored.as_object().expect("an object").clone();
+        older.remove("warmup_start");
+        let older: OptimizerSettings = serde_json::from_value(older.into()).expect("settings");
+        assert_eq!(older.warmup_start, WarmupStart::Share);
     }
 
     #[test]

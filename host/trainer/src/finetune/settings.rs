@@ -11,7 +11,7 @@ use crate::data::{BadRows, Length, Order};
 use crate::fault::Fault;
 use crate::lora::LoraSettings;
 use crate::model::{DecoderConfig, Keep};
-use crate::optimizer::{Decay, OptimizerSettings, Schedule};
+use crate::optimizer::{Decay, OptimizerSettings, Schedule, WarmupStart};
 
 /// Everything about a run but the loss's code. Defaults are TRL's where TRL has the setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,13 @@ pub struct Settings {
     pub lr: f64,
     /// Decoupled weight decay of matrices and embeddings; norms and biases do not decay.
     pub weight_decay: f64,
-    /// Steps over which the learning rate rises from 0.
+    /// Decay of AdamW's mean of gradients, β₁.
+    pub adam_beta1: f64,
+    /// Decay of AdamW's mean of squared gradients, β₂.
+    pub adam_beta2: f64,
+    /// Added to AdamW's denominator, ε.
+    pub adam_epsilon: f64,
+    /// Steps over which the learning rate rises from 0, with which the first is done.
     pub warmup: usize,
     /// How the learning rate goes on.
     pub schedule: Schedule,
@@ -81,6 +87,9 @@ pub const MAX_LENGTH_DEFAULT: usize = 1024;
 /// A larger step than any model survives; below it no finite gradient can make a weight overflow.
 const LR_MAX: f64 = 1e3;
 
+/// Single precision still tells it from 0, with which a parameter whose gradients were 0 would become 0/0.
+const EPSILON_MIN: f64 = 1e-30;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -94,6 +103,9 @@ impl Default for Settings {
             pass_pairs: None,
             lr: 1e-6,
             weight_decay: 0.0,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
             warmup: 0,
             schedule: Schedule::Linear,
             max_grad_norm: 1.0,
@@ -161,6 +173,9 @@ impl Settings {
         let ranges = [
             ("lr", self.lr, 0.0, LR_MAX),
             ("weight-decay", self.weight_decay, 0.0, LR_MAX),
+            ("adam-beta1", self.adam_beta1, 0.0, 1.0f64.next_down()),
+            ("adam-beta2", self.adam_beta2, 0.0, 1.0f64.next_down()),
+            ("adam-epsilon", self.adam_epsilon, EPSILON_MIN, 1.0),
             ("max-grad-norm", self.max_grad_norm, 0.0, f64::MAX),
             ("epochs", self.epochs.unwrap_or(1.0), f64::MIN_POSITIVE, 1e9),
         ];
@@ -215,9 +230,12 @@ impl Settings {
             weight_decay: self.weight_decay,
             decay: Decay::Matrices,
             gradient_norm_max: (self.max_grad_norm > 0.0).then_some(self.max_grad_norm),
+            beta1: self.adam_beta1,
+            beta2: self.adam_beta2,
+            epsilon: self.adam_epsilon,
             warmup_steps: self.warmup,
+            warmup_start: WarmupStart::Zero,
             schedule: self.schedule,
-            ..OptimizerSettings::default()
         }
     }
 
@@ -304,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn the_optimizer_is_told_what_hugging_face_would_be() {
+        let OptimizerSettings { beta1, beta2, epsilon, .. } = Settings::default().optimizer();
+        assert_eq!((beta1, beta2, epsilon), (0.9, 0.999, 1e-8));
+        let toml = "adam-beta1 = 0.5\nadam-beta2 = 0.75\nadam-epsilon = 1e-3";
+        let OptimizerSettings { beta1, beta2, epsilon, .. } =
+            Settings::from_toml(toml).expect("good").optimizer();
+        assert_eq!((beta1, beta2, epsilon), (0.5, 0.75, 1e-3));
+    }
+
+    #[test]
     fn a_flag_counts_before_the_file() {
         let flags: toml::Table = toml::from_str("steps = 3\nlr = 1e-3").expect("TOML");
         let settings = Settings::merged("epochs = 1.0\nlr = 1.0\nseed = 4", &flags).expect("good");
@@ -319,6 +347,9 @@ mod tests {
         check_refused("steps = 1\nlr = nan", "lr: expected");
         check_refused("steps = 1\nlr = 1e30", "lr: expected");
         check_refused("epochs = 0.0", "epochs: expected");
+        check_refused("steps = 1\nadam-beta1 = 1.0", "adam-beta1: expected");
+        check_refused("steps = 1\nadam-beta2 = -0.1", "adam-beta2: expected");
+        check_refused("steps = 1\nadam-epsilon = 0.0", "adam-epsilon: expected");
         check_refused("steps = 1\npass-pairs = 0", "pass-pairs: expected");
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::optimizer::OptimizerSettings;
+use crate::optimizer::{OptimizerSettings, WarmupStart};
 use crate::train::TrainSettings;
 
 /// The sentiment task.
@@ -74,6 +74,8 @@ impl Default for SentimentSettings {
                     learning_rate: 5e-4,
                     // long, so that even the fastest loss has four points below K
                     warmup_steps: 12,
+                    // of 32 steps none is to be lost
+                    warmup_start: WarmupStart::Share,
                     ..OptimizerSettings::default()
                 },
             },
