@@ -1,7 +1,7 @@
 //! Row after row inside fixed blocks of rows.
 
-use crate::blocks;
 use crate::vector::vectorised;
+use crate::{Write, blocks};
 use rayon::prelude::*;
 
 pub(super) fn forward(y: &mut [f32], bias: &[f32]) {
@@ -18,10 +18,10 @@ pub(super) fn forward(y: &mut [f32], bias: &[f32]) {
     });
 }
 
-pub(super) fn backward(dbias: &mut [f32], dy: &[f32]) {
+pub(super) fn backward(dbias: &mut [f32], dy: &[f32], write: Write) {
     let width = dbias.len();
     let blocks = dy.par_chunks(blocks::rows_of(width) * width.max(1));
-    blocks::add_partial_sums(&mut [dbias], blocks, |dy, sum| {
+    let sum_up = |dy: &[f32], sum: &mut [f32]| {
         vectorised(
             #[inline(always)]
             || {
@@ -30,5 +30,6 @@ pub(super) fn backward(dbias: &mut [f32], dy: &[f32]) {
                 }
             },
         );
-    });
+    };
+    blocks::add_partial_sums(&mut [dbias], blocks, sum_up, write);
 }

@@ -57,6 +57,7 @@ pub(super) fn backward(
     rstd: &[f32],
     weight: &[f32],
     write: Write,
+    write_weight: Write,
 ) {
     let width = weight.len();
     let block_rows = blocks::rows_of(width);
@@ -80,6 +81,7 @@ pub(super) fn backward(
                 },
             );
         },
+        write_weight,
     );
 }
 
