@@ -162,7 +162,7 @@ fn the_compiler_survives_every_chain_that_the_source_gate_lets_pass() {
     for (before, after) in [
         ("return ", ""),
         ("return - ", ""),
-        ("|| ", ""),
+        ("|y| ", ""),
         ("match ", "{ y => y } "),
         ("if let _ = ", "{ 1.0 } else { 2.0 } "),
     ] {
