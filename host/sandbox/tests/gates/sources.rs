@@ -1,8 +1,8 @@
 //! One-file losses: rejected early, by the rule that says best what is wrong.
 
-use sandbox::{Rejection, Stage};
+use sandbox::{Rejection, Source, Stage, source};
 
-use crate::support::{BODY_LINE, pair_loss, validate};
+use crate::support::{BODY_LINE, pair_loss, sandbox, validate, verdict};
 
 /// The loss with this body is rejected at this stage by this rule.
 #[track_caller]
@@ -154,4 +154,34 @@ fn what_is_odd_is_said_and_passes() {
 fn names_that_contain_hostile_words_are_fine() {
     let body = "let unsafe_include_str_env = hp.beta * pair.logratio_margin(); -unsafe_include_str_env.log_sigmoid()";
     assert!(validate(&pair_loss(body)).is_ok());
+}
+
+/// The longest chains that the source gate lets pass, of the kinds that cost a compiler the most stack.
+#[test]
+fn the_compiler_survives_every_chain_that_the_source_gate_lets_pass() {
+    for (before, after) in [
+        ("return ", ""),
+        ("return - ", ""),
+        ("|y| ", ""),
+        ("match ", "{ y => y } "),
+        ("if let _ = ", "{ 1.0 } else { 2.0 } "),
+    ] {
+        let chain = |n_links: usize| {
+            let (before, after) = (before.repeat(n_links), after.repeat(n_links));
+            let body = format!("let _ = {before} x {after}; pair.policy_chosen");
+            source::audit(Source::one_file("candidate", &pair_loss(&body)))
+        };
+        let longest = (1..600).rev().find_map(|n_links| match chain(n_links) {
+            Ok(audited) => Some((n_links, audited)),
+            Err(rejection) => {
+                assert_eq!(rejection.rule, "source/nesting", "{before}: {rejection:?}");
+                None
+            }
+        });
+        let (n_links, audited) = longest.expect("a short one passes");
+        assert!(n_links > 40, "{before}: {n_links}");
+        // There is no x, so the compiler has something to say, and lives to say it.
+        let rejection = verdict(sandbox().compile(&audited)).expect_err(before);
+        assert_eq!(rejection.rule, "compile/rustc", "{before}: {rejection:?}");
+    }
 }

@@ -1,4 +1,4 @@
-// expect: accepted compile/crash compile/rustc component/code
+// expect: source/nesting
 // note: 2,000 additions in one expression
 use guest_sdk::prelude::*;
 

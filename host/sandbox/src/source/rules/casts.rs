@@ -6,7 +6,7 @@
 //! compiler refuses to functions), a length, a hyperparameter or a field of a pair, and names that the function itself
 //! gives a primitive type wherever it binds them. A cast to a float needs nothing, and another target is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
@@ -179,21 +179,18 @@ fn is_one_of(name: &Ident, names: &[&str]) -> bool {
     names.iter().any(|known| name == known)
 }
 
-/// Walks the functions with the names that are in scope, each with whether it was given a primitive type.
+/// Walks the functions with the names in scope that were given a primitive type.
 struct Casts {
     names: Names,
     form: Form,
-    scope: Vec<BTreeMap<String, bool>>,
+    scope: Vec<BTreeSet<String>>,
     offence: Option<Offence>,
 }
 
 impl Casts {
     fn bind(&mut self, name: &Ident) {
-        if self.scope.is_empty() {
-            self.scope.push(BTreeMap::new());
-        }
         if let Some(frame) = self.scope.last_mut() {
-            frame.insert(name.to_string(), true);
+            frame.insert(name.to_string());
         }
     }
 
@@ -207,7 +204,7 @@ impl Casts {
     }
 
     fn within(&mut self, walk: impl FnOnce(&mut Self)) {
-        self.scope.push(BTreeMap::new());
+        self.scope.push(BTreeSet::new());
         walk(self);
         self.scope.pop();
     }
@@ -278,7 +275,7 @@ impl Casts {
 
     fn is_typed(&self, name: &Ident) -> bool {
         let name = name.to_string();
-        let bound = self.scope.iter().any(|frame| frame.contains_key(&name));
+        let bound = self.scope.iter().any(|frame| frame.contains(&name));
         bound && !self.names.doubtful.contains(&name) && !self.names.glob_within_function
     }
 }
@@ -293,7 +290,7 @@ fn gives_bool(op: &BinOp) -> bool {
 
 impl<'ast> Visit<'ast> for Casts {
     fn visit_file(&mut self, file: &'ast syn::File) {
-        self.scope.push(BTreeMap::new());
+        self.scope.push(BTreeSet::new());
         self.constants(&file.items);
         visit::visit_file(self, file);
     }
@@ -301,9 +298,8 @@ impl<'ast> Visit<'ast> for Casts {
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         let around = std::mem::take(&mut self.scope);
         self.within(|walk| {
-            let items = module.content.iter().flat_map(|(_, items)| items);
-            for item in items.clone() {
-                walk.constants(std::slice::from_ref(item));
+            if let Some((_, items)) = &module.content {
+                walk.constants(items);
             }
             visit::visit_item_mod(walk, module);
         });
