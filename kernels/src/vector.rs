@@ -35,8 +35,9 @@ fn fold(lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
     lanes[0]
 }
 
+/// The lanes' sum.
 #[inline(always)]
-fn sum(lanes: [f32; LANES]) -> f32 {
+pub(crate) fn sum(lanes: [f32; LANES]) -> f32 {
     fold(
         lanes,
         #[inline(always)]

@@ -32,6 +32,7 @@ pub mod stats;
 pub mod step;
 pub mod task;
 pub mod tokenizer;
+pub mod tokens;
 pub mod train;
 
 pub use fault::{Fault, TrainFailure};

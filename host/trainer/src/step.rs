@@ -21,6 +21,7 @@ use crate::model::{Activations, Decoder, Keep, Model, Tensor};
 use crate::optimizer::{Optimizer, OptimizerSettings};
 use crate::pairs::{ReferencedPair, pack, summed_logps};
 use crate::stats::mean;
+use crate::tokens::{TokenMetrics, TokenTally};
 
 /// A policy in training and all that a step needs; buffers are reused from step to step.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Trainer {
     n_steps: usize,
     /// Most pairs of one pass.
     pairs_per_pass: usize,
+    /// β of the rewards in the metrics.
+    reward_beta: f64,
     /// Steps done.
     step: usize,
     batch: Packed,
@@ -104,9 +107,12 @@ pub struct PairMetrics {
     /// Mean log-prob of rejected completions under the policy.
     #[serde(rename = "logps/rejected")]
     pub logps_rejected: f64,
+    /// What holds of the tokens, if it was asked for.
+    #[serde(flatten)]
+    pub tokens: Option<TokenMetrics>,
 }
 
-/// β of the rewards in [`StepMetrics`]: TRL's default. A loss keeps its own to itself.
+/// β of the rewards in [`PairMetrics`], unless another is given: TRL's default.
 pub const REWARD_BETA: f64 = 0.1;
 
 impl Trainer {
@@ -122,6 +128,7 @@ impl Trainer {
             settings,
             n_steps,
             pairs_per_pass: usize::MAX,
+            reward_beta: REWARD_BETA,
             step: 0,
             batch: Packed::default(),
             activations: Activations::default(),
@@ -137,6 +144,13 @@ impl Trainer {
         assert_ne!(keep, Keep::Nothing, "training needs a backward pass");
         self.pairs_per_pass = pairs;
         self.activations = Activations::new(keep);
+        self
+    }
+
+    /// The same, with [`TokenMetrics`] in what it says of pairs, and rewards of this β.
+    pub fn with_token_metrics(mut self, reward_beta: f64) -> Self {
+        self.activations = self.activations.with_statistics();
+        self.reward_beta = reward_beta;
         self
     }
 
@@ -230,7 +244,10 @@ impl Trainer {
     ) -> Result<LossGradients, TrainFailure> {
         self.forward(part)?;
         let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
-        tally.add(&self.pairs, &answer);
+        tally.add(&self.pairs, &answer, self.reward_beta);
+        if let Some(statistics) = self.activations.token_statistics() {
+            tally.tokens.get_or_insert_default().add(&self.batch, statistics);
+        }
         Ok(answer)
     }
 
@@ -366,6 +383,7 @@ pub struct Tally {
     rewards_rejected: Vec<f64>,
     logps_chosen: Vec<f64>,
     logps_rejected: Vec<f64>,
+    tokens: Option<TokenTally>,
 }
 
 impl Tally {
@@ -374,8 +392,8 @@ impl Tally {
         self.losses.is_empty()
     }
 
-    fn add(&mut self, pairs: &PairBatch, answer: &LossGradients) {
-        let reward = |(policy, reference): (&f64, &f64)| REWARD_BETA * (policy - reference);
+    fn add(&mut self, pairs: &PairBatch, answer: &LossGradients, beta: f64) {
+        let reward = |(policy, reference): (&f64, &f64)| beta * (policy - reference);
         let chosen = pairs.policy_chosen_logps.iter().zip(&pairs.reference_chosen_logps);
         let rejected = pairs.policy_rejected_logps.iter().zip(&pairs.reference_rejected_logps);
         self.losses.extend(&answer.losses);
@@ -399,6 +417,7 @@ impl Tally {
             rewards_margins: rewards_chosen - rewards_rejected,
             logps_chosen: mean(&self.logps_chosen),
             logps_rejected: mean(&self.logps_rejected),
+            tokens: self.tokens.as_ref().map(TokenTally::metrics),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What a run says of itself: one line of JSON per step and per evaluation, and the same for TensorBoard.
 //!
-//! Names are those that TRL's `DPOTrainer` logs. It logs four more, which would need the whole distribution of every
-//! token: `entropy`, `mean_token_accuracy`, `logits/chosen` and `logits/rejected`. Rewards are those of
-//! [`REWARD_BETA`](crate::step::REWARD_BETA). No line depends on the time.
+//! Names and meanings are those that trl 1.16's `DPOTrainer` gives a step that is one batch, and an evaluation that is
+//! one. No line depends on the time.
 
 use std::fs::File;
 use std::io::Write;
@@ -34,6 +33,9 @@ pub struct EvalRecord {
     pub step: usize,
     /// Passes over the training data so far.
     pub epoch: f64,
+    /// Tokens trained on so far.
+    #[serde(rename = "eval_num_tokens")]
+    pub num_tokens: u64,
     /// What holds of the held-out pairs; its names begin with `eval_` in the file.
     #[serde(skip)]
     pub pairs: PairMetrics,

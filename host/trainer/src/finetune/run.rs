@@ -31,6 +31,8 @@ pub struct Job {
     pub settings: Settings,
     /// What the loss is, by content: a checkpoint of another loss is refused.
     pub loss_id: String,
+    /// β of the rewards in the metrics, where the loss has one.
+    pub reward_beta: Option<f64>,
     /// Goes on from the run folder's checkpoint.
     pub resume: bool,
 }
@@ -146,7 +148,8 @@ pub fn run(
     };
     let ModelFolder { directory, model, .. } = folder;
     let trainer = Trainer::new(model, settings.optimizer(), n_steps)
-        .with_passes(settings.pass_pairs.unwrap_or(usize::MAX), settings.keep());
+        .with_passes(settings.pass_pairs.unwrap_or(usize::MAX), settings.keep())
+        .with_token_metrics(job.reward_beta.unwrap_or(step::REWARD_BETA));
     let trainer = match adapters {
         None => trainer,
         Some(adapters) => trainer.with_adapters(adapters),
@@ -445,7 +448,8 @@ impl Training<'_> {
             return Err(Fault::settings("no row of the held-out data gives a pair", hint).into());
         }
         let (step, epoch) = (self.state.step, self.epoch(n_rows));
-        Ok(EvalRecord { step, epoch, pairs: tally.metrics() })
+        let num_tokens = self.state.num_tokens;
+        Ok(EvalRecord { step, epoch, num_tokens, pairs: tally.metrics() })
     }
 
     fn save_checkpoint(&self) -> Result<PathBuf, Fault> {

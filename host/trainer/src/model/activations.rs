@@ -4,6 +4,8 @@
 //! one before it allocates nothing. R rows, N targets, D width, Q all query heads, K all key heads, H heads, F
 //! feed-forward.
 
+use kernels::logprob::Statistics as TokenStatistics;
+
 use super::config::{DecoderConfig, NormKind};
 use super::parts::Statistics;
 use super::rotations::Rotations;
@@ -29,6 +31,8 @@ pub struct Activations {
     /// Logits from forward to backward, where they fit into the budget.
     pub(super) logits: Vec<f32>,
     pub(super) rotations: Rotations,
+    /// Of each completion token, where they are asked for.
+    pub(super) statistics: Option<Vec<TokenStatistics>>,
     sizes: Sizes,
 }
 
@@ -44,6 +48,17 @@ impl Activations {
     /// Memory that keeps what `keep` says.
     pub fn new(keep: Keep) -> Self {
         Self { keep, ..Self::default() }
+    }
+
+    /// The same, with statistics of the distribution that each completion token was predicted with.
+    pub fn with_statistics(mut self) -> Self {
+        self.statistics = Some(Vec::new());
+        self
+    }
+
+    /// What holds of the distribution of each completion token, \[N\]; `None` unless it was asked for.
+    pub fn token_statistics(&self) -> Option<&[TokenStatistics]> {
+        self.statistics.as_deref()
     }
 
     /// The log-prob of each completion token, \[N\].

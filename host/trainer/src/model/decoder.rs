@@ -80,7 +80,7 @@ impl Decoder {
     /// The log-prob of every completion token of the batch, into `a.token_logps()`.
     pub fn forward(&self, weights: &[f32], batch: &Packed, a: &mut Activations) {
         self.hidden(weights, batch, a, |_, _| ());
-        let Activations { keep, arena, logits, .. } = a;
+        let Activations { keep, arena, logits, statistics, .. } = a;
         let b = self.carve(arena, batch, *keep);
         embedding::forward(
             b.predicting,
@@ -91,7 +91,14 @@ impl Decoder {
         );
         let inputs = self.head_inputs(b.predicting, weights, batch);
         let kept = (*keep != Keep::Nothing).then_some(logits);
-        logprob::forward(b.token_logps, b.logits_lse, kept, inputs, self.head_shape(batch));
+        let (logp, lse, shape) = (b.token_logps, b.logits_lse, self.head_shape(batch));
+        match statistics {
+            None => logprob::forward(logp, lse, kept, inputs, shape),
+            Some(rows) => {
+                rows.resize(shape.rows, logprob::Statistics::default());
+                logprob::forward_with_statistics(logp, lse, rows, kept, inputs, shape);
+            }
+        }
     }
 
     /// The normalised stream after the last block, into `a.hidden()`. `after_block` sees what each block computed.

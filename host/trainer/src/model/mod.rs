@@ -23,6 +23,7 @@ pub use cache::Continuation;
 pub use config::{Biases, DecoderConfig, Family, LayerConfig, NormKind, Rope, RopeScaling};
 pub use decoder::Decoder;
 pub use directory::{Content, ModelDirectory};
+pub use kernels::logprob::Statistics as TokenStatistics;
 pub use layout::{LayerSlots, Layout, LinearSlots, NormSlots, Slot, Tensor};
 
 use crate::fault::Fault;

@@ -61,7 +61,7 @@ impl Place {
 }
 
 fn job(settings: Settings) -> Job {
-    Job { settings, loss_id: "dpo".into(), resume: false }
+    Job { settings, loss_id: "dpo".into(), reward_beta: None, resume: false }
 }
 
 fn on(job: &Job) -> Finished {
@@ -155,6 +155,46 @@ fn a_run_that_is_stopped_and_continued_writes_the_bytes_of_one_that_is_not() {
             let [one, other] = ["whole", "stopped"].map(|run| place.read(&format!("{run}/{file}")));
             assert!(one == other, "{family}: {file} differs");
         }
+    }
+}
+
+/// `tests/peers/make_metric_goldens.py`: what DPOTrainer logs of a step at rate 0, and of an evaluation after it.
+#[test]
+fn metrics_are_those_of_trl() {
+    for family in ["gpt2", "llama"] {
+        for case in json(&format!("{family}/metrics.json")).as_array().expect("cases") {
+            let place = Place::with(&[]);
+            let rows = case["rows"].as_array().expect("rows");
+            let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            std::fs::write(place.path("pairs.jsonl"), lines).expect("written");
+            let beta = case["beta"].as_f64().expect("a number");
+            for (run_name, pass_pairs) in [("whole", None), ("parts", Some(3))] {
+                let settings = Settings {
+                    steps: Some(1),
+                    batch_pairs: 4,
+                    pass_pairs,
+                    lr: 0.0,
+                    warmup: 0,
+                    ..place.settings(family, run_name)
+                };
+                let job = Job { reward_beta: Some(beta), ..job(settings) };
+                run(&job, &mut dpo(beta), &mut |_| ControlFlow::Continue(())).expect("a run");
+                let lines = place.lines(&format!("{run_name}/metrics.jsonl"));
+                check_logged(&lines, case["logged"].as_object().expect("metrics"));
+            }
+        }
+    }
+}
+
+/// Every number of theirs is among ours, and none of ours has a name that they do not know.
+fn check_logged(lines: &[Value], logged: &serde_json::Map<String, Value>) {
+    let ours: serde_json::Map<String, Value> =
+        lines.iter().flat_map(|line| line.as_object().expect("an object").clone()).collect();
+    assert!(ours.keys().eq(logged.keys()), "{ours:?} and {logged:?}");
+    for (name, theirs) in logged {
+        let (got, theirs) = (ours[name].as_f64().expect(name), theirs.as_f64().expect(name));
+        let off = (got - theirs).abs() / theirs.abs().max(1.0);
+        assert!(off < 2e-6, "{name}: {got} and {theirs}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Chunk after chunk of rows; inside a chunk, products and rows run in parallel.
 
+use super::statistics::{self, Statistics};
 use super::{Inputs, LOGITS_BYTES_MAX, Shape};
 use crate::elementary::{exp, tanh};
 use crate::matrix::{Matrix, MatrixMut, multiply_in_tiles};
@@ -66,9 +67,11 @@ fn project(logits: &mut [f32], hidden: &[f32], inputs: Inputs, shape: Shape) {
     );
 }
 
+/// Statistics of the rows, where they are asked for, are taken of each chunk after its log-probs.
 pub(super) fn forward(
     logp: &mut [f32],
     lse: &mut [f32],
+    mut statistics: Option<&mut [Statistics]>,
     kept: &mut Vec<f32>,
     inputs: Inputs,
     shape: Shape,
@@ -83,7 +86,7 @@ pub(super) fn forward(
         let logits = memory.of(c * chunk, logp.len());
         project(logits, hidden, inputs, shape);
         let rows = logits.par_chunks_mut(stride(vocabulary));
-        rows.zip(logp).zip(lse).zip(targets).for_each(|(((logits, logp), lse), &target)| {
+        rows.zip(logp).zip(&mut *lse).zip(targets).for_each(|(((logits, logp), lse), &target)| {
             let logits = &mut logits[..vocabulary];
             let exact = vectorised(
                 #[inline(always)]
@@ -97,6 +100,10 @@ pub(super) fn forward(
             *lse = exact as f32;
             *logp = (f64::from(logits[target as usize]) - exact) as f32;
         });
+        if let Some(statistics) = &mut statistics {
+            let statistics = &mut statistics[c * chunk..][..lse.len()];
+            statistics::of_rows(statistics, logits, lse, targets, [vocabulary, stride(vocabulary)]);
+        }
     }
 }
 

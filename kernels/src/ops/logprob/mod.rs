@@ -7,6 +7,9 @@
 //! them again. No sum over tokens, no loss.
 
 mod cpu;
+mod statistics;
+
+pub use statistics::Statistics;
 
 /// Memory for logits at any one time, unless a single row needs more.
 pub const LOGITS_BYTES_MAX: usize = 64 << 20;
@@ -65,7 +68,22 @@ pub fn forward(
     shape: Shape,
 ) {
     shape.check(logp, lse, inputs.hidden, inputs.head, inputs.targets);
-    cpu::forward(logp, lse, kept.unwrap_or(&mut Vec::new()), inputs, shape);
+    cpu::forward(logp, lse, None, kept.unwrap_or(&mut Vec::new()), inputs, shape);
+}
+
+/// [`forward`] with the same results, and what else there is to say of each row's distribution, \[rows\]: one more
+/// pass over the logits.
+pub fn forward_with_statistics(
+    logp: &mut [f32],
+    lse: &mut [f32],
+    statistics: &mut [Statistics],
+    kept: Option<&mut Vec<f32>>,
+    inputs: Inputs,
+    shape: Shape,
+) {
+    shape.check(logp, lse, inputs.hidden, inputs.head, inputs.targets);
+    assert_eq!(statistics.len(), shape.rows, "statistics are not [rows] of {shape:?}");
+    cpu::forward(logp, lse, Some(statistics), kept.unwrap_or(&mut Vec::new()), inputs, shape);
 }
 
 /// dhidden \[rows, width\] is overwritten, dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
@@ -172,6 +190,39 @@ mod tests {
     }
 
     #[test]
+    fn statistics_agree_with_the_reference_and_leave_log_probs_alone() {
+        for shape in SHAPES {
+            let operands = Operands::new(shape);
+            let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
+            forward(&mut logp, &mut lse, None, operands.inputs(), shape);
+            let [mut again, mut lse_again] = [logp.clone(), lse.clone()].map(|x| vec![f32::NAN; x.len()]);
+            let mut got = vec![Statistics::default(); shape.rows];
+            let inputs = operands.inputs();
+            forward_with_statistics(&mut again, &mut lse_again, &mut got, None, inputs, shape);
+            assert_eq!((again, lse_again), (logp, lse));
+            let (hidden, head) = (to_f64(&operands.hidden), to_f64(&operands.head));
+            let (entropies, means) = reference::statistics(&hidden, &head, shape);
+            let of = |part: fn(&Statistics) -> f32| got.iter().map(part).collect::<Vec<f32>>();
+            assert_close(&of(|row| row.entropy), &entropies, 2e-6);
+            // The mean of thousands of logits of either sign is small beside them.
+            let means_off = of(|row| row.mean_logit).iter().zip(&means).map(|(got, mean)| (f64::from(*got) - mean).abs()).fold(0.0, f64::max);
+            assert!(means_off < 1e-6, "{means_off:e}");
+        }
+    }
+
+    /// Logits 0, 2, 1, 2, 0 by a width of 1.
+    #[test]
+    fn the_first_of_equal_maxima_is_the_likeliest() {
+        let head = [0.0, 2.0, 1.0, 2.0, 0.0];
+        let shape = plain(5, 1, 5);
+        let inputs = Inputs { hidden: &[1.0; 5], head: &head, targets: &[0, 1, 2, 3, 4] };
+        let (mut logp, mut lse, mut got) = ([0.0; 5], [0.0; 5], [Statistics::default(); 5]);
+        forward_with_statistics(&mut logp, &mut lse, &mut got, None, inputs, shape);
+        assert_eq!(got.map(|row| row.is_likeliest), [false, true, false, false, false]);
+        assert_eq!(got[0].mean_logit, 1.0);
+    }
+
+    #[test]
     fn logits_are_kept_exactly_when_they_fit() {
         for shape in SHAPES {
             let (operands, mut kept) = (Operands::new(shape), vec![f32::NAN; 10]);
@@ -226,6 +277,9 @@ mod tests {
         let (mut logp, mut lse) = ([0.0; 2], [0.0; 2]);
         forward(&mut logp, &mut lse, None, inputs, shape);
         assert_close(&logp, &[-(1000.0_f64.ln()); 2], 1e-7);
+        let mut got = [Statistics::default(); 2];
+        forward_with_statistics(&mut logp, &mut lse, &mut got, None, inputs, shape);
+        assert_close(&got.map(|row| row.entropy), &[1000.0_f64.ln(); 2], 1e-6);
     }
 
     #[test]

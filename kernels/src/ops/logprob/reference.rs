@@ -17,6 +17,17 @@ pub(super) fn forward(
     (0..shape.rows).map(row).unzip()
 }
 
+/// Entropy of each row in nats, and mean logit.
+pub(super) fn statistics(hidden: &[f64], head: &[f64], shape: Shape) -> (Vec<f64>, Vec<f64>) {
+    let row = |r: usize| {
+        let logits = logits(hidden, head, r, shape);
+        let lse = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+        let entropy = logits.iter().map(|logit| (lse - logit) * (logit - lse).exp()).sum();
+        (entropy, logits.iter().sum::<f64>() / logits.len() as f64)
+    };
+    (0..shape.rows).map(row).unzip()
+}
+
 /// dhidden and dhead.
 pub(super) fn backward(
     dlogp: &[f64],

@@ -82,6 +82,7 @@ pub(super) fn run(args: &Train, settings: Settings, loss: &Loss) -> Result<Outco
     let job = Job {
         settings,
         loss_id,
+        reward_beta: loss.hyperparameter("beta"),
         resume: args.resume,
     };
     let stopped = stop_on_signals()?;

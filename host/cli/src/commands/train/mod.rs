@@ -23,6 +23,12 @@ struct Loss {
 }
 
 impl Loss {
+    /// The value of a hyperparameter, if the loss has one of that name.
+    fn hyperparameter(&self, name: &str) -> Option<f64> {
+        let mut all = self.probed.metadata().hyperparameters.iter().zip(&self.hyperparameters);
+        all.find(|(known, _)| known.name == name).map(|(_, value)| *value)
+    }
+
     /// Starts the plugin. The inner error is the plugin's fault.
     fn start(&self, stage: Stage) -> Result<Result<GuestLoss, Rejection>> {
         let guest = plugin::rejection_apart(self.sandbox.start(&self.probed, stage))?;
