@@ -369,6 +369,9 @@ pub(crate) struct Logps {
     /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// Low-rank adapters of the model in peft's layout: adapter_config.json, adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// Preference data in TRL's format, JSONL or Parquet
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
@@ -391,6 +394,9 @@ pub(crate) struct Generate {
     /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// Low-rank adapters of the model in peft's layout: adapter_config.json, adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// Text to go on with
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: String,

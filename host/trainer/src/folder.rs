@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::data::{BadRows, Encoding, Length, PreferenceFile};
 use crate::fault::Fault;
+use crate::lora;
 use crate::model::{Model, ModelDirectory};
 use crate::tokenizer::Tokenizer;
 
@@ -32,6 +33,15 @@ impl ModelFolder {
             false => None,
         };
         Ok(Self { directory, model, tokenizer })
+    }
+
+    /// Opens a folder, and adds low-rank adapters to the weights, if there are any: a folder in peft's layout.
+    pub fn open_with_adapter(folder: &Path, adapter: Option<&Path>) -> Result<Self, Fault> {
+        let mut opened = Self::open(folder)?;
+        if let Some(adapter) = adapter {
+            lora::apply(adapter, &mut opened.model)?;
+        }
+        Ok(opened)
     }
 
     /// The tokenizer.

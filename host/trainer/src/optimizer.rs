@@ -220,7 +220,11 @@ mod tests {
         check_rates(Schedule::Cosine, 4, [0.0, 2.0, 4.0, 6.0, 8.0, a, 4.0, b]);
         let [a, b, c, d] =
             [7.695518130045147, 5.530733729460359, 2.469266270539641, 0.30448186995485305];
-        check_rates(Schedule::Cosine, 0, [8.0, a, 6.82842712474619, b, 4.0, c, 1.1715728752538102, d]);
+        check_rates(
+            Schedule::Cosine,
+            0,
+            [8.0, a, 6.82842712474619, b, 4.0, c, 1.1715728752538102, d],
+        );
         // A warm-up as long as the run, and a longer one.
         check_rates(Schedule::Linear, 8, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         check_rates(Schedule::Cosine, 16, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]);

@@ -76,7 +76,11 @@ mod tests {
         let mut batch = Packed::default();
         batch.push(&[7], &[&[1, 2, 3], &[4]]);
         batch.push(&[7], &[&[5], &[6]]);
-        let token = |entropy, mean_logit, is_likeliest| TokenStatistics { entropy, mean_logit, is_likeliest };
+        let token = |entropy, mean_logit, is_likeliest| TokenStatistics {
+            entropy,
+            mean_logit,
+            is_likeliest,
+        };
         let chosen = [token(1.0, 3.0, true), token(2.0, 3.0, false), token(3.0, 0.0, false)];
         let rest = [token(4.0, -1.0, true), token(0.0, 2.0, true), token(2.0, -3.0, false)];
         let mut tally = TokenTally::default();

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Generate) -> Result<Outcome> {
         args.max_tokens > 0,
         "--max-tokens 0 generates nothing (hint: at least 1)"
     );
-    let folder = ModelFolder::open(&args.model)?;
+    let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let tokenizer = folder.tokenizer()?;
     let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
     ensure!(

@@ -41,7 +41,7 @@ impl Line {
 }
 
 pub(crate) fn run(args: &Logps) -> Result<Outcome> {
-    let folder = ModelFolder::open(&args.model)?;
+    let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let length = Length {
         max_tokens: args.max_length,
         ..Length::default()

@@ -8,7 +8,7 @@
 mod peft;
 
 use kernels::{Write, matmul};
-pub(crate) use peft::WEIGHTS;
+pub(crate) use peft::{WEIGHTS, apply};
 
 use crate::fault::Fault;
 use crate::model::{Decoder, Family, Slot, Tensor};

@@ -22,33 +22,74 @@ fn file_of(pairs: &[PreferencePair], folder: &tempfile::TempDir) -> PathBuf {
     path
 }
 
+/// The rows that a model gives, against golden log-probs of the same pairs: chosen and rejected in turn.
+#[track_caller]
+fn check_scored(folder: &ModelFolder, family: &str, golden: &str) {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let path = file_of(&family_pairs(family), &temporary);
+    let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
+    let mut rows: Vec<RowLogps> = Vec::new();
+    let tally = score(&folder.model, &data, |row| {
+        rows.push(row);
+        Ok::<_, Fault>(())
+    });
+    assert_eq!(tally.expect("scored").pairs as usize, rows.len());
+    let expected: Vec<Vec<f64>> =
+        serde_json::from_value(json(golden)["token_logps"].clone()).expect("log-probs");
+    let got = rows.iter().flat_map(|row| [&row.chosen, &row.rejected]);
+    assert_eq!(2 * rows.len(), expected.len());
+    for (got, expected) in got.zip(&expected) {
+        let worst = crate::support::worst_difference(got, expected);
+        assert!(worst < 1e-5, "{family}: off by {worst:e}");
+    }
+    let sum = rows[0].chosen.iter().map(|l| f64::from(*l)).sum::<f64>();
+    assert_eq!(rows[0].sums().chosen, sum);
+}
+
 #[test]
 fn every_row_of_a_file_has_the_log_probs_that_transformers_computes() {
     for family in ["gpt2_erf", "qwen3", "gemma3"] {
-        let temporary = tempfile::tempdir().expect("a folder");
-        let path = file_of(&family_pairs(family), &temporary);
-        let folder = ModelFolder::open(&golden(&format!("families/{family}"))).expect(family);
-        let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
-        let mut rows: Vec<RowLogps> = Vec::new();
-        let tally = score(&folder.model, &data, |row| {
-            rows.push(row);
-            Ok::<_, Fault>(())
-        });
-        assert_eq!(tally.expect("scored").pairs as usize, rows.len());
-        let expected: Vec<Vec<f64>> = serde_json::from_value(
-            json(&format!("families/{family}/golden.json"))["token_logps"].clone(),
-        )
-        .expect("log-probs");
-        let got = rows.iter().flat_map(|row| [&row.chosen, &row.rejected]);
-        assert_eq!(2 * rows.len(), expected.len());
-        for (got, expected) in got.zip(&expected) {
-            let worst = crate::support::worst_difference(got, expected);
-            assert!(worst < 1e-5, "{family}: off by {worst:e}");
-        }
-        assert_eq!(
-            rows[0].sums().chosen,
-            rows[0].chosen.iter().map(|l| f64::from(*l)).sum::<f64>()
-        );
+        let place = format!("families/{family}");
+        let folder = ModelFolder::open(&golden(&place)).expect(family);
+        check_scored(&folder, family, &format!("{place}/golden.json"));
+    }
+}
+
+/// `tests/peers/make_adapter_goldens.py`: adapters that peft saved, and log-probs of the weights that it merged.
+#[test]
+fn log_probs_with_an_adapter_are_those_of_the_merged_weights() {
+    for family in ["gpt2_erf", "llama_biased"] {
+        let (model, adapter) =
+            (golden(&format!("families/{family}")), golden(&format!("adapters/{family}")));
+        let folder = ModelFolder::open_with_adapter(&model, Some(&adapter)).expect(family);
+        check_scored(&folder, family, &format!("adapters/{family}/golden.json"));
+    }
+}
+
+#[test]
+fn an_adapter_that_is_not_understood_is_refused_by_its_field() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let config = json("adapters/llama_biased/adapter_config.json");
+    let weights = golden("adapters/llama_biased/adapter_model.safetensors");
+    std::fs::copy(weights, temporary.path().join("adapter_model.safetensors")).expect("copied");
+    let model = golden("families/llama_biased");
+    for (name, value, reason) in [
+        ("use_dora", true.into(), "use_dora is true"),
+        ("init_lora_weights", "pissa".into(), "init_lora_weights is \"pissa\""),
+        ("rank_pattern", serde_json::json!({"q_proj": 4}), "rank_pattern is"),
+        ("peft_type", "IA3".into(), "peft_type is not LORA"),
+        ("something_new", 1.into(), "something_new is 1"),
+        ("target_modules", serde_json::json!(["c_attn"]), "no projection of this model"),
+        ("target_modules", serde_json::json!(["q_proj"]), "belongs to no projection"),
+        ("r", 1.into(), "expected the shape"),
+    ] {
+        let mut config = config.clone();
+        config[name] = value;
+        let text = config.to_string();
+        std::fs::write(temporary.path().join("adapter_config.json"), text).expect("written");
+        let refused = ModelFolder::open_with_adapter(&model, Some(temporary.path()));
+        let message = refused.expect_err(name).to_string();
+        assert!(message.contains(reason) && message.contains("hint: "), "{message}");
     }
 }
 

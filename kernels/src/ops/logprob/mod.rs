@@ -195,7 +195,8 @@ mod tests {
             let operands = Operands::new(shape);
             let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
             forward(&mut logp, &mut lse, None, operands.inputs(), shape);
-            let [mut again, mut lse_again] = [logp.clone(), lse.clone()].map(|x| vec![f32::NAN; x.len()]);
+            let [mut again, mut lse_again] =
+                [logp.clone(), lse.clone()].map(|x| vec![f32::NAN; x.len()]);
             let mut got = vec![Statistics::default(); shape.rows];
             let inputs = operands.inputs();
             forward_with_statistics(&mut again, &mut lse_again, &mut got, None, inputs, shape);
@@ -205,7 +206,11 @@ mod tests {
             let of = |part: fn(&Statistics) -> f32| got.iter().map(part).collect::<Vec<f32>>();
             assert_close(&of(|row| row.entropy), &entropies, 2e-6);
             // The mean of thousands of logits of either sign is small beside them.
-            let means_off = of(|row| row.mean_logit).iter().zip(&means).map(|(got, mean)| (f64::from(*got) - mean).abs()).fold(0.0, f64::max);
+            let means_off = of(|row| row.mean_logit)
+                .iter()
+                .zip(&means)
+                .map(|(got, mean)| (f64::from(*got) - mean).abs())
+                .fold(0.0, f64::max);
             assert!(means_off < 1e-6, "{means_off:e}");
         }
     }

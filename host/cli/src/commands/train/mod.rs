@@ -25,8 +25,14 @@ struct Loss {
 impl Loss {
     /// The value of a hyperparameter, if the loss has one of that name.
     fn hyperparameter(&self, name: &str) -> Option<f64> {
-        let mut all = self.probed.metadata().hyperparameters.iter().zip(&self.hyperparameters);
-        all.find(|(known, _)| known.name == name).map(|(_, value)| *value)
+        let mut all = self
+            .probed
+            .metadata()
+            .hyperparameters
+            .iter()
+            .zip(&self.hyperparameters);
+        all.find(|(known, _)| known.name == name)
+            .map(|(_, value)| *value)
     }
 
     /// Starts the plugin. The inner error is the plugin's fault.
