@@ -46,8 +46,9 @@ def load(place):
 def likeliest(model, row):
     ids = list(row["prompt_ids"])
     for _ in row["chosen_ids"]:
-        ids.append(model(torch.tensor([ids])).logits[0, -1].argmax().item())
-    ids[-1] = (ids[-1] + 1) % model.config.vocab_size
+        # Not the padding token, 0: PyTorch keeps its embedding out of the gradient, and with it out of the norm.
+        ids.append(1 + model(torch.tensor([ids])).logits[0, -1, 1:].argmax().item())
+    ids[-1] = max(1, (ids[-1] + 1) % model.config.vocab_size)
     return {**row, "chosen_ids": ids[len(row["prompt_ids"]):]}
 
 

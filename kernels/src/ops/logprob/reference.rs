@@ -22,7 +22,7 @@ pub(super) fn statistics(hidden: &[f64], head: &[f64], shape: Shape) -> (Vec<f64
     let row = |r: usize| {
         let logits = logits(hidden, head, r, shape);
         let lse = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
-        let entropy = logits.iter().map(|logit| (lse - logit) * (logit - lse).exp()).sum();
+        let entropy = logits.iter().map(|logit| (lse - logit) * (logit - lse).exp()).sum::<f64>();
         (entropy, logits.iter().sum::<f64>() / logits.len() as f64)
     };
     (0..shape.rows).map(row).unzip()
