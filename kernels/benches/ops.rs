@@ -114,7 +114,7 @@ fn matmuls(c: &mut Criterion) {
         });
         x = numbers(rows * inputs);
         time(&mut group, &format!("{name} backward weight"), work, || {
-            matmul::backward_weight(&mut w, &y, &x, shape)
+            matmul::backward_weight(&mut w, &y, &x, shape, Write::Overwrite)
         });
     }
 }
@@ -193,7 +193,17 @@ fn vocabularies(c: &mut Criterion) {
             logprob::forward(&mut logp, &mut lse, None, inputs, shape);
         });
         time(&mut group, &format!("{name} logprob backward"), flops(3 * product), || {
-            logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, &mut kept, inputs, shape);
+            let write = Write::Overwrite;
+            logprob::backward(
+                &mut dhidden,
+                &mut dhead,
+                &dlogp,
+                &lse,
+                &mut kept,
+                inputs,
+                shape,
+                write,
+            );
         });
     }
 
@@ -231,6 +241,7 @@ fn element_wise(c: &mut Criterion) {
                 &rstd,
                 0.0,
                 Write::Accumulate,
+                Write::Overwrite,
             );
         });
         dx = numbers(n);
@@ -246,7 +257,7 @@ fn element_wise(c: &mut Criterion) {
             embedding::forward(&mut y, &embeddings, &ids, width, Write::Overwrite);
         });
         time(&mut group, &format!("{name} embedding backward"), floats(3 * n), || {
-            embedding::backward(&mut embeddings, &dx, &ids, width);
+            embedding::backward(&mut embeddings, &dx, &ids, width, Write::Accumulate);
         });
         let n = rows * inner;
         let [mut y, mut dgate, mut dup] = [(); 3].map(|()| numbers(n));
@@ -263,10 +274,15 @@ fn element_wise(c: &mut Criterion) {
 fn optimiser(c: &mut Criterion) {
     let mut group = group(c, "optimiser");
     for (name, n) in [("small", 1_000_576), ("gpt2", 20_000_000)] {
-        let (mut parameters, mut gradients) = (numbers(n), numbers(n));
+        let (mut parameters, gradients) = (numbers(n), numbers(n));
         let (mut first, mut second) = (vec![0.0; n], vec![0.0; n]);
-        let settings =
-            adamw::Settings { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        let settings = adamw::Settings {
+            learning_rate: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            gradient_scale: 1.0,
+        };
         let groups = [adamw::Group { range: 0..n, weight_decay: 0.01 }];
         time(&mut group, &format!("{name} adamw"), floats(7 * n), || {
             let moments = adamw::Moments { first: &mut first, second: &mut second };
@@ -274,9 +290,6 @@ fn optimiser(c: &mut Criterion) {
         });
         time(&mut group, &format!("{name} norm"), floats(n), || {
             std::hint::black_box(clip::global_norm(&gradients));
-        });
-        time(&mut group, &format!("{name} scale"), floats(2 * n), || {
-            clip::scale(&mut gradients, 0.999_999)
         });
     }
 }

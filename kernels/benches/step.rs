@@ -144,7 +144,9 @@ fn linears(table: &mut Table, size: &Size) {
         table.time(dx, count, flops, || {
             matmul::backward_input(&mut x, &y, &w, shape, Write::Overwrite);
         });
-        table.time(dw, count, flops, || matmul::backward_weight(&mut w, &y, &x, shape));
+        table.time(dw, count, flops, || {
+            matmul::backward_weight(&mut w, &y, &x, shape, Write::Overwrite);
+        });
     }
 }
 
@@ -189,13 +191,16 @@ fn element_wise(table: &mut Table, size: &Size) {
     });
     table.time("layernorm backward", norms, 0, || {
         let (dw, db, w) = (&mut dweight, &mut dbias, &weight);
-        layernorm::backward(&mut dx, dw, db, &y, &x, &mean, &rstd, w, Write::Accumulate);
+        let (over, add) = (Write::Overwrite, Write::Accumulate);
+        layernorm::backward(&mut dx, dw, db, &y, &x, &mean, &rstd, w, add, over);
     });
     dx = numbers(rows * d);
     table.time("residual", 2 * layers, 0, || residual::add(&mut y, &dx));
     y = numbers(rows * d);
     table.time("bias forward, width", 5 * layers, 0, || bias::forward(&mut y, &weight));
-    table.time("bias backward, width", 5 * layers, 0, || bias::backward(&mut dbias, &x));
+    table.time("bias backward, width", 5 * layers, 0, || {
+        bias::backward(&mut dbias, &x, Write::Overwrite);
+    });
 
     let [x, dy] = [(); 2].map(|()| numbers(rows * 4 * d));
     let [mut y, mut dx] = [(); 2].map(|()| numbers(rows * 4 * d));
@@ -209,7 +214,9 @@ fn element_wise(table: &mut Table, size: &Size) {
         activation::backward(&mut dx, &dy, &x, Activation::Gelu);
     });
     table.time("bias forward, 4 widths", layers, 0, || bias::forward(&mut dx, &weight));
-    table.time("bias backward, 4 widths", layers, 0, || bias::backward(&mut dweight, &dy));
+    table.time("bias backward, 4 widths", layers, 0, || {
+        bias::backward(&mut dweight, &dy, Write::Overwrite);
+    });
 }
 
 fn head(table: &mut Table, size: &Size) {
@@ -231,7 +238,8 @@ fn head(table: &mut Table, size: &Size) {
     let forward = table.rows[table.rows.len() - 1].seconds;
     table.time("head backward", 1, 2 * product, || {
         logprob::forward(&mut logp, &mut lse, Some(&mut kept), inputs, shape);
-        logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, &mut kept, inputs, shape);
+        let over = Write::Overwrite;
+        logprob::backward(&mut dhidden, &mut dhead, &dlogp, &lse, &mut kept, inputs, shape, over);
     });
     let last = table.rows.len() - 1;
     table.rows[last].seconds -= forward;
@@ -240,14 +248,22 @@ fn head(table: &mut Table, size: &Size) {
     table.time("embedding forward", 2, 0, || {
         embedding::forward(&mut y, &weight, &ids, width, Write::Overwrite);
     });
-    table.time("embedding backward", 2, 0, || embedding::backward(&mut dhead, &y, &ids, width));
+    table.time("embedding backward", 2, 0, || {
+        embedding::backward(&mut dhead, &y, &ids, width, Write::Accumulate);
+    });
 }
 
 fn optimiser(table: &mut Table, size: &Size) {
     let n = size.vocabulary * size.width + size.layers * 12 * size.width * size.width;
     let (mut parameters, gradients) = (numbers(n), numbers(n));
     let (mut first, mut second) = (vec![0.0; n], vec![0.0; n]);
-    let settings = adamw::Settings { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    let settings = adamw::Settings {
+        learning_rate: 1e-4,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        gradient_scale: 1.0,
+    };
     let groups = [adamw::Group { range: 0..n, weight_decay: 0.01 }];
     table.time("adamw (apart)", 0, 0, || {
         let moments = adamw::Moments { first: &mut first, second: &mut second };

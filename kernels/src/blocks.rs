@@ -3,8 +3,8 @@
 //! A block has a fixed size; which thread computes it is rayon's choice and leaves no trace in the bytes.
 //! Reductions over rows go through one partial sum per block, added up in block order.
 
-use crate::scratch;
 use crate::vector::vectorised;
+use crate::{Write, scratch};
 use rayon::prelude::*;
 
 /// Elements of one block of an element-wise operation: 64 KiB, inside any second-level cache.
@@ -16,12 +16,16 @@ pub(crate) fn rows_of(width: usize) -> usize {
 }
 
 /// Adds up one partial sum per block: runs `work` with every block's data and a zeroed vector as long as all
-/// `totals` together, then adds the vectors to `totals` in block order.
+/// `totals` together, then adds the vectors to `totals`, or to zero in their place, in block order.
 pub(crate) fn add_partial_sums<D: Send>(
     totals: &mut [&mut [f32]],
     blocks: impl IndexedParallelIterator<Item = D>,
+    write: Write,
     work: impl Fn(D, &mut [f32]) + Sync,
 ) {
+    if write == Write::Overwrite {
+        totals.iter_mut().for_each(|total| total.fill(0.0));
+    }
     let width: usize = totals.iter().map(|total| total.len()).sum();
     if width == 0 {
         return;
@@ -51,6 +55,11 @@ pub(crate) fn add(total: &mut [f32], terms: &[f32]) {
     for (total, term) in total.iter_mut().zip(terms) {
         *total += term;
     }
+}
+
+/// values ← 0.
+pub(crate) fn clear(values: &mut [f32]) {
+    values.par_chunks_mut(ELEMENTS).for_each(|block| block.fill(0.0));
 }
 
 /// values ← factor·values.

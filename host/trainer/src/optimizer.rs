@@ -141,13 +141,20 @@ impl Optimizer {
         [self.first, self.second] = moments;
     }
 
-    /// One update of the weights.
-    pub fn update(&mut self, weights: &mut [f32], gradients: &[f32], learning_rate: f64) {
+    /// One update of the weights by `gradient_scale` times the gradients, and whether all weights are finite after it.
+    #[must_use]
+    pub fn update(
+        &mut self,
+        weights: &mut [f32],
+        gradients: &[f32],
+        gradient_scale: f32,
+        learning_rate: f64,
+    ) -> bool {
         self.n_updates += 1;
         let OptimizerSettings { beta1, beta2, epsilon, .. } = self.settings;
-        let settings = adamw::Settings { learning_rate, beta1, beta2, epsilon };
+        let settings = adamw::Settings { learning_rate, beta1, beta2, epsilon, gradient_scale };
         let moments = adamw::Moments { first: &mut self.first, second: &mut self.second };
-        adamw::step(weights, moments, gradients, self.n_updates, &settings, &self.groups);
+        adamw::step(weights, moments, gradients, self.n_updates, &settings, &self.groups)
     }
 }
 

@@ -7,10 +7,11 @@
 //! anywhere on the way is the loss's fault and ends the run.
 //! Not here: which pairs come next and when to stop (`train`, `task`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kernels::clip;
+use kernels::{Write, clip};
 use serde::Serialize;
 
 use crate::batch::Packed;
@@ -28,6 +29,8 @@ pub struct Trainer {
     decoder: Arc<Decoder>,
     weights: Vec<f32>,
     gradients: Vec<f32>,
+    /// What clipping multiplied the last step's gradient with.
+    gradient_scale: f32,
     optimizer: Optimizer,
     /// What is trained in place of the weights.
     adapters: Option<Adapters>,
@@ -115,6 +118,7 @@ impl Trainer {
         let layout = model.decoder.layout();
         Self {
             gradients: vec![0.0; layout.len()],
+            gradient_scale: 1.0,
             optimizer: Optimizer::new(settings.clone(), &layout.tensors),
             decoder: model.decoder,
             weights: model.weights,
@@ -157,7 +161,7 @@ impl Trainer {
         &self.weights
     }
 
-    /// The gradient of the last step's mean loss, clipped if the settings say so.
+    /// The gradient of the last step's mean loss, before clipping.
     pub fn gradients(&self) -> &[f32] {
         &self.gradients
     }
@@ -189,9 +193,13 @@ impl Trainer {
         self.adapters.as_ref().map_or(&self.decoder.layout().tensors, Adapters::tensors)
     }
 
-    /// The gradient of the last step by what training changes.
-    pub fn trained_gradients(&self) -> &[f32] {
-        self.adapters.as_ref().map_or(&self.gradients, Adapters::gradients)
+    /// The gradient of the last step by what training changes, clipped if the settings say so.
+    pub fn trained_gradients(&self) -> Cow<'_, [f32]> {
+        let gradients = self.adapters.as_ref().map_or(&self.gradients[..], Adapters::gradients);
+        match self.gradient_scale {
+            1.0 => Cow::Borrowed(gradients),
+            scale => Cow::Owned(gradients.iter().map(|gradient| scale * gradient).collect()),
+        }
     }
 
     /// Goes on where another trainer stopped after `n_steps_done` steps.
@@ -260,16 +268,17 @@ impl Trainer {
         loss: &mut dyn PreferenceLoss,
     ) -> Result<StepMetrics, TrainFailure> {
         self.timings = Timings::default();
-        self.gradients.fill(0.0);
         let mut tally = Tally::default();
+        // What the first part finds in the gradients is the last step's.
+        let mut write = Write::Overwrite;
         for part in pairs.chunks(self.pairs_per_pass) {
             let answer = self.judge(part, loss, &mut tally)?;
-            self.backward(&answer, pairs.len());
+            self.backward(&answer, pairs.len(), write);
+            write = Write::Accumulate;
         }
         let started = Instant::now();
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
         let grad_norm = self.update(learning_rate)?;
-        self.check_weights()?;
         self.timings.optimizer = started.elapsed();
         Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs: tally.metrics() })
     }
@@ -301,8 +310,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Adds a part's share of the gradient of the mean over `n_pairs` pairs.
-    fn backward(&mut self, answer: &LossGradients, n_pairs: usize) {
+    /// A part's share of the gradient of the mean over `n_pairs` pairs.
+    fn backward(&mut self, answer: &LossGradients, n_pairs: usize, write: Write) {
         let started = Instant::now();
         self.spread_over_tokens(answer, n_pairs as f64);
         self.decoder.backward(
@@ -311,6 +320,7 @@ impl Trainer {
             &self.batch,
             &mut self.activations,
             &self.dlogps,
+            write,
         );
         self.timings.backward += started.elapsed();
     }
@@ -325,10 +335,11 @@ impl Trainer {
         }
     }
 
-    /// Clips the gradient, updates what is trained, and returns the norm before clipping.
+    /// Updates what is trained by the clipped gradient, and returns the norm before clipping. Two passes over memory: the
+    /// norm is not finite where any gradient is not, and the update says whether the weights are.
     fn update(&mut self, learning_rate: f64) -> Result<f64, Rejected> {
         let (parameters, gradients) = match &mut self.adapters {
-            None => (&mut self.weights[..], &mut self.gradients[..]),
+            None => (&mut self.weights[..], &self.gradients[..]),
             Some(adapters) => {
                 adapters.take_gradients(&self.gradients);
                 adapters.trainable_and_gradient()
@@ -338,14 +349,18 @@ impl Trainer {
         if !norm.is_finite() {
             return Err(Rejected::non_finite("the norm of the gradient", norm, self.step));
         }
-        if let Some(maximum) = self.settings.gradient_norm_max.filter(|maximum| norm > *maximum) {
-            clip::scale(gradients, (maximum / norm) as f32);
-        }
-        self.optimizer.update(parameters, gradients, learning_rate);
+        let exceeded = self.settings.gradient_norm_max.filter(|maximum| norm > *maximum);
+        self.gradient_scale = exceeded.map_or(1.0, |maximum| (maximum / norm) as f32);
+        let finite =
+            self.optimizer.update(parameters, gradients, self.gradient_scale, learning_rate);
         if let Some(adapters) = &mut self.adapters {
             adapters.form(&mut self.weights);
         }
-        Ok(norm)
+        // What adapters form is not what was updated.
+        match finite && self.adapters.is_none() {
+            true => Ok(norm),
+            false => self.check_weights().map(|()| norm),
+        }
     }
 
     fn check_weights(&self) -> Result<(), Rejected> {

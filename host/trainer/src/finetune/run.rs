@@ -474,7 +474,7 @@ impl Training<'_> {
     fn save(&self, save: &Path) -> Result<(), Fault> {
         let Self { settings, directory, trainer, .. } = self;
         if let Some(path) = &settings.save_gradients {
-            write_tensors(path, trainer.trained_tensors(), trainer.trained_gradients())?;
+            write_tensors(path, trainer.trained_tensors(), &trainer.trained_gradients())?;
         }
         files::create_folder(save, |partial| {
             checkpoint::write_trained(partial, directory, trainer, &settings.model)

@@ -149,19 +149,19 @@ impl Adapters {
     }
 
     /// A and B, to be updated, and their gradients.
-    pub(crate) fn trainable_and_gradient(&mut self) -> (&mut [f32], &mut [f32]) {
-        (&mut self.parameters, &mut self.gradients)
+    pub(crate) fn trainable_and_gradient(&mut self) -> (&mut [f32], &[f32]) {
+        (&mut self.parameters, &self.gradients)
     }
 
     /// Gradients of A and B from those of the weights.
     pub(crate) fn take_gradients(&mut self, of_weights: &[f32]) {
         let scale = self.scale();
-        self.gradients.fill(0.0);
         for Piece { weight, a, b, shape, .. } in &self.pieces {
             let dw = weight.of(of_weights);
             let (a_values, b_values) = (a.of(&self.parameters), b.of(&self.parameters));
             matmul::forward(b.of_mut(&mut self.gradients), dw, a_values, *shape, Write::Overwrite);
-            matmul::backward_weight(a.of_mut(&mut self.gradients), b_values, dw, *shape);
+            let da = a.of_mut(&mut self.gradients);
+            matmul::backward_weight(da, b_values, dw, *shape, Write::Overwrite);
         }
         self.gradients.iter_mut().for_each(|gradient| *gradient *= scale);
     }

@@ -14,7 +14,7 @@ use kernels::{activation, attention, gated, residual, rope};
 use super::activations::{GradientBuffers, LayerActivations};
 use super::config::{DecoderConfig, LayerConfig};
 use super::layout::LayerSlots;
-use super::parts::{Linear, Norm};
+use super::parts::{Linear, Norm, WeightGradients};
 use super::rotations::Rotations;
 use crate::batch::Packed;
 
@@ -183,10 +183,10 @@ impl Block {
         }
     }
 
-    /// Turns `d.stream` from the gradient of the output into that of the input, and adds to `gradients`.
+    /// Turns `d.stream` from the gradient of the output into that of the input, and gives the block's share of `gradients`.
     pub(super) fn backward(
         &self,
-        gradients: &mut [f32],
+        gradients: &mut WeightGradients,
         d: &mut GradientBuffers,
         input: &[f32],
         a: &LayerActivations,
@@ -198,7 +198,7 @@ impl Block {
 
     fn backward_mlp(
         &self,
-        g: &mut [f32],
+        g: &mut WeightGradients,
         d: &mut GradientBuffers,
         a: &LayerActivations,
         w: &[f32],
@@ -229,7 +229,7 @@ impl Block {
 
     fn backward_attention(
         &self,
-        g: &mut [f32],
+        g: &mut WeightGradients,
         d: &mut GradientBuffers,
         input: &[f32],
         a: &LayerActivations,

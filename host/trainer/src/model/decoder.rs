@@ -10,7 +10,7 @@ use super::activations::{Activations, Buffers, Carver, Keep, LayerActivations};
 use super::block::{Block, Pass};
 use super::config::{DecoderConfig, Rope};
 use super::layout::{Layout, LinearSlots};
-use super::parts::{Linear, Norm};
+use super::parts::{Linear, Norm, WeightGradients};
 use crate::batch::Packed;
 
 /// An architecture: what it looks like and where its weights lie. It holds no weights.
@@ -120,7 +120,8 @@ impl Decoder {
         self.final_norm.forward(b.hidden, &mut b.final_stats, last, weights);
     }
 
-    /// Adds d(Σ dlogps·logps)/d(weights) to `gradients`. `a` is what forward left for the same weights and batch.
+    /// d(Σ dlogps·logps)/d(weights), written over `gradients` or added to them. `a` is what forward left for the same
+    /// weights and batch.
     pub fn backward(
         &self,
         gradients: &mut [f32],
@@ -128,6 +129,7 @@ impl Decoder {
         batch: &Packed,
         a: &mut Activations,
         dlogps: &[f32],
+        write: Write,
     ) {
         let (keep, rows, width) = (a.keep, batch.rows(), self.config.width);
         assert_ne!(keep, Keep::Nothing, "nothing was kept for a backward pass");
@@ -136,25 +138,25 @@ impl Decoder {
         let b = self.carve(arena, batch, keep);
         let (mut d, mut layers) = (b.gradients, b.layers);
         let inputs = self.head_inputs(b.predicting, weights, batch);
-        let (dhead, shape) = (self.layout.head.of_mut(gradients), self.head_shape(batch));
-        logprob::backward(d.predicting, dhead, dlogps, b.logits_lse, logits, inputs, shape);
-        d.hidden.fill(0.0);
-        embedding::backward(d.hidden, d.predicting, &batch.predicting_rows, width);
+        let g = &mut WeightGradients { buffer: gradients, write };
+        let (dhead, shape) = (g.of(self.layout.head), self.head_shape(batch));
+        logprob::backward(d.predicting, dhead, dlogps, b.logits_lse, logits, inputs, shape, write);
+        let overwrite = Write::Overwrite;
+        embedding::backward(d.hidden, d.predicting, &batch.predicting_rows, width, overwrite);
 
         let streams = Streams { each: rows * width, keep };
         let last = &b.streams[streams.range(self.blocks.len())];
-        let overwrite = Write::Overwrite;
         let stats = &b.final_stats;
-        self.final_norm.backward(d.stream, gradients, d.hidden, last, stats, weights, overwrite);
+        self.final_norm.backward(d.stream, g, d.hidden, last, stats, weights, overwrite);
         for (index, block) in self.blocks.iter().enumerate().rev() {
             let [input, output] = streams.around(b.streams, index);
             let mut layer = layers.of(index, &self.config, rows);
             if keep == Keep::Streams {
                 block.forward(output, input, &mut layer, pass);
             }
-            block.backward(gradients, &mut d, input, &layer, pass);
+            block.backward(g, &mut d, input, &layer, pass);
         }
-        self.embed_backward(gradients, d.stream, batch);
+        self.embed_backward(g, d.stream, batch);
     }
 
     /// The stream before the first block. Shapes: stream \[R, D\], tokens and positions \[R\].
@@ -169,16 +171,18 @@ impl Decoder {
         }
     }
 
-    fn embed_backward(&self, gradients: &mut [f32], dstream: &mut [f32], batch: &Packed) {
-        let width = self.config.width;
+    fn embed_backward(&self, g: &mut WeightGradients, dstream: &mut [f32], batch: &Packed) {
+        let (width, write) = (self.config.width, g.write);
         if let Some(slot) = self.layout.positions {
-            embedding::backward(slot.of_mut(gradients), dstream, &batch.positions, width);
+            embedding::backward(g.of(slot), dstream, &batch.positions, width, write);
         }
         if let Some(scale) = self.config.embedding_scale {
             embedding::scale(dstream, scale);
         }
-        let dtable = self.layout.embedding.of_mut(gradients);
-        embedding::backward(dtable, dstream, &batch.tokens, width);
+        // A tied head has written there already.
+        let write = if self.config.tied_head { Write::Accumulate } else { write };
+        let dtable = g.of(self.layout.embedding);
+        embedding::backward(dtable, dstream, &batch.tokens, width, write);
     }
 
     fn carve<'a>(&self, arena: &'a mut [f32], batch: &Packed, keep: Keep) -> Buffers<'a> {

@@ -1,4 +1,4 @@
-//! The two operations with weights, each with the places of its weights in the flat buffer.
+//! The two operations with weights, and what they share, each with the places of its weights in the flat buffer.
 //!
 //! With them a block reads as a list of calls: what is written, what is read, the buffer of weights. Shapes
 //! follow from the slices. Not here: their order (`block`).
@@ -6,7 +6,23 @@
 use kernels::{Write, bias, layernorm, matmul, rmsnorm};
 
 use super::config::{DecoderConfig, NormKind};
-use super::layout::{LinearSlots, NormSlots};
+use super::layout::{LinearSlots, NormSlots, Slot};
+
+/// Where gradients of weights go.
+#[derive(Debug)]
+pub(super) struct WeightGradients<'a> {
+    /// The flat buffer.
+    pub buffer: &'a mut [f32],
+    /// Whether this pass is the first that writes there.
+    pub write: Write,
+}
+
+impl WeightGradients<'_> {
+    /// The gradient of one tensor.
+    pub(super) fn of(&mut self, slot: Slot) -> &mut [f32] {
+        slot.of_mut(self.buffer)
+    }
+}
 
 /// y = x·wᵀ + b with w \[outputs, inputs\] and b \[outputs\], if there is one.
 #[derive(Debug, Clone, Copy)]
@@ -25,20 +41,20 @@ impl Linear {
         }
     }
 
-    /// dw += dyᵀ·x, db += Σ dy, and dx = or += dy·w. Shapes as in forward.
+    /// dw = or += dyᵀ·x, db = or += Σ dy, and dx = or += dy·w. Shapes as in forward.
     pub(super) fn backward(
         self,
         dx: &mut [f32],
-        gradients: &mut [f32],
+        gradients: &mut WeightGradients,
         dy: &[f32],
         x: &[f32],
         weights: &[f32],
         write: Write,
     ) {
-        let w = self.slots.weight;
-        matmul::backward_weight(w.of_mut(gradients), dy, x, self.shape(x));
+        let (w, write_weight) = (self.slots.weight, gradients.write);
+        matmul::backward_weight(gradients.of(w), dy, x, self.shape(x), write_weight);
         if let Some(b) = self.slots.bias {
-            bias::backward(b.of_mut(gradients), dy);
+            bias::backward(gradients.of(b), dy, write_weight);
         }
         matmul::backward_input(dx, dy, w.of(weights), self.shape(x), write);
     }
@@ -84,28 +100,30 @@ impl Norm {
         }
     }
 
-    /// dw and db += and dx = or += the gradients for dy. Shapes as in forward.
+    /// dw, db and dx = or += the gradients for dy. Shapes as in forward.
     #[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
     pub(super) fn backward(
         self,
         dx: &mut [f32],
-        gradients: &mut [f32],
+        gradients: &mut WeightGradients,
         dy: &[f32],
         x: &[f32],
         stats: &Statistics,
         weights: &[f32],
         write: Write,
     ) {
-        let w = self.slots.weight.of(weights);
+        let (w, write_weight) = (self.slots.weight.of(weights), gradients.write);
         match (self.kind, self.slots.bias) {
             (NormKind::Layer, Some(b)) => {
                 let both = [self.slots.weight.range(), b.range()];
-                let [dw, db] = gradients.get_disjoint_mut(both).expect("tensors do not overlap");
-                layernorm::backward(dx, dw, db, dy, x, stats.mean, stats.rstd, w, write);
+                let dwdb = gradients.buffer.get_disjoint_mut(both);
+                let [dw, db] = dwdb.expect("tensors do not overlap");
+                let Statistics { mean, rstd } = stats;
+                layernorm::backward(dx, dw, db, dy, x, mean, rstd, w, write, write_weight);
             }
             (NormKind::Rms { offset }, None) => {
-                let dw = self.slots.weight.of_mut(gradients);
-                rmsnorm::backward(dx, dw, dy, x, w, stats.rstd, offset, write);
+                let dw = gradients.of(self.slots.weight);
+                rmsnorm::backward(dx, dw, dy, x, w, stats.rstd, offset, write, write_weight);
             }
             other => unreachable!("a layout gives LayerNorm a bias and RMSNorm none: {other:?}"),
         }

@@ -5,6 +5,7 @@
 //! itself in single precision is off by.
 
 use crate::support::{golden, greedy, json, tensor_f64, worst_difference};
+use kernels::Write;
 use trainer::batch::Packed;
 use trainer::model::{Activations, Keep, Model, ModelDirectory};
 use trainer::pairs::PreferencePair;
@@ -57,7 +58,14 @@ impl Case {
         batch
     }
 
+    /// What was in the buffer before does not matter: not a number is left of it.
     fn gradients(&self, keep: Keep) -> Vec<f32> {
+        let mut gradients = vec![f32::NAN; self.model.weights.len()];
+        self.write_gradients(&mut gradients, keep, Write::Overwrite);
+        gradients
+    }
+
+    fn write_gradients(&self, gradients: &mut [f32], keep: Keep, write: Write) {
         let (batch, mut a) = (self.batch(), Activations::new(keep));
         let Model { decoder, weights } = &self.model;
         decoder.forward(weights, &batch, &mut a);
@@ -65,9 +73,7 @@ impl Case {
         for (tokens, weight) in batch.completions.iter().zip(&self.weights) {
             dlogps[tokens.clone()].fill(*weight);
         }
-        let mut gradients = vec![0.0; weights.len()];
-        decoder.backward(&mut gradients, weights, &batch, &mut a, &dlogps);
-        gradients
+        decoder.backward(gradients, weights, &batch, &mut a, &dlogps, write);
     }
 }
 
@@ -104,6 +110,20 @@ fn gradients_of_every_parameter_agree_with_transformers() {
             let relative = worst_difference(&got, &expected) / scale;
             assert!(relative < 1e-5, "{}: {} off by {relative:e}", case.name, tensor.name);
         }
+    }
+}
+
+/// Twice the same, but for the order in which repeated tokens and parts of a sum are added up.
+#[test]
+fn a_second_pass_adds_its_gradients_to_those_of_the_first() {
+    for case in CASES.map(case) {
+        let once = case.gradients(Keep::All);
+        let mut twice = once.clone();
+        case.write_gradients(&mut twice, Keep::All, Write::Accumulate);
+        let doubled: Vec<f64> = once.iter().map(|gradient| 2.0 * f64::from(*gradient)).collect();
+        let scale = doubled.iter().fold(0.0f64, |scale, value| scale.max(value.abs()));
+        let relative = worst_difference(&twice, &doubled) / scale;
+        assert!(relative < 1e-6, "{}: off by {relative:e}", case.name);
     }
 }
 

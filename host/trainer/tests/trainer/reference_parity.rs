@@ -4,6 +4,7 @@
 //! log-prob, 1.4e-5 in a sum, 1.1e-6 relative in gradients): both round every sum, in different orders.
 
 use crate::support::*;
+use kernels::Write;
 use trainer::batch::Packed;
 use trainer::model::{Activations, Keep, Model, Tensor};
 use trainer::optimizer::{Decay, OptimizerSettings};
@@ -133,13 +134,14 @@ fn gradients_flow_into_a_shared_prompt_from_both_completions() {
             for (completion, tokens) in batch.completions.iter().enumerate() {
                 dlogps[tokens.clone()].fill(if completion % 2 == 0 { chosen } else { rejected });
             }
-            let mut gradients = vec![0.0; model.weights.len()];
+            let mut gradients = vec![f32::NAN; model.weights.len()];
             model.decoder.backward(
                 &mut gradients,
                 &model.weights,
                 &batch,
                 &mut activations,
                 &dlogps,
+                Write::Overwrite,
             );
             gradients
         };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::support::{argmax, json, worst_difference};
 use half::bf16;
+use kernels::Write;
 use trainer::batch::Packed;
 use trainer::model::{Activations, Continuation, Decoder, DecoderConfig, Model, ModelDirectory};
 use trainer::tokenizer::Tokenizer;
@@ -148,7 +149,14 @@ fn the_gradient_of_a_tied_head_is_the_sum_of_head_and_embedding() {
         let (mut activations, mut gradients) = (Activations::default(), vec![0.0; weights.len()]);
         decoder.forward(weights, &batch, &mut activations);
         let dlogps = vec![0.5; batch.targets.len()];
-        decoder.backward(&mut gradients, weights, &batch, &mut activations, &dlogps);
+        decoder.backward(
+            &mut gradients,
+            weights,
+            &batch,
+            &mut activations,
+            &dlogps,
+            Write::Overwrite,
+        );
         gradients
     };
     let (together, apart) = (gradient(&tied.decoder, &tied.weights), gradient(&untied, &weights));

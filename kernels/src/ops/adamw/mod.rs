@@ -2,7 +2,8 @@
 //!
 //! In PyTorch's order and form, with t counted from 1: θ ← θ·(1 − lr·λ); m ← m + (1 − β₁)(g − m);
 //! v ← β₂·v + (1 − β₂)·g²; θ ← θ − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Each group of parameters has its
-//! own weight decay λ; parameters in no group are left alone. No schedule and no clipping.
+//! own weight decay λ; parameters in no group are left alone. A clipped gradient need not be written anywhere: g is the
+//! given gradient times one factor. No schedule, and no choice of that factor (see `clip`).
 
 mod cpu;
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub beta2: f64,
     /// Added to the denominator.
     pub epsilon: f64,
+    /// Factor of every gradient: 1, or what clipping makes it.
+    pub gradient_scale: f32,
 }
 
 /// A range of the parameter buffer with its weight decay.
@@ -39,7 +42,8 @@ pub struct Moments<'a> {
     pub second: &'a mut [f32],
 }
 
-/// One update, `step` counted from 1. All buffers have one length; the groups are disjoint.
+/// One update, `step` counted from 1, and whether all updated parameters are finite. All buffers have one length; the
+/// groups are disjoint.
 pub fn step(
     parameters: &mut [f32],
     moments: Moments,
@@ -47,7 +51,7 @@ pub fn step(
     step: u64,
     settings: &Settings,
     groups: &[Group],
-) {
+) -> bool {
     assert!(step >= 1, "steps are counted from 1, got 0");
     assert_eq!(parameters.len(), gradients.len(), "parameters and gradients differ in length");
     assert_eq!(
@@ -60,14 +64,17 @@ pub fn step(
         moments.second.len(),
         "parameters and second moments differ in length"
     );
+    let mut finite = true;
     for Group { range, weight_decay } in groups {
         let moments = Moments {
             first: &mut moments.first[range.clone()],
             second: &mut moments.second[range.clone()],
         };
         let factors = cpu::Factors::new(settings, *weight_decay, step);
-        cpu::step(&mut parameters[range.clone()], moments, &gradients[range.clone()], &factors);
+        finite &=
+            cpu::step(&mut parameters[range.clone()], moments, &gradients[range.clone()], &factors);
     }
+    finite
 }
 
 #[cfg(test)]
@@ -75,12 +82,17 @@ mod tests {
     use super::*;
     use crate::testing::*;
 
-    const SETTINGS: Settings =
-        Settings { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    const SETTINGS: Settings = Settings {
+        learning_rate: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        gradient_scale: 1.0,
+    };
 
     /// PyTorch's `_single_tensor_adamw`, in `f64`.
     fn reference(theta: &mut f64, m: &mut f64, v: &mut f64, g: f64, t: i32, weight_decay: f64) {
-        let Settings { learning_rate, beta1, beta2, epsilon } = SETTINGS;
+        let Settings { learning_rate, beta1, beta2, epsilon, .. } = SETTINGS;
         *theta *= 1.0 - learning_rate * weight_decay;
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
@@ -142,6 +154,46 @@ mod tests {
         }
         // Five steps round a parameter twice each, by half a unit in the last place (6e-8).
         assert_close(&fast, &exact, 6e-7);
+    }
+
+    #[test]
+    fn a_scaled_gradient_is_the_gradient_times_the_factor() {
+        let (parameters, gradients) = (random(1001, 1), random(1001, 2));
+        let after = |gradients: &[f32], gradient_scale| {
+            let (mut theta, mut first, mut second) =
+                (parameters.clone(), vec![0.0; 1001], vec![0.0; 1001]);
+            let settings = Settings { gradient_scale, ..SETTINGS };
+            let moments = Moments { first: &mut first, second: &mut second };
+            let groups = [Group { range: 0..1001, weight_decay: 0.1 }];
+            assert!(step(&mut theta, moments, gradients, 1, &settings, &groups));
+            [theta, first, second].concat()
+        };
+        let halved: Vec<f32> = gradients.iter().map(|g| 0.3 * g).collect();
+        assert_eq!(after(&gradients, 0.3), after(&halved, 1.0));
+    }
+
+    /// In the vectors, in the rest behind them, in any block and in any group; −0 and large numbers are finite.
+    #[test]
+    fn a_parameter_that_is_not_finite_is_noticed_wherever_it_is() {
+        let n = 40_007;
+        let groups = [
+            Group { range: 0..100, weight_decay: 0.0 },
+            Group { range: 100..n, weight_decay: 0.1 },
+        ];
+        let is_finite = |place: usize, value: f32| {
+            let (mut theta, mut first, mut second) = (random(n, 1), vec![0.0; n], vec![0.0; n]);
+            theta[place] = value;
+            let moments = Moments { first: &mut first, second: &mut second };
+            step(&mut theta, moments, &vec![0.0; n], 1, &SETTINGS, &groups)
+        };
+        for place in [0, 99, 100, 20_000, n - 1] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                assert!(!is_finite(place, value), "{value} at {place}");
+            }
+            for value in [-0.0, f32::MAX, f32::MIN_POSITIVE] {
+                assert!(is_finite(place, value), "{value} at {place}");
+            }
+        }
     }
 
     #[test]

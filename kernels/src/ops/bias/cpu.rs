@@ -1,7 +1,7 @@
 //! Row after row inside fixed blocks of rows.
 
-use crate::blocks;
 use crate::vector::vectorised;
+use crate::{Write, blocks};
 use rayon::prelude::*;
 
 pub(super) fn forward(y: &mut [f32], bias: &[f32]) {
@@ -18,10 +18,10 @@ pub(super) fn forward(y: &mut [f32], bias: &[f32]) {
     });
 }
 
-pub(super) fn backward(dbias: &mut [f32], dy: &[f32]) {
+pub(super) fn backward(dbias: &mut [f32], dy: &[f32], write: Write) {
     let width = dbias.len();
     let blocks = dy.par_chunks(blocks::rows_of(width) * width.max(1));
-    blocks::add_partial_sums(&mut [dbias], blocks, |dy, sum| {
+    blocks::add_partial_sums(&mut [dbias], blocks, write, |dy, sum| {
         vectorised(
             #[inline(always)]
             || {

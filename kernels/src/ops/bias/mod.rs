@@ -4,16 +4,18 @@
 
 mod cpu;
 
+use crate::Write;
+
 /// y\[r\] += bias for every row. Shapes: y \[rows, width\], bias \[width\].
 pub fn forward(y: &mut [f32], bias: &[f32]) {
     check(y, bias);
     cpu::forward(y, bias);
 }
 
-/// dbias += Σ over rows of dy\[r\]. Shapes: dbias \[width\], dy \[rows, width\].
-pub fn backward(dbias: &mut [f32], dy: &[f32]) {
+/// dbias = or += Σ over rows of dy\[r\]. Shapes: dbias \[width\], dy \[rows, width\].
+pub fn backward(dbias: &mut [f32], dy: &[f32], write: Write) {
     check(dy, dbias);
-    cpu::backward(dbias, dy);
+    cpu::backward(dbias, dy, write);
 }
 
 fn check(y: &[f32], bias: &[f32]) {
@@ -35,13 +37,17 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_grows_by_the_sums_of_the_columns() {
+    fn the_gradient_is_or_grows_by_the_sums_of_the_columns() {
         for (rows, width) in [(0, 3), (1, 1), (7, 33), (1001, 100), (3, 20_000)] {
             let dy = random(rows * width, 1);
-            let mut dbias = vec![1.0; width];
-            backward(&mut dbias, &dy);
-            let column = |i| 1.0 + (0..rows).map(|r| f64::from(dy[r * width + i])).sum::<f64>();
+            let column = |i| (0..rows).map(|r| f64::from(dy[r * width + i])).sum::<f64>();
+            let mut dbias = vec![f32::NAN; width];
+            backward(&mut dbias, &dy, Write::Overwrite);
             assert_close(&dbias, &(0..width).map(column).collect::<Vec<_>>(), 1e-6);
+            let mut grown = vec![1.0; width];
+            backward(&mut grown, &dy, Write::Accumulate);
+            let expected: Vec<f64> = (0..width).map(|i| 1.0 + column(i)).collect();
+            assert_close(&grown, &expected, 1e-6);
         }
     }
 
@@ -57,7 +63,7 @@ mod tests {
         assert_same_on_any_number_of_threads(|| {
             let (mut y, mut dbias) = (dy.clone(), bias.clone());
             forward(&mut y, &bias);
-            backward(&mut dbias, &y);
+            backward(&mut dbias, &y, Write::Accumulate);
             [y, dbias].concat()
         });
     }

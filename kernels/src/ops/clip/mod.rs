@@ -1,20 +1,13 @@
 //! Gradient clipping by the global norm.
 //!
-//! The norm is √Σ g² over the whole flat buffer, summed in `f64` in a fixed order; clipping to a maximum is
-//! [`scale`] by max/norm where the norm exceeds it. The caller decides.
+//! The norm is √Σ g² over the whole flat buffer, summed in `f64` in a fixed order; it is not finite where any gradient is
+//! not. Clipping to a maximum is a factor max/norm where the norm exceeds it, which the update applies (`adamw`).
 
 mod cpu;
-
-use crate::blocks;
 
 /// √Σ g², summed in `f64`.
 pub fn global_norm(gradients: &[f32]) -> f64 {
     cpu::global_norm(gradients)
-}
-
-/// gradients ← factor·gradients.
-pub fn scale(gradients: &mut [f32], factor: f32) {
-    blocks::scale(gradients, factor);
 }
 
 #[cfg(test)]
@@ -36,10 +29,16 @@ mod tests {
     }
 
     #[test]
-    fn scaling_multiplies_every_element() {
-        let mut gradients: Vec<f32> = (0..40_000).map(|i| i as f32).collect();
-        scale(&mut gradients, 0.5);
-        assert!(gradients.iter().enumerate().all(|(i, &g)| g == i as f32 / 2.0));
+    fn the_norm_is_finite_if_and_only_if_every_gradient_is() {
+        let mut gradients = vec![f32::MAX; 40_003];
+        assert!(global_norm(&gradients).is_finite());
+        for place in [0, 7, 20_000, 40_002] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let former = std::mem::replace(&mut gradients[place], value);
+                assert!(!global_norm(&gradients).is_finite(), "{value} at {place}");
+                gradients[place] = former;
+            }
+        }
     }
 
     #[test]

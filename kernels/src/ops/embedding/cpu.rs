@@ -22,7 +22,10 @@ pub(super) fn forward(y: &mut [f32], table: &[f32], ids: &[u32], width: usize, w
     });
 }
 
-pub(super) fn backward(dtable: &mut [f32], dy: &[f32], ids: &[u32], width: usize) {
+pub(super) fn backward(dtable: &mut [f32], dy: &[f32], ids: &[u32], width: usize, write: Write) {
+    if write == Write::Overwrite {
+        blocks::clear(dtable);
+    }
     vectorised(
         #[inline(always)]
         || {

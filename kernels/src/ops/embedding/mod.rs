@@ -2,7 +2,7 @@
 //!
 //! With [`Write::Accumulate`] it is added instead, for learned positions; [`scale`] is the factor that Gemma's models put
 //! after it. Backward adds dy\[r\] to the gradient of that row of the table; tokens that occur several times add up in
-//! the order of their rows.
+//! the order of their rows, and rows that no token names are zero.
 
 mod cpu;
 
@@ -19,10 +19,11 @@ pub fn scale(y: &mut [f32], factor: f32) {
     blocks::scale(y, factor);
 }
 
-/// dtable\[ids\[r\]\] += dy\[r\]. Shapes: dtable \[vocabulary, width\], dy \[rows, width\], ids \[rows\].
-pub fn backward(dtable: &mut [f32], dy: &[f32], ids: &[u32], width: usize) {
+/// dtable\[ids\[r\]\] += dy\[r\], from zero or from what is there. Shapes: dtable \[vocabulary, width\], dy \[rows, width\], ids
+/// \[rows\].
+pub fn backward(dtable: &mut [f32], dy: &[f32], ids: &[u32], width: usize, write: Write) {
     check(dtable, ids, dy, width);
-    cpu::backward(dtable, dy, ids, width);
+    cpu::backward(dtable, dy, ids, width, write);
 }
 
 fn check(table: &[f32], ids: &[u32], y: &[f32], width: usize) {
@@ -59,8 +60,11 @@ mod tests {
     #[test]
     fn gradients_of_a_repeated_token_add_up() {
         let mut dtable = [0.5; 6];
-        backward(&mut dtable, &[1.0, 2.0, 3.0, 4.0, 10.0, 20.0], &[2, 0, 2], 2);
+        let dy = [1.0, 2.0, 3.0, 4.0, 10.0, 20.0];
+        backward(&mut dtable, &dy, &[2, 0, 2], 2, Write::Accumulate);
         assert_eq!(dtable, [3.5, 4.5, 0.5, 0.5, 11.5, 22.5]);
+        backward(&mut dtable, &dy, &[2, 0, 2], 2, Write::Overwrite);
+        assert_eq!(dtable, [3.0, 4.0, 0.0, 0.0, 11.0, 22.0]);
     }
 
     #[test]
@@ -74,7 +78,7 @@ mod tests {
         );
         let (mut y, mut dtable) = (vec![0.0; rows * width], vec![0.0; vocabulary * width]);
         forward(&mut y, &table, &ids, width, Write::Overwrite);
-        backward(&mut dtable, &dy, &ids, width);
+        backward(&mut dtable, &dy, &ids, width, Write::Overwrite);
         let forward_product = inner(&to_f64(&y), &to_f64(&dy));
         let backward_product = inner(&to_f64(&dtable), &to_f64(&table));
         assert!(
@@ -100,7 +104,7 @@ mod tests {
         assert_same_on_any_number_of_threads(|| {
             let (mut y, mut dtable) = (vec![0.0; rows * width], vec![0.0; vocabulary * width]);
             forward(&mut y, &table, &ids, width, Write::Overwrite);
-            backward(&mut dtable, &dy, &ids, width);
+            backward(&mut dtable, &dy, &ids, width, Write::Overwrite);
             [y, dtable].concat()
         });
     }

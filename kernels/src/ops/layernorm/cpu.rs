@@ -57,6 +57,7 @@ pub(super) fn backward(
     rstd: &[f32],
     weight: &[f32],
     write: Write,
+    write_weight: Write,
 ) {
     let width = weight.len();
     let block_rows = blocks::rows_of(width);
@@ -67,6 +68,7 @@ pub(super) fn backward(
     blocks::add_partial_sums(
         totals,
         rows.zip(statistics),
+        write_weight,
         |(((dx, dy), x), (mean, rstd)), sums| {
             let (dweight, dbias) = sums.split_at_mut(width);
             vectorised(

@@ -22,7 +22,8 @@ pub fn forward(
     cpu::forward(y, mean, rstd, x, weight, bias, epsilon);
 }
 
-/// dx = or += the gradient of x; dweight and dbias grow. Shapes as in [`forward`].
+/// dx = or += the gradient of x, as `write` says; dweight and dbias = or += those of weight and bias, as `write_weight`
+/// says. Shapes as in [`forward`].
 ///
 /// With [`Write::Accumulate`], dx may be the gradient of the residual stream that x was read from.
 #[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
@@ -36,10 +37,11 @@ pub fn backward(
     rstd: &[f32],
     weight: &[f32],
     write: Write,
+    write_weight: Write,
 ) {
     check(dx, mean, rstd, x, weight, dbias);
     check(dy, mean, rstd, x, dweight, dbias);
-    cpu::backward(dx, dweight, dbias, dy, x, mean, rstd, weight, write);
+    cpu::backward(dx, dweight, dbias, dy, x, mean, rstd, weight, write, write_weight);
 }
 
 fn check(y: &[f32], mean: &[f32], rstd: &[f32], x: &[f32], weight: &[f32], bias: &[f32]) {
@@ -93,7 +95,8 @@ mod tests {
             let [mut dx, mut dweight, mut dbias] =
                 [&self.x, &self.weight, &self.bias].map(|like| vec![former; like.len()]);
             let (x, w) = (&self.x, &self.weight);
-            backward(&mut dx, &mut dweight, &mut dbias, &self.dy, x, &mean, &rstd, w, write);
+            let (dy, mean, rstd) = (&self.dy, &mean, &rstd);
+            backward(&mut dx, &mut dweight, &mut dbias, dy, x, mean, rstd, w, write, write);
             [dx, dweight, dbias]
         }
     }
@@ -111,7 +114,9 @@ mod tests {
 
             let [y, _, _] = operands.forward();
             assert_close(&y, &reference::forward(&x, &weight, &bias, epsilon), 2e-6);
-            let [dx, _, _] = operands.backward(f32::NAN, Write::Overwrite);
+            let [dx, dw, db] = operands.backward(f32::NAN, Write::Overwrite);
+            assert_close(&dw, &expected[1], 3e-6);
+            assert_close(&db, &expected[2], 3e-6);
             let [grown, dweight, dbias] = operands.backward(1.0, Write::Accumulate);
             assert_close(&dweight, &plus(&expected[1]), 3e-6);
             assert_close(&dbias, &plus(&expected[2]), 3e-6);

@@ -108,6 +108,7 @@ fn bound(logits: &mut [f32], cap: f32) {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
 pub(super) fn backward(
     dhidden: &mut [f32],
     dhead: &mut [f32],
@@ -116,9 +117,13 @@ pub(super) fn backward(
     kept: &mut Vec<f32>,
     inputs: Inputs,
     shape: Shape,
+    write: Write,
 ) {
     let Shape { width, vocabulary, softcap, .. } = shape;
     let chunk = chunk_rows(vocabulary);
+    if write == Write::Overwrite && dlogp.is_empty() {
+        blocks::clear(dhead);
+    }
     let computed = fits(shape) && kept.len() == kept_len(shape);
     let mut memory = Logits::new(kept, shape);
     let chunks = dlogp.chunks(chunk).zip(lse.chunks(chunk)).zip(inputs.targets.chunks(chunk));
@@ -152,7 +157,8 @@ pub(super) fn backward(
         multiply_in_tiles(dhidden, dlogits, head, Write::Overwrite);
         let hidden = Matrix::new(hidden, n_rows, width);
         let dhead = MatrixMut::new(dhead, vocabulary, width);
-        multiply_in_tiles(dhead, dlogits.transposed(), hidden, Write::Accumulate);
+        let write = if c == 0 { write } else { Write::Accumulate };
+        multiply_in_tiles(dhead, dlogits.transposed(), hidden, write);
     }
     // One element short, they are not taken for logits again, and the next forward does not fill all of them anew.
     kept.pop();

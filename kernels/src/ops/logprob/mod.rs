@@ -2,11 +2,13 @@
 //!
 //! With logits l\[r, v\] = hidden\[r\]·head\[v\], or c·tanh of their c-th part with a soft cap c, logp\[r\] = l\[r, targets\[r\]\] − ln Σᵥ exp l\[r, v\]. Backward
 //! takes dlogp and forms dl\[r, v\] = dlogp\[r\]·(1\[v = targets\[r\]\] − softmax(l\[r\])ᵥ), with a cap times 1 − (l/c)²; then
-//! dhidden = dl·head and dhead += dlᵀ·hidden. Logits take [`LOGITS_BYTES_MAX`] at most, whatever the number of rows: where
+//! dhidden = dl·head and dhead = dlᵀ·hidden. Logits take [`LOGITS_BYTES_MAX`] at most, whatever the number of rows: where
 //! all of them fit, forward keeps them for backward; otherwise they exist for a chunk of rows only and backward computes
 //! them again. No sum over tokens, no loss.
 
 mod cpu;
+
+use crate::Write;
 
 /// Memory for logits at any one time, unless a single row needs more.
 pub const LOGITS_BYTES_MAX: usize = 64 << 20;
@@ -68,10 +70,11 @@ pub fn forward(
     cpu::forward(logp, lse, kept.unwrap_or(&mut Vec::new()), inputs, shape);
 }
 
-/// dhidden \[rows, width\] is overwritten, dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
+/// dhidden \[rows, width\] is overwritten, dhead \[vocabulary, width\] is or grows, as `write` says. dlogp and lse \[rows\].
 ///
 /// `kept` is what [`forward`] left there for the same inputs. It is used up: the vector keeps its memory but gets too
 /// short to be taken for logits, so a second backward computes them again.
+#[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
 pub fn backward(
     dhidden: &mut [f32],
     dhead: &mut [f32],
@@ -80,11 +83,12 @@ pub fn backward(
     kept: &mut Vec<f32>,
     inputs: Inputs,
     shape: Shape,
+    write: Write,
 ) {
     shape.check(dlogp, lse, inputs.hidden, inputs.head, inputs.targets);
     assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
     assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
-    cpu::backward(dhidden, dhead, dlogp, lse, kept, inputs, shape);
+    cpu::backward(dhidden, dhead, dlogp, lse, kept, inputs, shape, write);
 }
 
 /// l becomes cap·tanh(l/cap), in place: the logits of a capped model, for who samples from them.
@@ -146,9 +150,9 @@ mod tests {
         let [mut logp, mut lse] = [vec![f32::NAN; shape.rows], vec![f32::NAN; shape.rows]];
         forward(&mut logp, &mut lse, Some(kept), operands.inputs(), shape);
         let (mut dhidden, mut dhead) =
-            (vec![f32::NAN; operands.hidden.len()], vec![0.0; operands.head.len()]);
-        let dlogp = &operands.dlogp;
-        backward(&mut dhidden, &mut dhead, dlogp, &lse, kept, operands.inputs(), shape);
+            (vec![f32::NAN; operands.hidden.len()], vec![f32::NAN; operands.head.len()]);
+        let (dlogp, inputs, write) = (&operands.dlogp, operands.inputs(), Write::Overwrite);
+        backward(&mut dhidden, &mut dhead, dlogp, &lse, kept, inputs, shape, write);
         [logp, lse, dhidden, dhead]
     }
 
@@ -193,8 +197,8 @@ mod tests {
             let (operands, mut kept) = (Operands::new(shape), Vec::new());
             let [_, lse, once, dhead] = forward_and_backward(&operands, &mut kept, shape);
             let (mut dhidden, mut twice, dlogp) = (once.clone(), dhead.clone(), &operands.dlogp);
-            let inputs = operands.inputs();
-            backward(&mut dhidden, &mut twice, dlogp, &lse, &mut kept, inputs, shape);
+            let (inputs, write) = (operands.inputs(), Write::Accumulate);
+            backward(&mut dhidden, &mut twice, dlogp, &lse, &mut kept, inputs, shape, write);
             let doubled: Vec<f64> = dhead.iter().map(|&dhead| 2.0 * f64::from(dhead)).collect();
             assert_eq!(dhidden, once);
             assert_close(&twice, &doubled, 1e-6);

@@ -21,9 +21,9 @@ pub(super) fn backward_input(dx: &mut [f32], dy: &[f32], w: &[f32], shape: Shape
     multiply_in_tiles(dx, Matrix::new(dy, rows, outputs), Matrix::new(w, outputs, inputs), write);
 }
 
-pub(super) fn backward_weight(dw: &mut [f32], dy: &[f32], x: &[f32], shape: Shape) {
+pub(super) fn backward_weight(dw: &mut [f32], dy: &[f32], x: &[f32], shape: Shape, write: Write) {
     let Shape { rows, inputs, outputs } = shape;
     let dw = MatrixMut::new(dw, outputs, inputs);
     let dy = Matrix::new(dy, rows, outputs).transposed();
-    multiply_in_tiles(dw, dy, Matrix::new(x, rows, inputs), Write::Accumulate);
+    multiply_in_tiles(dw, dy, Matrix::new(x, rows, inputs), write);
 }

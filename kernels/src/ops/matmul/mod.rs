@@ -38,10 +38,10 @@ pub fn backward_input(dx: &mut [f32], dy: &[f32], w: &[f32], shape: Shape, write
     cpu::backward_input(dx, dy, w, shape, write);
 }
 
-/// dw += dyᵀ·x. Shapes: dw \[outputs, inputs\], dy \[rows, outputs\], x \[rows, inputs\].
-pub fn backward_weight(dw: &mut [f32], dy: &[f32], x: &[f32], shape: Shape) {
+/// dw = dyᵀ·x, or dw += dyᵀ·x. Shapes: dw \[outputs, inputs\], dy \[rows, outputs\], x \[rows, inputs\].
+pub fn backward_weight(dw: &mut [f32], dy: &[f32], x: &[f32], shape: Shape, write: Write) {
     shape.check(x, dw, dy);
-    cpu::backward_weight(dw, dy, x, shape);
+    cpu::backward_weight(dw, dy, x, shape, write);
 }
 
 #[cfg(test)]
@@ -75,10 +75,10 @@ mod tests {
         for shape in SHAPES {
             let (x, w, dy) = operands(shape);
             let (mut y, mut dx, mut dw) =
-                (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()], vec![0.0; w.len()]);
+                (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]);
             forward(&mut y, &x, &w, shape, Write::Overwrite);
             backward_input(&mut dx, &dy, &w, shape, Write::Overwrite);
-            backward_weight(&mut dw, &dy, &x, shape);
+            backward_weight(&mut dw, &dy, &x, shape, Write::Overwrite);
 
             let (x, w, dy) = (to_f64(&x), to_f64(&w), to_f64(&dy));
             let (expected_dx, expected_dw) = reference::backward(&dy, &x, &w, shape);
@@ -95,7 +95,7 @@ mod tests {
             let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
             forward(&mut y, &x, &w, shape, Write::Accumulate);
             backward_input(&mut dx, &dy, &w, shape, Write::Accumulate);
-            backward_weight(&mut dw, &dy, &x, shape);
+            backward_weight(&mut dw, &dy, &x, shape, Write::Accumulate);
 
             let sum = |a: &[f64], b: &[f64]| -> Vec<f64> {
                 a.iter().zip(b).map(|(a, b)| a + b).collect()
@@ -132,8 +132,10 @@ mod tests {
         let mut dw = [1.0; 6];
         forward(&mut [], &[], &[1.0; 6], shape, Write::Overwrite);
         backward_input(&mut [], &[], &[1.0; 6], shape, Write::Overwrite);
-        backward_weight(&mut dw, &[], &[], shape);
+        backward_weight(&mut dw, &[], &[], shape, Write::Accumulate);
         assert_eq!(dw, [1.0; 6]);
+        backward_weight(&mut dw, &[], &[], shape, Write::Overwrite);
+        assert_eq!(dw, [0.0; 6]);
     }
 
     #[test]
@@ -145,7 +147,7 @@ mod tests {
                 (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
             forward(&mut y, &x, &w, shape, Write::Overwrite);
             backward_input(&mut dx, &dy, &w, shape, Write::Overwrite);
-            backward_weight(&mut dw, &dy, &x, shape);
+            backward_weight(&mut dw, &dy, &x, shape, Write::Overwrite);
             [y, dx, dw].concat()
         });
     }

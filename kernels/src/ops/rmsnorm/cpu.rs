@@ -47,6 +47,7 @@ pub(super) fn backward(
     rstd: &[f32],
     offset: f32,
     write: Write,
+    write_weight: Write,
 ) {
     let width = weight.len();
     let block_rows = blocks::rows_of(width);
@@ -54,7 +55,8 @@ pub(super) fn backward(
     let rows = dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block));
     let rows = rows.zip(rstd.par_chunks(block_rows));
     with_offset(weight, offset, |weight| {
-        blocks::add_partial_sums(&mut [dweight], rows, |(((dx, dy), x), rstd), dweight| {
+        let totals = &mut [dweight];
+        blocks::add_partial_sums(totals, rows, write_weight, |(((dx, dy), x), rstd), dweight| {
             vectorised(
                 #[inline(always)]
                 || {

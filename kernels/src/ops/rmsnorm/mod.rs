@@ -22,7 +22,8 @@ pub fn forward(
     cpu::forward(y, rstd, x, weight, epsilon, offset);
 }
 
-/// dx = or += the gradient of x; dweight += the gradient of the weight. Shapes as in [`forward`].
+/// dx = or += the gradient of x, as `write` says; dweight = or += that of the weight, as `write_weight` says. Shapes as in
+/// [`forward`].
 ///
 /// With [`Write::Accumulate`], dx may be the gradient of the residual stream that x was read from.
 #[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
@@ -35,10 +36,11 @@ pub fn backward(
     rstd: &[f32],
     offset: f32,
     write: Write,
+    write_weight: Write,
 ) {
     check(dx, rstd, x, weight);
     check(dy, rstd, x, dweight);
-    cpu::backward(dx, dweight, dy, x, weight, rstd, offset, write);
+    cpu::backward(dx, dweight, dy, x, weight, rstd, offset, write, write_weight);
 }
 
 fn check(y: &[f32], rstd: &[f32], x: &[f32], weight: &[f32]) {
@@ -79,11 +81,12 @@ mod tests {
         for ((rows, width), offset) in SHAPES.into_iter().flat_map(|s| OFFSETS.map(|o| (s, o))) {
             let (x, w, dy) = operands(rows, width);
             let (mut y, mut rstd) = (vec![f32::NAN; x.len()], vec![f32::NAN; rows]);
-            let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![0.0; width]);
+            let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![f32::NAN; width]);
             let (mut grown, mut grown_dw) = (vec![1.0; x.len()], vec![1.0; width]);
             forward(&mut y, &mut rstd, &x, &w, EPSILON, offset);
-            backward(&mut dx, &mut dw, &dy, &x, &w, &rstd, offset, Write::Overwrite);
-            backward(&mut grown, &mut grown_dw, &dy, &x, &w, &rstd, offset, Write::Accumulate);
+            let [over, add] = [Write::Overwrite, Write::Accumulate];
+            backward(&mut dx, &mut dw, &dy, &x, &w, &rstd, offset, over, over);
+            backward(&mut grown, &mut grown_dw, &dy, &x, &w, &rstd, offset, add, add);
 
             let (x, w, dy) = (to_f64(&x), exact_weight(&w, offset), to_f64(&dy));
             let (expected_dx, expected_dw) = reference::backward(&dy, &x, &w, f64::from(EPSILON));
@@ -119,7 +122,8 @@ mod tests {
             let (mut y, mut rstd) = (vec![0.0; x.len()], vec![0.0; rows]);
             let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; width]);
             forward(&mut y, &mut rstd, &x, &w, EPSILON, 1.0);
-            backward(&mut dx, &mut dw, &dy, &x, &w, &rstd, 1.0, Write::Overwrite);
+            let write = Write::Overwrite;
+            backward(&mut dx, &mut dw, &dy, &x, &w, &rstd, 1.0, write, write);
             [y, rstd, dx, dw].concat()
         });
     }
