@@ -9,6 +9,7 @@
 mod cpu;
 
 use crate::Write;
+use tracing::trace_span;
 
 /// Memory for logits at any one time, unless a single row needs more.
 pub const LOGITS_BYTES_MAX: usize = 64 << 20;
@@ -27,6 +28,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Floating-point operations of one product.
+    fn flop(&self) -> u64 {
+        2 * (self.rows * self.width * self.vocabulary) as u64
+    }
+
     fn check(&self, logp: &[f32], lse: &[f32], hidden: &[f32], head: &[f32], targets: &[u32]) {
         assert_eq!(hidden.len(), self.rows * self.width, "hidden is not [rows, width] of {self:?}");
         assert_eq!(
@@ -66,6 +72,7 @@ pub fn forward(
     inputs: Inputs,
     shape: Shape,
 ) {
+    let _span = trace_span!("logprob forward", flop = shape.flop()).entered();
     shape.check(logp, lse, inputs.hidden, inputs.head, inputs.targets);
     cpu::forward(logp, lse, kept.unwrap_or(&mut Vec::new()), inputs, shape);
 }
@@ -85,6 +92,7 @@ pub fn backward(
     shape: Shape,
     write: Write,
 ) {
+    let _span = trace_span!("logprob backward", flop = 2 * shape.flop()).entered();
     shape.check(dlogp, lse, inputs.hidden, inputs.head, inputs.targets);
     assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
     assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
