@@ -20,6 +20,7 @@ pub(crate) fn rows_of(width: usize) -> usize {
 pub(crate) fn add_partial_sums<D: Send>(
     totals: &mut [&mut [f32]],
     blocks: impl IndexedParallelIterator<Item = D>,
+    write: Write,
     work: impl Fn(D, &mut [f32]) + Sync,
     write: Write,
 ) {

@@ -6,7 +6,8 @@
 //! threads: element-wise work and reductions are cut into blocks of a fixed size, and products into tiles that leave
 //! the sums alone. So the same inputs give the same bytes on one thread and on many. Work runs on rayon's ambient
 //! pool: call from inside `ThreadPool::install` to choose it. Scratch stays with its thread (`scratch`); what
-//! is still allocated per call are short lists of tasks and `gemm`'s packing buffers.
+//! is still allocated per call are short lists of tasks and `gemm`'s packing buffers. Each operation is a span of `tracing`, with
+//! the useful arithmetic as `flop` where that is what counts; nobody listens unless asked to.
 //!
 //! This crate knows no transformer, no parameter names and no loss; it allocates scratch only, opens no
 //! file and prints nothing. Shapes that do not fit each other are programming errors and panic with both

@@ -154,6 +154,9 @@ pub(crate) struct BenchStep {
     /// Steps that are timed [default: as many as take a few seconds]
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
+    /// Write a Chrome trace of every operation here, and show a table of where the time went
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
     /// Print the figures as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -209,6 +212,9 @@ pub(crate) struct Train {
     /// Go on from the checkpoint in --run (or the latest run)
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Write a Chrome trace of every operation here, and show a table of where the time went
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
     /// Print the outcome as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,

@@ -9,6 +9,7 @@ mod commands;
 mod folder;
 mod pairs_file;
 mod plugin;
+mod profile;
 mod progress;
 mod screen;
 mod settings;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use kernels::{Write, clip};
 use serde::Serialize;
+use tracing::trace_span;
 
 use crate::batch::Packed;
 use crate::fault::TrainFailure;
@@ -251,7 +252,8 @@ impl Trainer {
         tally: &mut Tally,
     ) -> Result<LossGradients, TrainFailure> {
         self.forward(part)?;
-        let answer = checked(loss.evaluate(&self.pairs)?, part.len(), self.step)?;
+        let answer = trace_span!("loss").in_scope(|| loss.evaluate(&self.pairs))?;
+        let answer = checked(answer, part.len(), self.step)?;
         tally.add(&self.pairs, &answer, self.reward_beta);
         if let Some(statistics) = self.activations.token_statistics() {
             tally.tokens.get_or_insert_default().add(&self.batch, statistics);
@@ -284,6 +286,7 @@ impl Trainer {
         pairs: &[&ReferencedPair],
         loss: &mut dyn PreferenceLoss,
     ) -> Result<StepMetrics, TrainFailure> {
+        let _span = trace_span!("step").entered();
         self.timings = Timings::default();
         let mut tally = Tally::default();
         // What the first part finds in the gradients is the last step's.
@@ -293,6 +296,7 @@ impl Trainer {
             self.backward(&answer, pairs.len(), write);
             write = Write::Accumulate;
         }
+        let _span = trace_span!("update").entered();
         let started = Instant::now();
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
         let grad_norm = self.update(learning_rate)?;
@@ -302,6 +306,7 @@ impl Trainer {
 
     /// Fills `self.pairs` with the batch's log-probs.
     fn forward(&mut self, pairs: &[&ReferencedPair]) -> Result<(), Rejected> {
+        let _span = trace_span!("forward").entered();
         let started = Instant::now();
         self.batch.clear();
         pairs.iter().for_each(|pair| pack(&mut self.batch, &pair.pair));
@@ -329,6 +334,7 @@ impl Trainer {
 
     /// A part's share of the gradient of the mean over `n_pairs` pairs.
     fn backward(&mut self, answer: &LossGradients, n_pairs: usize, write: Write) {
+        let _span = trace_span!("backward").entered();
         let started = Instant::now();
         self.spread_over_tokens(answer, n_pairs as f64);
         self.decoder.backward(

@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tracing::trace_span;
+
 use super::checkpoint::{self, State};
 use super::metrics::{EvalRecord, Metrics, TrainRecord};
 use super::references::References;
@@ -398,6 +400,7 @@ impl Training<'_> {
     }
 
     fn next_pairs(&mut self, walk: &mut Walk) -> Result<Vec<ReferencedPair>, Fault> {
+        let _span = trace_span!("data").entered();
         let mut pairs = Vec::with_capacity(self.settings.batch_pairs);
         for next in walk.by_ref().take(self.settings.batch_pairs) {
             let (row, EncodedPair { pair, .. }) = next?;
@@ -453,6 +456,7 @@ impl Training<'_> {
     }
 
     fn save_checkpoint(&self) -> Result<PathBuf, Fault> {
+        let _span = trace_span!("checkpoint").entered();
         checkpoint::write(&self.settings.run, &self.directory, &self.trainer, &self.state)
     }
 

@@ -10,7 +10,7 @@ use trainer::batch::Packed;
 use trainer::model::{Activations, Keep, Model, ModelDirectory};
 use trainer::pairs::PreferencePair;
 
-const CASES: [&str; 12] = [
+pub(crate) const CASES: [&str; 12] = [
     "gpt2_erf",
     "llama_biased",
     "llama_linear",
@@ -25,15 +25,15 @@ const CASES: [&str; 12] = [
     "gemma3",
 ];
 
-struct Case {
-    name: &'static str,
-    model: Model,
-    pairs: Vec<PreferencePair>,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) model: Model,
+    pub(crate) pairs: Vec<PreferencePair>,
     /// d(sum)/d(completion's log-prob)
-    weights: Vec<f32>,
+    pub(crate) weights: Vec<f32>,
 }
 
-fn case(name: &'static str) -> Case {
+pub(crate) fn case(name: &'static str) -> Case {
     let folder = golden(&format!("families/{name}"));
     let directory = ModelDirectory::open(&folder).expect(name);
     let golden = json(&format!("families/{name}/golden.json"));
@@ -46,7 +46,7 @@ fn case(name: &'static str) -> Case {
 }
 
 impl Case {
-    fn golden(&self) -> serde_json::Value {
+    pub(crate) fn golden(&self) -> serde_json::Value {
         json(&format!("families/{}/golden.json", self.name))
     }
 

@@ -8,6 +8,8 @@
 mod cpu;
 pub(crate) mod curve;
 
+use tracing::trace_span;
+
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
@@ -23,12 +25,14 @@ pub enum Activation {
 
 /// y = f(x); both of one length.
 pub fn forward(y: &mut [f32], x: &[f32], activation: Activation) {
+    let _span = trace_span!("activation forward").entered();
     assert_eq!(y.len(), x.len(), "x and y differ in length");
     cpu::forward(y, x, activation);
 }
 
 /// dx = dy·f′(x), written over; all of one length.
 pub fn backward(dx: &mut [f32], dy: &[f32], x: &[f32], activation: Activation) {
+    let _span = trace_span!("activation backward").entered();
     assert_eq!(dx.len(), x.len(), "x and dx differ in length");
     assert_eq!(dx.len(), dy.len(), "dy and dx differ in length");
     cpu::backward(dx, dy, x, activation);

@@ -8,6 +8,7 @@
 mod cpu;
 
 use std::ops::Range;
+use tracing::trace_span;
 
 /// What all parameters of a step share.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +53,7 @@ pub fn step(
     settings: &Settings,
     groups: &[Group],
 ) -> bool {
+    let _span = trace_span!("adamw").entered();
     assert!(step >= 1, "steps are counted from 1, got 0");
     assert_eq!(parameters.len(), gradients.len(), "parameters and gradients differ in length");
     assert_eq!(

@@ -19,6 +19,8 @@
 mod cpu;
 mod tile;
 
+use tracing::trace_span;
+
 /// A run of rows that attend to a prefix and to themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
@@ -56,6 +58,16 @@ impl Shape {
 
     fn kv_width(&self) -> usize {
         self.kv_heads * self.head_dim
+    }
+
+    /// Floating-point operations of one product of the visible pairs of query and key.
+    fn flop(&self, segments: &[Segment]) -> u64 {
+        let of_row = |segment: &Segment, i: usize| {
+            let position = segment.prefix_len + i;
+            position + 1 - self.first_visible(position)
+        };
+        let of = |segment: &Segment| (0..segment.len).map(|i| of_row(segment, i)).sum::<usize>();
+        2 * (segments.iter().map(of).sum::<usize>() * self.q_width()) as u64
     }
 
     /// Query heads that read the same key head.
@@ -118,6 +130,7 @@ pub fn forward(
     segments: &[Segment],
     shape: &Shape,
 ) {
+    let _span = trace_span!("attention forward", flop = 2 * shape.flop(segments)).entered();
     check(Outputs { y, lse }, inputs, segments, shape);
     cpu::forward(y, lse, inputs, segments, shape);
 }
@@ -131,6 +144,7 @@ pub fn backward(
     segments: &[Segment],
     shape: &Shape,
 ) {
+    let _span = trace_span!("attention backward", flop = 5 * shape.flop(segments)).entered();
     check(outputs, inputs, segments, shape);
     assert_eq!(dy.len(), outputs.y.len(), "dy and y differ in size");
     assert_eq!(gradients.dq.len(), inputs.q.len(), "dq and q differ in size");

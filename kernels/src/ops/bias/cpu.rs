@@ -21,7 +21,7 @@ pub(super) fn forward(y: &mut [f32], bias: &[f32]) {
 pub(super) fn backward(dbias: &mut [f32], dy: &[f32], write: Write) {
     let width = dbias.len();
     let blocks = dy.par_chunks(blocks::rows_of(width) * width.max(1));
-    let sum_up = |dy: &[f32], sum: &mut [f32]| {
+    blocks::add_partial_sums(&mut [dbias], blocks, write, |dy, sum| {
         vectorised(
             #[inline(always)]
             || {
@@ -30,6 +30,5 @@ pub(super) fn backward(dbias: &mut [f32], dy: &[f32], write: Write) {
                 }
             },
         );
-    };
-    blocks::add_partial_sums(&mut [dbias], blocks, sum_up, write);
+    });
 }

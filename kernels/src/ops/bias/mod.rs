@@ -5,15 +5,18 @@
 mod cpu;
 
 use crate::Write;
+use tracing::trace_span;
 
 /// y\[r\] += bias for every row. Shapes: y \[rows, width\], bias \[width\].
 pub fn forward(y: &mut [f32], bias: &[f32]) {
+    let _span = trace_span!("bias forward").entered();
     check(y, bias);
     cpu::forward(y, bias);
 }
 
 /// dbias = or += Σ over rows of dy\[r\]. Shapes: dbias \[width\], dy \[rows, width\].
 pub fn backward(dbias: &mut [f32], dy: &[f32], write: Write) {
+    let _span = trace_span!("bias backward").entered();
     check(dy, dbias);
     cpu::backward(dbias, dy, write);
 }

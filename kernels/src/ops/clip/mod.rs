@@ -5,8 +5,11 @@
 
 mod cpu;
 
+use tracing::trace_span;
+
 /// √Σ g², summed in `f64`.
 pub fn global_norm(gradients: &[f32]) -> f64 {
+    let _span = trace_span!("norm of the gradient").entered();
     cpu::global_norm(gradients)
 }
 

@@ -8,6 +8,7 @@
 mod cpu;
 
 use crate::attention::Shape;
+use tracing::trace_span;
 
 /// The keys and values of every sequence so far.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,7 @@ pub fn append(cache: &mut [f32], rows: &[f32], positions: &[u32], capacity: usiz
 /// y is overwritten; a sequence of length 0 gets zeros. Shapes: y and q \[sequences, heads, head_dim\], lengths
 /// \[sequences\].
 pub fn forward(y: &mut [f32], q: &[f32], cache: Cache, lengths: &[u32], shape: &Shape) {
+    let _span = trace_span!("decode").entered();
     shape.check();
     let cached = lengths.len() * cache.capacity * shape.kv_heads * shape.head_dim;
     assert_eq!(

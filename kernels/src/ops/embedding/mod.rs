@@ -7,9 +7,11 @@
 mod cpu;
 
 use crate::{Write, blocks};
+use tracing::trace_span;
 
 /// y\[r\] = or += table\[ids\[r\]\]. Shapes: y \[rows, width\], table \[vocabulary, width\], ids \[rows\].
 pub fn forward(y: &mut [f32], table: &[f32], ids: &[u32], width: usize, write: Write) {
+    let _span = trace_span!("embedding forward").entered();
     check(table, ids, y, width);
     cpu::forward(y, table, ids, width, write);
 }
@@ -22,6 +24,7 @@ pub fn scale(y: &mut [f32], factor: f32) {
 /// dtable\[ids\[r\]\] += dy\[r\], from zero or from what is there. Shapes: dtable \[vocabulary, width\], dy \[rows, width\], ids
 /// \[rows\].
 pub fn backward(dtable: &mut [f32], dy: &[f32], ids: &[u32], width: usize, write: Write) {
+    let _span = trace_span!("embedding backward").entered();
     check(dtable, ids, dy, width);
     cpu::backward(dtable, dy, ids, width, write);
 }

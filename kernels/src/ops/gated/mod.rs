@@ -5,9 +5,11 @@
 mod cpu;
 
 use crate::activation::Activation;
+use tracing::trace_span;
 
 /// y = f(gate)·up, element by element; all of one length.
 pub fn forward(y: &mut [f32], gate: &[f32], up: &[f32], activation: Activation) {
+    let _span = trace_span!("gated forward").entered();
     check(y, gate, up);
     cpu::forward(y, gate, up, activation);
 }
@@ -21,6 +23,7 @@ pub fn backward(
     up: &[f32],
     activation: Activation,
 ) {
+    let _span = trace_span!("gated backward").entered();
     check(dgate, gate, up);
     check(dup, dy, up);
     cpu::backward(dgate, dup, dy, gate, up, activation);

@@ -68,6 +68,7 @@ pub(super) fn backward(
     blocks::add_partial_sums(
         totals,
         rows.zip(statistics),
+        write_weight,
         |(((dx, dy), x), (mean, rstd)), sums| {
             let (dweight, dbias) = sums.split_at_mut(width);
             vectorised(

@@ -6,6 +6,7 @@
 mod cpu;
 
 use crate::Write;
+use tracing::trace_span;
 
 /// y = x̂·weight + bias per row; mean and rstd are kept for [`backward`]. Shapes: y and x \[rows, width\], mean and
 /// rstd \[rows\], weight and bias \[width\].
@@ -18,6 +19,7 @@ pub fn forward(
     bias: &[f32],
     epsilon: f32,
 ) {
+    let _span = trace_span!("layernorm forward").entered();
     check(y, mean, rstd, x, weight, bias);
     cpu::forward(y, mean, rstd, x, weight, bias, epsilon);
 }
@@ -39,6 +41,7 @@ pub fn backward(
     write: Write,
     write_weight: Write,
 ) {
+    let _span = trace_span!("layernorm backward").entered();
     check(dx, mean, rstd, x, weight, dbias);
     check(dy, mean, rstd, x, dweight, dbias);
     cpu::backward(dx, dweight, dbias, dy, x, mean, rstd, weight, write, write_weight);

@@ -12,6 +12,7 @@ mod statistics;
 pub use statistics::Statistics;
 
 use crate::Write;
+use tracing::trace_span;
 
 /// Memory for logits at any one time, unless a single row needs more.
 pub const LOGITS_BYTES_MAX: usize = 64 << 20;
@@ -30,6 +31,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Floating-point operations of one product.
+    fn flop(&self) -> u64 {
+        2 * (self.rows * self.width * self.vocabulary) as u64
+    }
+
     fn check(&self, logp: &[f32], lse: &[f32], hidden: &[f32], head: &[f32], targets: &[u32]) {
         assert_eq!(hidden.len(), self.rows * self.width, "hidden is not [rows, width] of {self:?}");
         assert_eq!(
@@ -69,6 +75,7 @@ pub fn forward(
     inputs: Inputs,
     shape: Shape,
 ) {
+    let _span = trace_span!("logprob forward", flop = shape.flop()).entered();
     shape.check(logp, lse, inputs.hidden, inputs.head, inputs.targets);
     cpu::forward(logp, lse, None, kept.unwrap_or(&mut Vec::new()), inputs, shape);
 }
@@ -83,6 +90,7 @@ pub fn forward_with_statistics(
     inputs: Inputs,
     shape: Shape,
 ) {
+    let _span = trace_span!("logprob forward", flop = shape.flop()).entered();
     shape.check(logp, lse, inputs.hidden, inputs.head, inputs.targets);
     assert_eq!(statistics.len(), shape.rows, "statistics are not [rows] of {shape:?}");
     cpu::forward(logp, lse, Some(statistics), kept.unwrap_or(&mut Vec::new()), inputs, shape);
@@ -103,6 +111,7 @@ pub fn backward(
     shape: Shape,
     write: Write,
 ) {
+    let _span = trace_span!("logprob backward", flop = 2 * shape.flop()).entered();
     shape.check(dlogp, lse, inputs.hidden, inputs.head, inputs.targets);
     assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
     assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");

@@ -6,6 +6,7 @@
 mod cpu;
 
 use crate::Write;
+use tracing::trace_span;
 
 /// The sizes of a linear layer applied to `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Floating-point operations of one product.
+    fn flop(&self) -> u64 {
+        2 * (self.rows * self.inputs * self.outputs) as u64
+    }
+
     fn check(&self, x: &[f32], w: &[f32], y: &[f32]) {
         assert_eq!(x.len(), self.rows * self.inputs, "x is not [rows, inputs] of {self:?}");
         assert_eq!(w.len(), self.outputs * self.inputs, "w is not [outputs, inputs] of {self:?}");
@@ -28,18 +34,21 @@ impl Shape {
 
 /// y = x·wᵀ, or y += x·wᵀ. Shapes: y \[rows, outputs\], x \[rows, inputs\], w \[outputs, inputs\].
 pub fn forward(y: &mut [f32], x: &[f32], w: &[f32], shape: Shape, write: Write) {
+    let _span = trace_span!("matmul forward", flop = shape.flop()).entered();
     shape.check(x, w, y);
     cpu::forward(y, x, w, shape, write);
 }
 
 /// dx = dy·w, or dx += dy·w. Shapes: dx \[rows, inputs\], dy \[rows, outputs\], w \[outputs, inputs\].
 pub fn backward_input(dx: &mut [f32], dy: &[f32], w: &[f32], shape: Shape, write: Write) {
+    let _span = trace_span!("matmul backward, input", flop = shape.flop()).entered();
     shape.check(dx, w, dy);
     cpu::backward_input(dx, dy, w, shape, write);
 }
 
 /// dw = dyᵀ·x, or dw += dyᵀ·x. Shapes: dw \[outputs, inputs\], dy \[rows, outputs\], x \[rows, inputs\].
 pub fn backward_weight(dw: &mut [f32], dy: &[f32], x: &[f32], shape: Shape, write: Write) {
+    let _span = trace_span!("matmul backward, weight", flop = shape.flop()).entered();
     shape.check(x, dw, dy);
     cpu::backward_weight(dw, dy, x, shape, write);
 }

@@ -5,8 +5,11 @@
 
 mod cpu;
 
+use tracing::trace_span;
+
 /// stream += branch, element by element; both of one length.
 pub fn add(stream: &mut [f32], branch: &[f32]) {
+    let _span = trace_span!("residual").entered();
     assert_eq!(stream.len(), branch.len(), "stream and branch differ in length");
     cpu::add(stream, branch);
 }

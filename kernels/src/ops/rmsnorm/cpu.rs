@@ -55,8 +55,8 @@ pub(super) fn backward(
     let rows = dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block));
     let rows = rows.zip(rstd.par_chunks(block_rows));
     with_offset(weight, offset, |weight| {
-        let work = |(((dx, dy), x), rstd): (((&mut [f32], &[f32]), &[f32]), &[f32]),
-                    dweight: &mut [f32]| {
+        let totals = &mut [dweight];
+        blocks::add_partial_sums(totals, rows, write_weight, |(((dx, dy), x), rstd), dweight| {
             vectorised(
                 #[inline(always)]
                 || {
@@ -67,8 +67,7 @@ pub(super) fn backward(
                     }
                 },
             );
-        };
-        blocks::add_partial_sums(&mut [dweight], rows, work, write_weight);
+        });
     });
 }
 

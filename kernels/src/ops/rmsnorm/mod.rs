@@ -7,6 +7,7 @@
 mod cpu;
 
 use crate::Write;
+use tracing::trace_span;
 
 /// y = x·rstd·(offset + weight) per row, and rstd is kept for [`backward`]. Shapes: y and x \[rows, width\], rstd \[rows\],
 /// weight \[width\].
@@ -18,6 +19,7 @@ pub fn forward(
     epsilon: f32,
     offset: f32,
 ) {
+    let _span = trace_span!("rmsnorm forward").entered();
     check(y, rstd, x, weight);
     cpu::forward(y, rstd, x, weight, epsilon, offset);
 }
@@ -38,6 +40,7 @@ pub fn backward(
     write: Write,
     write_weight: Write,
 ) {
+    let _span = trace_span!("rmsnorm backward").entered();
     check(dx, rstd, x, weight);
     check(dy, rstd, x, dweight);
     cpu::backward(dx, dweight, dy, x, weight, rstd, offset, write, write_weight);

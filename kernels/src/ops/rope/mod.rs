@@ -7,6 +7,8 @@
 
 mod cpu;
 
+use tracing::trace_span;
+
 /// Cosines and sines of every position and frequency.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -48,12 +50,14 @@ impl Table {
 /// Rotates every head of row r of x by the angles of positions\[r\], in place.
 /// Shapes: x \[rows, heads, head_dim\], positions \[rows\]; the number of heads follows from the lengths.
 pub fn forward(x: &mut [f32], positions: &[u32], table: &Table) {
+    let _span = trace_span!("rope forward").entered();
     check(x, positions, table);
     cpu::rotate(x, positions, table, cpu::Direction::Forward);
 }
 
 /// Rotates the gradient back, in place. Shapes as in [`forward`].
 pub fn backward(dx: &mut [f32], positions: &[u32], table: &Table) {
+    let _span = trace_span!("rope backward").entered();
     check(dx, positions, table);
     cpu::rotate(dx, positions, table, cpu::Direction::Backward);
 }

@@ -5,6 +5,8 @@
 
 mod cpu;
 
+use tracing::trace_span;
+
 /// ids\[r\] is drawn from softmax(logits\[r\]) by uniforms\[r\], and logp\[r\] is its log-probability.
 /// Shapes: logits \[rows, vocabulary\], all others \[rows\]; uniforms lie in \[0, 1).
 pub fn categorical(
@@ -14,6 +16,7 @@ pub fn categorical(
     uniforms: &[f64],
     vocabulary: usize,
 ) {
+    let _span = trace_span!("sample").entered();
     assert_eq!(
         logits.len(),
         ids.len() * vocabulary,

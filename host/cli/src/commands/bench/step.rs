@@ -5,7 +5,7 @@ use trainer::TrainFailure;
 use trainer::bench::{StepReport, StepSize, time_steps};
 
 use crate::args::BenchStep;
-use crate::{Outcome, screen};
+use crate::{Outcome, profile, screen};
 
 /// Time that the steps of a measurement take together, in GFLOP at a usual speed: more steps where they are short.
 const GFLOP: f64 = 3_000.0;
@@ -23,12 +23,16 @@ pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
     let n_steps = args
         .steps
         .unwrap_or(((GFLOP / (size.flop()? * 1e-9)) as usize).clamp(10, 100));
+    let profile = profile::start(args.profile.as_deref())?;
     let report = time_steps(size, args.threads, n_steps).map_err(|failure| match failure {
         TrainFailure::Fault(fault) => anyhow::Error::from(fault),
         TrainFailure::Rejected(rejected) => {
             anyhow::anyhow!("{}: {}", rejected.rule, rejected.message)
         }
     })?;
+    if let Some(profile) = profile {
+        profile.finish();
+    }
     match args.json {
         true => screen::json(&report)?,
         false => screen::data(&table(args, &report))?,

@@ -12,7 +12,7 @@ use trainer::Rejected;
 
 use crate::args::{Plugin, Train};
 use crate::settings::Settings;
-use crate::{Outcome, plugin, screen};
+use crate::{Outcome, plugin, profile, screen};
 
 /// A loss that has passed the gates, with the values of its hyperparameters.
 struct Loss {
@@ -59,10 +59,15 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
         Ok(loss) => loss,
         Err(rejection) => return Ok(rejected(&rejection)),
     };
-    match run {
+    let profile = profile::start(args.profile.as_deref())?;
+    let outcome = match run {
         Some(run) => finetune::run(args, run, &loss),
         None => sentiment::run(args, &loss, settings),
+    };
+    if let Some(profile) = profile {
+        profile.finish();
     }
+    outcome
 }
 
 fn load(args: &Train, named: &str, settings: &Settings) -> Result<Result<Loss, Rejection>> {
