@@ -5,6 +5,7 @@
 //! own weight decay λ; parameters in no group are left alone. No schedule and no clipping.
 
 mod cpu;
+pub mod cuda;
 
 use std::ops::Range;
 

@@ -3,6 +3,7 @@
 //! Backward adds up columns, dbᵢ = Σ over rows of dy\[r, i\], in a fixed order. The gradient of y itself passes unchanged.
 
 mod cpu;
+pub mod cuda;
 
 /// y\[r\] += bias for every row. Shapes: y \[rows, width\], bias \[width\].
 pub fn forward(y: &mut [f32], bias: &[f32]) {

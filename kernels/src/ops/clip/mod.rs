@@ -4,6 +4,7 @@
 //! [`scale`] by max/norm where the norm exceeds it. The caller decides.
 
 mod cpu;
+pub mod cuda;
 
 use crate::blocks;
 

@@ -5,6 +5,7 @@
 //! the order of their rows.
 
 mod cpu;
+pub mod cuda;
 
 use crate::{Write, blocks};
 

@@ -7,6 +7,7 @@
 //! them again. No sum over tokens, no loss.
 
 mod cpu;
+pub mod cuda;
 
 /// Memory for logits at any one time, unless a single row needs more.
 pub const LOGITS_BYTES_MAX: usize = 64 << 20;

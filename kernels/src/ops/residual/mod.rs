@@ -4,6 +4,7 @@
 //! backward adds into the stream's gradient) or the same addition.
 
 mod cpu;
+pub mod cuda;
 
 /// stream += branch, element by element; both of one length.
 pub fn add(stream: &mut [f32], branch: &[f32]) {

@@ -6,6 +6,7 @@
 //! pairing (x₂ᵢ, x₂ᵢ₊₁) of the original code.
 
 mod cpu;
+pub mod cuda;
 
 /// Cosines and sines of every position and frequency.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@
 //! first v with Σ_{w ≤ v} p(w) > u. Randomness is the caller's; the same u gives the same token.
 
 mod cpu;
+pub mod cuda;
 
 /// ids\[r\] is drawn from softmax(logits\[r\]) by uniforms\[r\], and logp\[r\] is its log-probability.
 /// Shapes: logits \[rows, vocabulary\], all others \[rows\]; uniforms lie in \[0, 1).
