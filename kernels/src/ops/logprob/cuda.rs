@@ -1,9 +1,9 @@
 //! The log-probability of given tokens on a device. Logits exist for one chunk of the vocabulary at a time.
 //!
-//! A chunk takes [`LOGITS_BYTES_MAX`](super::LOGITS_BYTES_MAX) at most, unless one token's logits of all rows need more.
+//! A chunk takes [`Inputs::logits_bytes_max`] at most, unless one token's logits of all rows need more.
 //! Backward computes each chunk's logits again: its three products are those of forward and of the two gradients.
 
-use super::{LOGITS_BYTES_MAX, Shape};
+use super::Shape;
 use crate::Write;
 use crate::cuda::{Buffer, Device, Fault, Ids, Launch, Real, Source, View, ViewMut, count};
 use crate::matmul;
@@ -22,6 +22,9 @@ pub struct Inputs<'a, 'b, R> {
     pub head: &'a View<'b, R>,
     /// \[rows\]
     pub targets: &'a Ids,
+    /// Memory for logits at any one time; backward takes it for their gradients once more. Usually
+    /// [`LOGITS_BYTES_MAX`](super::LOGITS_BYTES_MAX).
+    pub logits_bytes_max: usize,
 }
 
 /// logp and lse \[rows\] are overwritten; lse is what [`backward`] needs.
@@ -39,9 +42,9 @@ pub fn forward<R: Real>(
     let rows = shape.rows;
     let [mut largest, mut sum, mut hit] =
         [device.scratch::<f32>(rows)?, device.scratch::<f32>(rows)?, device.scratch::<f32>(rows)?];
-    let mut memory = device.scratch::<f32>(rows * chunk_tokens(shape))?;
+    let mut memory = device.scratch::<f32>(rows * chunk_tokens(shape, inputs.logits_bytes_max))?;
     let cap = shape.softcap.unwrap_or(0.0);
-    for tokens in chunks(shape) {
+    for tokens in chunks(shape, inputs.logits_bytes_max) {
         let logits = project(device, &mut memory, inputs, shape, &tokens)?;
         let (width, first) = (count(tokens.len()), count(tokens.start));
         let kernel = device.kernel::<f32>(&SOURCE, "logprob_accumulate")?;
@@ -63,7 +66,7 @@ pub fn forward<R: Real>(
     unsafe { kernel.launch(&mut arguments, Launch::elements(rows)) }
 }
 
-/// dhidden \[rows, width\] is overwritten, dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
+/// dhidden \[rows, width\] is overwritten, from a sum in f32; dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
 ///
 /// # Errors
 /// [`Fault`] of memory, products and launches.
@@ -79,11 +82,12 @@ pub fn backward<R: Real>(
     check([dlogp.len(), lse.len()], inputs, shape);
     assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
     assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
-    let (rows, tokens_max) = (shape.rows, chunk_tokens(shape));
+    let (rows, tokens_max) = (shape.rows, chunk_tokens(shape, inputs.logits_bytes_max));
     let mut memory = device.scratch::<f32>(rows * tokens_max)?;
+    let mut sum = device.scratch::<f32>(dhidden.len())?;
     let mut gradients = device.scratch::<R>(rows * tokens_max)?;
     let cap = shape.softcap.unwrap_or(0.0);
-    for tokens in chunks(shape) {
+    for tokens in chunks(shape, inputs.logits_bytes_max) {
         let logits = project(device, &mut memory, inputs, shape, &tokens)?;
         let mut dlogits = gradients.slice_mut(0..rows * tokens.len());
         let (width, first) = (count(tokens.len()), count(tokens.start));
@@ -98,11 +102,16 @@ pub fn backward<R: Real>(
         let (dlogits, part) = (dlogits.as_view(), of_head(shape, &tokens));
         let write = if tokens.start == 0 { Write::Overwrite } else { Write::Accumulate };
         let head = inputs.head.slice(part.clone());
-        matmul::cuda::backward_input(device, dhidden, &dlogits, &head, product, write)?;
+        let sum = &mut sum.as_view_mut();
+        matmul::cuda::backward_input(device, sum, &dlogits, &head, product, write)?;
         let mut dhead = dhead.slice_mut(part);
         matmul::cuda::backward_weight(device, &mut dhead, &dlogits, inputs.hidden, product)?;
     }
-    Ok(())
+    let (kernel, n) = (device.kernel::<R>(&SOURCE, "logprob_round")?, dhidden.len());
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dhidden).arg(&sum).arg(&n);
+    // SAFETY: both have n elements, and the kernel stops there.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
 }
 
 /// logits = hidden·headᵀ for a chunk of tokens, \[rows, tokens\].
@@ -136,14 +145,14 @@ fn of_head(shape: Shape, tokens: &Range<usize>) -> Range<usize> {
 }
 
 /// Tokens of a chunk: whole multiples of 64 where there is room, for the products' sake.
-fn chunk_tokens(shape: Shape) -> usize {
-    let fitting = LOGITS_BYTES_MAX / (4 * shape.rows.max(1));
+fn chunk_tokens(shape: Shape, logits_bytes_max: usize) -> usize {
+    let fitting = logits_bytes_max / (4 * shape.rows.max(1));
     let whole = if fitting >= 64 { fitting / 64 * 64 } else { fitting.max(1) };
     whole.min(shape.vocabulary)
 }
 
-fn chunks(shape: Shape) -> impl Iterator<Item = Range<usize>> {
-    let (chunk, vocabulary) = (chunk_tokens(shape), shape.vocabulary);
+fn chunks(shape: Shape, logits_bytes_max: usize) -> impl Iterator<Item = Range<usize>> {
+    let (chunk, vocabulary) = (chunk_tokens(shape, logits_bytes_max), shape.vocabulary);
     (0..vocabulary).step_by(chunk).map(move |first| first..(first + chunk).min(vocabulary))
 }
 
@@ -166,6 +175,7 @@ fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, shape: Shape) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logprob::LOGITS_BYTES_MAX;
 
     #[test]
     fn chunks_cover_the_vocabulary_and_keep_to_the_budget() {
@@ -174,7 +184,7 @@ mod tests {
         {
             let shape = Shape { rows, width: 1, vocabulary, softcap: None };
             let mut end = 0;
-            for tokens in chunks(shape) {
+            for tokens in chunks(shape, LOGITS_BYTES_MAX) {
                 assert_eq!(tokens.start, end);
                 assert!(4 * rows * tokens.len() <= LOGITS_BYTES_MAX || tokens.len() == 1);
                 end = tokens.end;

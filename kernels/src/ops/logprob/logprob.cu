@@ -7,6 +7,7 @@
 // logits f32 [rows, width] of the chunk, dlogits real [rows, width], all others [rows]; s bytes per real.
 // Accumulating, one block per row. Bytes: 4·rows·width, read twice, once from the caches. FLOPs: 5·rows·width.
 // Backward, one block per row. Bytes: (4 + s)·rows·width. FLOPs: 5·rows·width.
+// Rounding the sum of the chunks' dhidden, one thread per element. Bytes: (4 + s)·n. FLOPs: none.
 
 // largest, sum and hit: the largest logit so far, Σ exp(l − largest) and the target's logit. The first chunk (first_token 0)
 // overwrites what they held.
@@ -57,4 +58,11 @@ extern "C" __global__ void logprob_backward(
         const float is_target = first_token + c == target ? 1.0f : 0.0f;
         dlogits[row + c] = store(gradient * (is_target - expf(logit - row_lse)) * cap_slope(logit, cap));
     }
+}
+
+// dhidden [n] from its f32 sum over the chunks, so that it is rounded once.
+extern "C" __global__ void logprob_round(real* dhidden, const float* sum, size_t n) {
+    const size_t i = element();
+    if (i >= n) return;
+    dhidden[i] = store(sum[i]);
 }

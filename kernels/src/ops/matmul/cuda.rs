@@ -26,13 +26,13 @@ pub fn forward<R: Real, Y: Real>(
     device.products().multiply::<R, Y>(device.stream(), y, w, x, product)
 }
 
-/// dx = dy·w, or dx += dy·w. Shapes as on the CPU.
+/// dx = dy·w, or dx += dy·w. Shapes as on the CPU; dx may be stored as f32.
 ///
 /// # Errors
 /// [`Fault::Product`].
-pub fn backward_input<R: Real>(
+pub fn backward_input<R: Real, X: Real>(
     device: &Device,
-    dx: &mut ViewMut<R>,
+    dx: &mut ViewMut<X>,
     dy: &View<R>,
     w: &View<R>,
     shape: Shape,
@@ -45,7 +45,7 @@ pub fn backward_input<R: Real>(
     let dy = Operand { data: dy, stride: outputs, transposed: false };
     let product =
         Product { m: inputs, n: rows, k: outputs, accumulate: write == Write::Accumulate };
-    device.products().multiply::<R, R>(device.stream(), dx, w, dy, product)
+    device.products().multiply::<R, X>(device.stream(), dx, w, dy, product)
 }
 
 /// dw += dyᵀ·x. Shapes as on the CPU; dw is f32.
