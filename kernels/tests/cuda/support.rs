@@ -1,9 +1,8 @@
-//! Random inputs, the device, comparison.
+//! Random inputs, comparison, what is said when something is missing.
 
-use kernels::cuda::{Device, Fault, Real};
+use kernels::cuda::{Fault, Real};
 use lossbox_kernels as kernels;
 use std::io::Write as _;
-use std::sync::OnceLock;
 
 /// Says what is not tested here and why, whatever the harness captures.
 pub(crate) fn skipped(what: &str, why: &str) {
@@ -11,22 +10,10 @@ pub(crate) fn skipped(what: &str, why: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// The first device; `None` says so.
-pub(crate) fn device(what: &str) -> Option<&'static Device> {
-    static DEVICE: OnceLock<Result<Device, Fault>> = OnceLock::new();
-    match DEVICE.get_or_init(|| Device::open(0, None)) {
-        Ok(device) => Some(device),
-        Err(
-            fault @ (Fault::NoDriver
-            | Fault::NoDevice { .. }
-            | Fault::NoCompiler
-            | Fault::NoProducts),
-        ) => {
-            skipped(what, &fault.to_string());
-            None
-        }
-        Err(fault) => panic!("{fault}"),
-    }
+/// Whether the fault says that something is not installed here, which is no mistake.
+pub(crate) fn is_missing(fault: &Fault) -> bool {
+    use Fault::{NoCompiler, NoDevice, NoDriver, NoProducts};
+    matches!(fault, NoDriver | NoDevice { .. } | NoCompiler | NoProducts)
 }
 
 /// Numbers spread evenly over (−1, 1), rounded to what R stores (SplitMix64, Steele et al. 2014).
