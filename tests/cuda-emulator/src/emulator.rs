@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::report::Report;
+use crate::Report;
 
 /// The emulator of this process.
 ///
@@ -46,7 +46,7 @@ pub enum InstallError {
 
 /// Files of the stand-ins, and the names by which cudarc asks for them.
 pub const LIBRARIES: [(&str, &str); 2] = [
-    ("libcuda_emulator.so", "libcuda.so"),
+    ("libcuda_stand_in.so", "libcuda.so"),
     ("libcublaslt_stand_in.so", "libcublasLt.so"),
 ];
 

@@ -1,7 +1,7 @@
 //! Runs CUDA kernels on a CPU and checks every access.
 //!
-//! The crate builds a stand-in for `libcuda.so` that interprets the PTX which NVRTC emits, and with its sibling one for
-//! `libcublasLt.so`. A program that uses cudarc with dynamic loading runs on them unchanged. After [`Emulator::install`]:
+//! With it come a stand-in for `libcuda.so`, which interprets the PTX that NVRTC emits, and one for `libcublasLt.so`. A
+//! program that uses cudarc with dynamic loading runs on them unchanged. After [`Emulator::install`]:
 //!
 //! ```no_run
 //! let emulator = cuda_emulator::Emulator::install().expect("cargo built the stand-ins beside this test");
@@ -11,13 +11,7 @@
 //!
 //! What is emulated, what is checked and what is not is in the crate's README.
 
-mod driver;
 mod emulator;
-mod isa;
-mod lanes;
-mod machine;
-mod ptx;
-mod report;
 
+pub use cuda_stand_in::{Report, ReportKind};
 pub use emulator::{Emulator, InstallError, LIBRARIES, library_path};
-pub use report::{Report, ReportKind};

@@ -81,7 +81,7 @@ calls! {
             let Some(event) = driver.events.get_mut(&event) else { return INVALID_HANDLE };
             event.capture = capture.map(|(graph, _)| graph);
             event.recorded = capture.is_none().then(Instant::now);
-            driver.error
+            SUCCESS
         })
     }
     fn cuEventSynchronize(event: u64) {
