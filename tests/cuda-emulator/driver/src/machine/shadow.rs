@@ -194,8 +194,10 @@ impl Shadow {
         }
     }
 
-    /// Forgets what was written, and makes room for this many bytes.
+    /// Forgets what was written and who accessed it, and makes room for this many bytes: a block has shared memory of its
+    /// own, in the same place as the block before it.
     pub(crate) fn clear(&mut self, bytes: usize) {
+        self.pages.clear();
         self.written.clear();
         self.written.resize(bytes, 0);
     }
