@@ -86,7 +86,11 @@ impl Core {
         let thread = (warp.index * 32 + lane) as u16;
         let who = Accessor {
             instance: self.instance,
-            first_instance: launch.first_instance,
+            // Each block begins with shared memory of its own.
+            first_instance: match space {
+                Space::Shared => self.instance,
+                _ => launch.first_instance,
+            },
             thread,
             seen: &self.seen[warp.index],
         };
