@@ -15,26 +15,37 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// The file, for messages.
     pub file: &'static str,
-    /// What stands in front of it, in order.
-    headers: &'static [&'static str],
+    /// What stands in front of it besides `common.cuh`.
+    header: &'static str,
     text: &'static str,
+    bf16_only: bool,
 }
 
 impl Source {
     /// The text of a `.cu`, which finds `common.cuh` in front of it.
     pub(crate) const fn new(file: &'static str, text: &'static str) -> Self {
-        Self { file, headers: &[include_str!("common.cuh")], text }
+        Self { file, header: "", text, bf16_only: false }
     }
 
-    /// The same with the activations of `curve.cuh`.
-    pub(crate) const fn with_curves(file: &'static str, text: &'static str) -> Self {
-        let headers = &[include_str!("common.cuh"), include_str!("curve.cuh")];
-        Self { file, headers, text }
+    /// The same with another header after that.
+    pub(crate) const fn with_header(self, header: &'static str) -> Self {
+        Self { header, ..self }
+    }
+
+    /// The same for tensor cores, which take bf16.
+    pub(crate) const fn bf16_only(self) -> Self {
+        Self { bf16_only: true, ..self }
+    }
+
+    /// Whether it has kernels for this stored number.
+    pub fn is_for<R: Real>(&self) -> bool {
+        !self.bf16_only || R::DEFINITION.is_some()
     }
 
     /// What is compiled: the file behind its headers, with its own line numbers.
     pub fn whole(&self) -> String {
-        format!("{}\n#line 1 \"{}\"\n{}", self.headers.concat(), self.file, self.text)
+        let common = include_str!("common.cuh");
+        format!("{common}\n{}\n#line 1 \"{}\"\n{}", self.header, self.file, self.text)
     }
 
     /// The names of the kernels, in the order of the file.

@@ -108,6 +108,9 @@ impl RowBlocks {
     }
 }
 
+/// The activations, as a header.
+pub(crate) const CURVES: &str = include_str!("curve.cuh");
+
 pub(crate) const PARTIALS: Source = Source::new("partials.cu", include_str!("partials.cu"));
 
 /// total[c] += Σ over blocks of partials[b, from + c], in the order of the blocks. Partials are [blocks, stride].

@@ -21,5 +21,5 @@ pub use cudarc::driver::{CudaSlice as Buffer, CudaView as View, CudaViewMut as V
 pub use device::Device;
 pub use fault::Fault;
 pub use ids::Ids;
-pub(crate) use launch::{Launch, PARTIALS, RowBlocks, add_partials, count};
+pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, count};
 pub(crate) use products::{Operand, Product};

@@ -21,11 +21,12 @@ pub mod sample;
 use crate::cuda::{PARTIALS, Source};
 
 /// Every source of kernels, in the order of their names.
-pub fn cuda_sources() -> [Source; 16] {
+pub fn cuda_sources() -> [Source; 17] {
     [
         activation::cuda::SOURCE,
         adamw::cuda::SOURCE,
         attention::cuda::SOURCE,
+        attention::cuda::TENSOR,
         bias::cuda::SOURCE,
         clip::cuda::SOURCE,
         decode::cuda::SOURCE,

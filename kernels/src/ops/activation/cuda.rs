@@ -1,11 +1,12 @@
 //! The activation of a feed-forward layer on a device.
 
 use super::Activation;
-use crate::cuda::{Device, Fault, Launch, Real, Source, View, ViewMut};
+use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
-pub const SOURCE: Source = Source::with_curves("activation.cu", include_str!("activation.cu"));
+pub const SOURCE: Source =
+    Source::new("activation.cu", include_str!("activation.cu")).with_header(CURVES);
 
 /// The number that `curve.cuh` knows it by.
 pub(crate) fn curve(activation: Activation) -> u32 {

@@ -5,24 +5,12 @@
 // dk = scale·Σ ds·q, dv = Σ p·dy.
 //
 // q, y, dy and dq real [rows, heads, head_dim], k, v, dk and dv real [rows, kv_heads, head_dim], lse and projections f32
-// [rows, heads]; head_dim is 256 at most. `segments` is [segments] of `Segment`, segment_of [rows] says which one is a row's.
+// [rows, heads]; head_dim is 256 at most. `segments` is [segments] of `Segment` (see `attention.cuh`), segment_of [rows] says which one is a row's.
 // With n pairs of a row and a key that it sees, and d = head_dim, per head: forward 4·n·d FLOPs, backward 10·n·d here
 // (scores and dy·v are computed for dq and again for dk and dv: 14·n·d). Bytes: every pair reads a key and a value, 2·s·n·d,
 // mostly from the caches; at least each tensor once.
 
 const uint PARTS = 8;  // elements of a head per lane: 256/32
-
-struct Segment {
-    uint start, len;                // rows that see each other causally
-    uint prefix_start, prefix_len;  // rows before them, which all of them see
-    uint family_end;                // the segment after the last one that may have this one's rows as its prefix
-};
-
-struct Shape {
-    uint rows, heads, kv_heads, head_dim;
-    float scale, cap;  // a cap of 0 is none
-    uint window;       // positions that a row sees, its own included; 0 is no bound
-};
 
 // A lane's elements of a head: element lane + 32·i at index i, 0 beyond the head.
 struct Head {
@@ -73,24 +61,6 @@ struct Task { uint row, head; };
 __device__ inline Task task(uint heads) {
     const uint index = blockIdx.x * (blockDim.x / WARP) + warp();
     return {index / heads, index % heads};
-}
-
-__device__ inline size_t query(const Shape& shape, uint row, uint head) {
-    return ((size_t)row * shape.heads + head) * shape.head_dim;
-}
-
-__device__ inline size_t key(const Shape& shape, uint row, uint kv_head) {
-    return ((size_t)row * shape.kv_heads + kv_head) * shape.head_dim;
-}
-
-// The row at a position: positions count from the start of the prefix.
-__device__ inline uint row_at(const Segment& segment, uint position) {
-    return position < segment.prefix_len ? segment.prefix_start + position
-                                         : segment.start + position - segment.prefix_len;
-}
-
-__device__ inline uint first_visible(const Shape& shape, uint position) {
-    return shape.window > 0 && position + 1 > shape.window ? position + 1 - shape.window : 0;
 }
 
 extern "C" __global__ void attention_forward(

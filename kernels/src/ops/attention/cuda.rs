@@ -1,17 +1,27 @@
-//! Attention over packed rows on a device: the exact version, one warp per row and head.
+//! Attention over packed rows on a device: the exact version, one warp per row and head, and forward on tensor cores for bf16
+//! and heads of 64 or 128.
 
 use super::Shape;
 use super::tile::families;
 use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut, count};
-use cudarc::driver::{DeviceRepr, PushKernelArg};
+use cudarc::driver::{DevicePtr, DeviceRepr, PushKernelArg};
 
-/// The kernels.
-pub const SOURCE: Source = Source::new("attention.cu", include_str!("attention.cu"));
+const HEADER: &str = include_str!("attention.cuh");
+/// The kernels of the exact version.
+pub const SOURCE: Source =
+    Source::new("attention.cu", include_str!("attention.cu")).with_header(HEADER);
+/// The kernels for tensor cores.
+pub const TENSOR: Source =
+    Source::new("tensor.cu", include_str!("tensor.cu")).with_header(HEADER).bf16_only();
+
+/// Queries of a block of `tensor.cu`, and its threads.
+const TILE: usize = 64;
+const TILE_THREADS: u32 = 128;
 
 /// Widest head that a warp holds.
 pub const HEAD_DIM_MAX: usize = 256;
 
-/// `Segment` of `attention.cu`.
+/// `Segment` of `attention.cuh`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 struct Packed {
@@ -25,7 +35,18 @@ struct Packed {
 // SAFETY: five u32 without padding, as the kernels declare it.
 unsafe impl DeviceRepr for Packed {}
 
-/// `Shape` of `attention.cu`.
+/// `Tile` of `tensor.cu`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct PackedTile {
+    segment: u32,
+    first: u32,
+}
+
+// SAFETY: two u32 without padding, as the kernels declare it.
+unsafe impl DeviceRepr for PackedTile {}
+
+/// `Shape` of `attention.cuh`.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct PackedShape {
@@ -61,6 +82,8 @@ pub struct Segments {
     segments: Buffer<Packed>,
     /// Which segment a row belongs to, \[rows\].
     segment_of: Buffer<u32>,
+    /// The segments' rows in tiles of queries.
+    tiles: Buffer<PackedTile>,
 }
 
 impl Segments {
@@ -83,7 +106,15 @@ impl Segments {
         }
         let segment_of: Vec<u32> =
             (0..).zip(segments).flat_map(|(i, s)| std::iter::repeat_n(i, s.len)).collect();
-        Ok(Self { segments: device.upload(&packed)?, segment_of: device.upload(&segment_of)? })
+        let tiles = (0..).zip(segments).flat_map(|(i, segment)| {
+            let firsts = (0..segment.len).step_by(TILE);
+            firsts.map(move |first| PackedTile { segment: i, first: count(first) })
+        });
+        Ok(Self {
+            segments: device.upload(&packed)?,
+            segment_of: device.upload(&segment_of)?,
+            tiles: device.upload(&tiles.collect::<Vec<_>>())?,
+        })
     }
 
     fn n_rows(&self) -> usize {
@@ -136,13 +167,42 @@ pub fn forward<R: Real>(
 ) -> Result<(), Fault> {
     let rows = segments.n_rows();
     check([y.len(), lse.len()], inputs, rows, shape);
-    let kernel = device.kernel::<R>(&SOURCE, "attention_forward")?;
     let packed = PackedShape::new(rows, shape);
+    if let Some(name) = tensor_kernel(device, y, &inputs, shape) {
+        let kernel = device.kernel::<R>(&TENSOR, name)?;
+        let mut arguments = kernel.arguments(device);
+        arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
+        arguments.arg(&segments.segments).arg(&segments.tiles).arg(&packed);
+        let blocks = (count(segments.tiles.len()), count(shape.heads));
+        let launch = Launch { blocks, threads: TILE_THREADS, shared_bytes: 0 };
+        // SAFETY: the sizes were held against rows and shape, and the tiles are the segments'.
+        return unsafe { kernel.launch(&mut arguments, launch) };
+    }
+    let kernel = device.kernel::<R>(&SOURCE, "attention_forward")?;
     let mut arguments = kernel.arguments(device);
     arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
     arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
     // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
     unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads)) }
+}
+
+/// The kernel on tensor cores for these heads, where there is one and all rows begin at whole 16 bytes.
+fn tensor_kernel<R: Real>(
+    device: &Device,
+    y: &ViewMut<R>,
+    inputs: &Inputs<R>,
+    shape: &Shape,
+) -> Option<&'static str> {
+    let stream = device.stream();
+    let starts =
+        [y.device_ptr(stream).0, inputs.q.device_ptr(stream).0, inputs.k.device_ptr(stream).0];
+    let aligned =
+        starts.iter().chain([&inputs.v.device_ptr(stream).0]).all(|start| start % 16 == 0);
+    match shape.head_dim {
+        64 if TENSOR.is_for::<R>() && aligned => Some("attention_forward_64"),
+        128 if TENSOR.is_for::<R>() && aligned => Some("attention_forward_128"),
+        _ => None,
+    }
 }
 
 /// The gradients are overwritten; dy has the shape of y.

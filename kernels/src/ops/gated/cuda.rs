@@ -2,11 +2,11 @@
 
 use crate::activation::Activation;
 use crate::activation::cuda::curve;
-use crate::cuda::{Device, Fault, Launch, Real, Source, View, ViewMut};
+use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
-pub const SOURCE: Source = Source::with_curves("gated.cu", include_str!("gated.cu"));
+pub const SOURCE: Source = Source::new("gated.cu", include_str!("gated.cu")).with_header(CURVES);
 
 /// y = f(gate)·up, element by element; all of one length.
 ///

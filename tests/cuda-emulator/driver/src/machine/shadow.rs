@@ -194,10 +194,8 @@ impl Shadow {
         }
     }
 
-    /// Forgets what was written and who accessed it, and makes room for this many bytes: a block has shared memory of its
-    /// own, in the same place as the block before it.
+    /// Forgets what was written, and makes room for this many bytes.
     pub(crate) fn clear(&mut self, bytes: usize) {
-        self.pages.clear();
         self.written.clear();
         self.written.resize(bytes, 0);
     }
