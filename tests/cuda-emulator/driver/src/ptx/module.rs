@@ -341,9 +341,11 @@ fn kernel(
     let items = items(body, line);
     let (mut statements, mut labels): (Vec<&Statement>, HashMap<&str, usize>) = Default::default();
     let mut tables: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut last_label = "";
     for item in &items {
         let statement = match item {
             Item::Label(label) => {
+                last_label = label;
                 if labels.insert(label, statements.len()).is_some() {
                     return Err(fail(line)(format!("label {label} is there twice")));
                 }
@@ -358,9 +360,7 @@ fn kernel(
             ".shared" => layout.add_shared(&declared()?, &mut scope),
             ".local" => layout.add_local(&declared()?, &mut scope),
             ".branchtargets" => {
-                let label = labels.iter().find(|(_, at)| **at == statements.len());
-                let label = label.map_or("", |(label, _)| *label);
-                tables.insert(label, split_operands(&text[".branchtargets".len()..]));
+                tables.insert(last_label, split_operands(&text[".branchtargets".len()..]));
             }
             directive if directive.starts_with('.') => {}
             _ => statements.push(statement),
