@@ -169,8 +169,11 @@ impl Declaration {
     }
 }
 
-/// The declarations and functions of a module: header, what its braces hold (or an initial value), and the body's line.
-fn top_level(text: &str) -> Result<Vec<(String, Option<&str>, u32)>, PtxError> {
+/// A declaration or a function: header, what its braces hold, and the line on which those begin.
+type Part<'a> = (String, Option<&'a str>, u32);
+
+/// The declarations and functions of a module.
+fn top_level(text: &str) -> Result<Vec<Part<'_>>, PtxError> {
     let mut found = Vec::new();
     let (mut header, mut line, mut place) = (String::new(), 1, 0);
     while let Some(mark) = text[place..].chars().next() {
