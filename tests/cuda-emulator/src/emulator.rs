@@ -64,7 +64,7 @@ pub fn library_path(name: &'static str) -> Result<PathBuf, InstallError> {
         folder.join("deps").join(name),
     ];
     let found = places.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| InstallError::Missing { name, beside: exe })
+    found.ok_or(InstallError::Missing { name, beside: exe })
 }
 
 impl Emulator {

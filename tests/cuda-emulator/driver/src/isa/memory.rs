@@ -42,13 +42,16 @@ pub(crate) struct Access {
     pub(crate) is_atomic: bool,
 }
 
+/// Fills a register from a narrower value.
+pub(crate) type Widen = fn(u64) -> u64;
+
 /// `ld`.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) access: Access,
     pub(crate) destinations: Vec<Reg>,
     /// Widens each element to its register.
-    pub(crate) widen: Vec<Option<fn(u64) -> u64>>,
+    pub(crate) widen: Vec<Option<Widen>>,
 }
 
 /// `st`.
@@ -100,7 +103,7 @@ pub(crate) fn load(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result
 }
 
 /// How a signed element fills a wider register.
-fn widening(ty: Type, width: Option<u32>) -> Option<fn(u64) -> u64> {
+fn widening(ty: Type, width: Option<u32>) -> Option<Widen> {
     if !ty.is_signed() {
         return None;
     }

@@ -83,12 +83,12 @@ macro_rules! floats {
         match $name {
             "eq" => lanes!(|a: $t, b: $t| a == b),
             // Without `u`, a comparison with NaN is false, this one too.
-            "ne" => lanes!(|a: $t, b: $t| a < b || a > b),
+            "ne" => lanes!(|a: $t, b: $t| a.partial_cmp(&b).is_some_and(|order| order.is_ne())),
             "lt" => lanes!(|a: $t, b: $t| a < b),
             "le" => lanes!(|a: $t, b: $t| a <= b),
             "gt" => lanes!(|a: $t, b: $t| a > b),
             "ge" => lanes!(|a: $t, b: $t| a >= b),
-            "equ" => lanes!(|a: $t, b: $t| !(a < b || a > b)),
+            "equ" => lanes!(|a: $t, b: $t| a.partial_cmp(&b).is_none_or(|order| order.is_eq())),
             "neu" => lanes!(|a: $t, b: $t| a != b),
             "ltu" => lanes!(|a: $t, b: $t| a.partial_cmp(&b).is_none_or(|order| order.is_lt())),
             "leu" => lanes!(|a: $t, b: $t| a.partial_cmp(&b).is_none_or(|order| order.is_le())),

@@ -187,12 +187,13 @@ impl Core {
         }
     }
 
-    fn row(warp: &Warp, launch: &Launch, address: Address, lane: usize) -> Target {
+    fn row(warp: &Warp, launch: &Launch, address: Address, lane: usize, how: How) -> Target {
         let base = warp.value(address.base, &launch.constants)[lane];
         Target {
             space: Space::Shared,
             address: base.wrapping_add_signed(address.offset),
             bytes: 16,
+            how,
         }
     }
 
@@ -211,8 +212,8 @@ impl Core {
             let mut elements = [[0_u16; 8]; 8];
             for (row, elements) in elements.iter_mut().enumerate() {
                 let lane = matrix * 8 + row;
-                let target = Self::row(warp, launch, address, lane);
-                self.access(launch, warp, step, lane, target, How::Read, |data| {
+                let target = Self::row(warp, launch, address, lane, How::Read);
+                self.access(launch, warp, step, lane, target, |data| {
                     for (element, bytes) in elements.iter_mut().zip(data.chunks_exact(2)) {
                         *element = u16::from_le_bytes([bytes[0], bytes[1]]);
                     }
@@ -255,8 +256,8 @@ impl Core {
             };
             for row in 0..8 {
                 let lane = matrix * 8 + row;
-                let target = Self::row(warp, launch, address, lane);
-                self.access(launch, warp, step, lane, target, How::Write, |data| {
+                let target = Self::row(warp, launch, address, lane, How::Write);
+                self.access(launch, warp, step, lane, target, |data| {
                     for (column, bytes) in data.chunks_exact_mut(2).enumerate() {
                         bytes.copy_from_slice(&element(row, column).to_le_bytes());
                     }

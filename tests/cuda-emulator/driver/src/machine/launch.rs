@@ -42,7 +42,10 @@ impl Launch<'_> {
     pub(crate) fn report(&mut self, report: Report) -> Result<(), Stop> {
         let fatal = report.kind.is_fatal();
         let known = self.reports.iter().any(|known| {
-            known.kind == report.kind && known.line == report.line && known.buffer == report.buffer
+            let place = |report: &Report| (report.kind, report.line);
+            place(known) == place(&report)
+                && known.instruction == report.instruction
+                && known.buffer == report.buffer
         });
         if !known {
             self.reports.push(report);

@@ -18,6 +18,7 @@ pub(crate) struct Target {
     pub(crate) space: Space,
     pub(crate) address: u64,
     pub(crate) bytes: usize,
+    pub(crate) how: How,
 }
 
 /// What an access does.
@@ -67,11 +68,10 @@ impl Core {
         step: &Step,
         lane: usize,
         target: Target,
-        how: How,
         f: impl FnOnce(&mut [u8]),
     ) -> Result<(), Stop> {
         let (space, address) = resolve(target.space, target.address);
-        let bytes = target.bytes;
+        let Target { bytes, how, .. } = target;
         if address % bytes as u64 != 0 {
             let detail = format!("an access of {bytes} bytes needs a multiple of {bytes}");
             let (buffer, offset) = self.describe(launch, space, address);
@@ -227,8 +227,9 @@ impl Core {
                     space,
                     address,
                     bytes,
+                    how,
                 };
-                self.access(launch, warp, step, lane, target, how, |data| {
+                self.access(launch, warp, step, lane, target, |data| {
                     buffer[..bytes].copy_from_slice(data);
                 })?;
             }
@@ -275,8 +276,9 @@ impl Core {
                 space,
                 address,
                 bytes,
+                how,
             };
-            self.access(launch, warp, step, lane, target, how, |data| {
+            self.access(launch, warp, step, lane, target, |data| {
                 data.copy_from_slice(&buffer[..bytes]);
             })?;
         }
@@ -308,9 +310,10 @@ impl Core {
                 space,
                 address,
                 bytes,
+                how: How::Change,
             };
             let mut old = 0;
-            self.access(launch, warp, step, lane, target, How::Change, |data| {
+            self.access(launch, warp, step, lane, target, |data| {
                 old = word(data);
                 let new = (atomic.change)(old, operands[0][lane], operands[1][lane]);
                 data.copy_from_slice(&new.to_le_bytes()[..bytes]);
@@ -345,8 +348,9 @@ impl Core {
                 space: Space::Shared,
                 address: to,
                 bytes: copy.bytes,
+                how: How::Begin,
             };
-            self.access(launch, warp, step, lane, target, How::Begin, |_| ())?;
+            self.access(launch, warp, step, lane, target, |_| ())?;
             let group = warp.committed[lane];
             let bytes = copy.bytes;
             let pending = PendingCopy {
@@ -387,8 +391,9 @@ impl Core {
                 space: Space::Shared,
                 address: copy.to,
                 bytes: copy.bytes,
+                how: How::Write,
             };
-            self.access(launch, warp, step, copy.lane, target, How::Write, |data| {
+            self.access(launch, warp, step, copy.lane, target, |data| {
                 data.copy_from_slice(&bytes[..copy.bytes]);
             })?;
         }
@@ -413,8 +418,9 @@ impl Core {
                 space: Space::Global,
                 address,
                 bytes: unit,
+                how: How::Read,
             };
-            self.access(launch, warp, step, copy.lane, target, How::Read, |data| {
+            self.access(launch, warp, step, copy.lane, target, |data| {
                 into[start..start + unit].copy_from_slice(data);
             })?;
         }

@@ -237,7 +237,7 @@ impl Shadow {
             let here = end.min(page_end);
             let page = self.pages.entry(at / PAGE_BYTES).or_insert_with(Page::new);
             page.refine(at, here - at);
-            let first = at % PAGE_BYTES >> page.shift;
+            let first = (at % PAGE_BYTES) >> page.shift;
             let count = (here - at) >> page.shift;
             for cell in &mut page.cells[first..first + count] {
                 conflict = cell.touch(who, access).or(conflict);

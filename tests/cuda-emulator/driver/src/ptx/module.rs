@@ -169,8 +169,11 @@ impl Declaration {
     }
 }
 
-/// The declarations and functions of a module: header, what its braces hold (or an initial value), and the body's line.
-fn top_level(text: &str) -> Result<Vec<(String, Option<&str>, u32)>, PtxError> {
+/// A declaration or a function: header, what its braces hold, and the line on which those begin.
+type Part<'a> = (String, Option<&'a str>, u32);
+
+/// The declarations and functions of a module.
+fn top_level(text: &str) -> Result<Vec<Part<'_>>, PtxError> {
     let mut found = Vec::new();
     let (mut header, mut line, mut place) = (String::new(), 1, 0);
     while let Some(mark) = text[place..].chars().next() {
@@ -341,9 +344,11 @@ fn kernel(
     let items = items(body, line);
     let (mut statements, mut labels): (Vec<&Statement>, HashMap<&str, usize>) = Default::default();
     let mut tables: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut last_label = "";
     for item in &items {
         let statement = match item {
             Item::Label(label) => {
+                last_label = label;
                 if labels.insert(label, statements.len()).is_some() {
                     return Err(fail(line)(format!("label {label} is there twice")));
                 }
@@ -358,9 +363,7 @@ fn kernel(
             ".shared" => layout.add_shared(&declared()?, &mut scope),
             ".local" => layout.add_local(&declared()?, &mut scope),
             ".branchtargets" => {
-                let label = labels.iter().find(|(_, at)| **at == statements.len());
-                let label = label.map_or("", |(label, _)| *label);
-                tables.insert(label, split_operands(&text[".branchtargets".len()..]));
+                tables.insert(last_label, split_operands(&text[".branchtargets".len()..]));
             }
             directive if directive.starts_with('.') => {}
             _ => statements.push(statement),
