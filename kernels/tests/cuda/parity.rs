@@ -27,7 +27,7 @@ macro_rules! on_a_device {
     };
 }
 
-const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (300, 64)];
+const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (301, 64)];
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
 
 fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
