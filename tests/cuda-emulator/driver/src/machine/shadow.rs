@@ -4,8 +4,6 @@
 //! up to which count it has waited for it. An access is ordered before a later one where the later thread's warp has waited
 //! for the count that the earlier carries. Blocks are never ordered, launches always are.
 
-use std::collections::HashMap;
-
 /// Who accesses, and what it has waited for.
 #[derive(Clone, Copy)]
 pub(crate) struct Accessor<'a> {
@@ -154,6 +152,9 @@ impl Mark {
 
 const PAGE_BYTES: usize = 4096;
 
+/// The largest access is a vector of four times eight bytes.
+const ALL_WRITTEN: [u8; 32] = [1; 32];
+
 /// Who accessed a page: a cell for every four bytes, or for every one or two where so small accesses were seen.
 struct Page {
     shift: u32,
@@ -182,7 +183,8 @@ impl Page {
 #[derive(Default)]
 pub(crate) struct Shadow {
     written: Vec<u8>,
-    pages: HashMap<usize, Page>,
+    /// Made when they are first touched.
+    pages: Vec<Option<Box<Page>>>,
 }
 
 impl Shadow {
@@ -190,7 +192,7 @@ impl Shadow {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             written: vec![0; bytes],
-            pages: HashMap::new(),
+            pages: Vec::new(),
         }
     }
 
@@ -202,9 +204,8 @@ impl Shadow {
 
     /// Whether all bytes were written.
     pub(crate) fn is_written(&self, start: usize, bytes: usize) -> bool {
-        self.written[start..start + bytes]
-            .iter()
-            .all(|written| *written == 1)
+        // Slices of one length are compared a word at a time.
+        self.written[start..start + bytes] == ALL_WRITTEN[..bytes]
     }
 
     /// Notes that bytes were written, or that what they hold is meaningless.
@@ -222,6 +223,14 @@ impl Shadow {
         self.written[start..start + written.len()].copy_from_slice(written);
     }
 
+    fn page(&mut self, index: usize) -> &mut Page {
+        if index >= self.pages.len() {
+            let n_pages = self.written.len().div_ceil(PAGE_BYTES).max(index + 1);
+            self.pages.resize_with(n_pages, || None);
+        }
+        self.pages[index].get_or_insert_with(|| Box::new(Page::new()))
+    }
+
     /// Notes an access and gives the one it races with.
     pub(crate) fn touch(
         &mut self,
@@ -235,7 +244,7 @@ impl Shadow {
         while at < end {
             let page_end = (at / PAGE_BYTES + 1) * PAGE_BYTES;
             let here = end.min(page_end);
-            let page = self.pages.entry(at / PAGE_BYTES).or_insert_with(Page::new);
+            let page = self.page(at / PAGE_BYTES);
             page.refine(at, here - at);
             let first = (at % PAGE_BYTES) >> page.shift;
             let count = (here - at) >> page.shift;
