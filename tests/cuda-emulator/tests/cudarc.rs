@@ -243,10 +243,11 @@ fn tensor_cores(device: &Device, ptx: &str, m: usize, n: usize, k: usize) -> f64
         bf16(numbers(m * k)),
         bf16(numbers(n * k).into_iter().rev().collect()),
     );
-    let (da, db) = (
-        device.stream.clone_htod(&a).unwrap(),
-        device.stream.clone_htod(&b).unwrap(),
-    );
+    let upload = |values: &[half::bf16]| {
+        let bits: Vec<u16> = values.iter().map(|value| value.to_bits()).collect();
+        device.stream.clone_htod(&bits).unwrap()
+    };
+    let (da, db) = (upload(&a), upload(&b));
     let mut c = unsafe { device.stream.alloc::<f32>(m * n) }.unwrap();
     let sizes = [m as i32, n as i32, k as i32];
     let mut launch = device.stream.launch_builder(&kernel);
