@@ -76,6 +76,13 @@ fn only(statements: &str, blocks: u32, threads: u32) -> Report {
     reports.remove(0)
 }
 
+/// Races and nothing else.
+fn raced(statements: &str, blocks: u32, threads: u32) {
+    let reports = reports(statements, blocks, threads);
+    let only_races = reports.iter().all(|report| report.kind == ReportKind::Race);
+    assert!(only_races && !reports.is_empty(), "{reports:?}");
+}
+
 fn clean(statements: &str, blocks: u32, threads: u32) {
     assert_eq!(reports(statements, blocks, threads), [], "{statements}");
 }
@@ -388,4 +395,48 @@ fn a_copy_is_not_there_before_it_is_waited_for() {
         "setp.eq.u32 q, t, 0; @!q bra A; {copy} cp.async.wait_group 0; A: bar.sync 0; ld.shared.u32 v, [s];"
     );
     clean(&other, 1, 64);
+}
+
+#[test]
+fn many_readers_are_all_waited_for() {
+    let begin = "setp.eq.u32 q, t, 0; @q st.shared.u32 [s], t; bar.sync 0; ld.shared.u32 v, [s];";
+    let write = "@q st.shared.u32 [s], t;";
+    clean(&format!("{begin} bar.sync 0; {write}"), 1, 128);
+    raced(&format!("{begin} {write}"), 1, 128);
+    // The other lanes of the writer's own warp.
+    raced(&format!("{begin} {write}"), 1, 32);
+    clean(&format!("{begin} bar.warp.sync -1; {write}"), 1, 32);
+    // That warp's synchronisation says nothing of the other warps.
+    raced(&format!("{begin} bar.warp.sync -1; {write}"), 1, 128);
+    // Warps that have synchronised by themselves, differently often, meet at a barrier.
+    let uneven = ".reg .pred w; setp.lt.u32 w, t, 64; @!w bra A; bar.warp.sync -1; bar.warp.sync -1; A: mov.u32 r, 0;";
+    clean(
+        &format!("{begin} {uneven} ld.shared.u32 v, [s]; bar.sync 0; {write}"),
+        1,
+        128,
+    );
+    raced(
+        &format!("{begin} {uneven} ld.shared.u32 v, [s]; {write}"),
+        1,
+        128,
+    );
+}
+
+#[test]
+fn an_arrival_orders_what_came_before_it() {
+    // The first warp hands over and goes on; the second waits for it.
+    let hand = |before: &str, after: &str| {
+        format!(
+            ".reg .pred w; setp.lt.u32 w, t, 32; setp.eq.u32 q, t, 0; @!w bra A; {before} bar.arrive 1, 64; {after} bra.uni B;
+             A: bar.sync 1, 64; ld.shared.u32 v, [s]; B: mov.u32 r, 0;"
+        )
+    };
+    let write = "@q st.shared.u32 [s], t;";
+    clean(&hand(write, ""), 1, 64);
+    let late = reports(&hand("", write), 1, 64);
+    assert_eq!(
+        late.iter().map(|report| report.kind).collect::<Vec<_>>(),
+        [ReportKind::Race],
+        "{late:?}"
+    );
 }

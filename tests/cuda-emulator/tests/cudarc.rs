@@ -176,6 +176,33 @@ fn a_missing_barrier_is_found_though_the_values_may_be_right() {
 }
 
 #[test]
+fn of_four_barriers_only_the_last_can_be_spared() {
+    let device = device();
+    let lines: Vec<&str> = NORM.lines().collect();
+    let kernel = NORM.find(".entry layernorm").unwrap();
+    let first = NORM[..kernel].lines().count();
+    let end = NORM
+        .find(".entry softplus")
+        .map_or(lines.len(), |end| NORM[..end].lines().count());
+    let of_layernorm = if end > first {
+        first..end
+    } else {
+        first..lines.len()
+    };
+    let barriers = of_layernorm.filter(|line| lines[*line].contains("bar.sync"));
+    let caught: Vec<bool> = barriers
+        .map(|dropped| {
+            let mut mutant = lines.clone();
+            mutant[dropped] = "";
+            let failed = layernorm(&device, &mutant.join("\n"), 2, 256, 2).is_err();
+            device.reports();
+            failed
+        })
+        .collect();
+    assert_eq!(caught, [true, true, true, false]);
+}
+
+#[test]
 fn dynamic_shared_memory_is_as_large_as_the_launch_says() {
     let device = device();
     let kernel = device.kernel(NORM, "softplus");
@@ -216,10 +243,11 @@ fn tensor_cores(device: &Device, ptx: &str, m: usize, n: usize, k: usize) -> f64
         bf16(numbers(m * k)),
         bf16(numbers(n * k).into_iter().rev().collect()),
     );
-    let (da, db) = (
-        device.stream.clone_htod(&a).unwrap(),
-        device.stream.clone_htod(&b).unwrap(),
-    );
+    let upload = |values: &[half::bf16]| {
+        let bits: Vec<u16> = values.iter().map(|value| value.to_bits()).collect();
+        device.stream.clone_htod(&bits).unwrap()
+    };
+    let (da, db) = (upload(&a), upload(&b));
     let mut c = unsafe { device.stream.alloc::<f32>(m * n) }.unwrap();
     let sizes = [m as i32, n as i32, k as i32];
     let mut launch = device.stream.launch_builder(&kernel);

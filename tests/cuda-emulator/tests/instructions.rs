@@ -596,3 +596,42 @@ fn matrices_are_loaded_as_the_figure_shows() {
         );
     }
 }
+
+#[test]
+fn matrices_are_stored_as_they_are_loaded() {
+    // Matrix stored, its rows read back: lane l gave elements 2 (l % 4) and the next of row l / 4.
+    let statements = "mad.lo.u32 e32, lane, 16, s32; stmatrix.sync.aligned.m8n8.x1.shared.b16 [e32], {a32}; bar.warp.sync -1;
+        mad.lo.u32 e32, lane, 4, s32; ld.shared.u32 d32, [e32];";
+    let stored = warp(statements, |lane| [lane as u64 * 0x1_0001, 0, 0]);
+    let expected: Vec<u64> = (0..32).map(|lane| lane * 0x1_0001).collect();
+    assert_eq!(stored, expected);
+}
+
+#[test]
+fn tensor_cores_add_products() {
+    // All elements of A are 2 and of B 3, C is 1: 16 products of 6, and 1.
+    for (ty, two, three) in [
+        ("bf16", 0x4000_4000_u64, 0x4040_4040),
+        ("f16", 0x4000_4000, 0x4200_4200),
+    ] {
+        let statement = format!(
+            ".reg .b32 d<4>; mma.sync.aligned.m16n8k16.row.col.f32.{ty}.{ty}.f32 {{d0, d1, d2, d3}}, {{a32, a32, a32, a32}},
+             {{b32, b32}}, {{c32, c32, c32, c32}}; mov.u32 d32, d3;"
+        );
+        check(&statement, [two, three, f(1.0)], f(97.0));
+    }
+}
+
+#[test]
+fn matches_and_arrivals() {
+    check(
+        "match.all.sync.b32 d32|pe, a32, -1;",
+        [7, 0, 0],
+        0xffff_ffff,
+    );
+    let differing = warp("match.all.sync.b32 d32|pe, a32, -1;", |lane| {
+        [lane as u64 / 16, 0, 0]
+    });
+    assert_eq!(differing, vec![0; WARP]);
+    check("bar.arrive 3, 64; mov.u32 d32, 1;", [0; 3], 1);
+}

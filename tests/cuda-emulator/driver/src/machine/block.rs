@@ -24,8 +24,8 @@ pub(crate) struct Core {
     pub(crate) instance: u32,
     pub(crate) place: [u32; 3],
     n_steps: u64,
-    /// Warps that have passed `bar.arrive`, of each barrier.
-    arrived: Vec<(u32, usize)>,
+    /// Of each `bar.arrive`, the barrier and what its warp had waited for.
+    arrived: Vec<(u32, Vec<u32>)>,
 }
 
 /// A block, used again for each place of the grid.
@@ -125,24 +125,22 @@ impl Block {
             .collect();
         for first in &waiting {
             let (number, count) = self.warps[*first].at_barrier.unwrap_or_default();
-            let mut together: Vec<usize> = waiting
+            let together: Vec<usize> = waiting
                 .iter()
                 .copied()
                 .filter(|other| {
-                    self.warps[*other]
-                        .at_barrier
-                        .is_some_and(|(other, _)| other == number)
+                    let at = self.warps[*other].at_barrier;
+                    at.is_some_and(|(other, _)| other == number)
                 })
                 .collect();
             let arrived = self.core.arrived.iter().filter(|(at, _)| *at == number);
-            let n_waiting = together.len();
-            together.extend(arrived.map(|(_, warp)| *warp));
+            let n_warps = together.len() + arrived.count();
             let complete = match count {
-                Some(count) => together.len() * WARP == count.next_multiple_of(32) as usize,
-                None => n_waiting == self.warps.len() && self.is_uniform(),
+                Some(count) => n_warps == (count as usize).div_ceil(WARP),
+                None => together.len() == self.warps.len() && self.is_uniform(),
             };
             if complete {
-                self.pass(number, &together, n_waiting, launch);
+                self.pass(number, &together, launch);
                 return Ok(());
             }
         }
@@ -187,25 +185,28 @@ impl Block {
         launch.report(Report { detail, ..report })
     }
 
-    /// Orders what the warps did before behind what they do next, and lets the waiting ones go.
-    fn pass(&mut self, number: u32, together: &[usize], n_waiting: usize, launch: &Launch) {
-        let seen = &mut self.core.seen;
-        let joined: Vec<u32> = (0..seen.len())
-            .map(|of| {
-                together
-                    .iter()
-                    .map(|warp| seen[*warp][of])
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        for warp in &together[..n_waiting] {
-            seen[*warp].copy_from_slice(&joined);
-            seen[*warp][*warp] += 1;
+    /// Orders what the warps did before the barrier ahead of what they do next, and lets the waiting ones go. All of them
+    /// go on with one count: that of the furthest, and one more.
+    fn pass(&mut self, number: u32, together: &[usize], launch: &Launch) {
+        let core = &mut self.core;
+        let counts = together.iter().map(|warp| core.seen[*warp][*warp]);
+        let furthest = counts.max().unwrap_or(0);
+        for warp in together {
+            core.seen[*warp][*warp] = furthest;
         }
-        self.core.arrived.retain(|(at, _)| *at != number);
-        self.reduce(&together[..n_waiting], launch);
-        for warp in &together[..n_waiting] {
+        let arrived = core.arrived.iter().filter(|(at, _)| *at == number);
+        let known = together.iter().map(|warp| &core.seen[*warp]);
+        let known: Vec<&Vec<u32>> = known.chain(arrived.map(|(_, seen)| seen)).collect();
+        let joined: Vec<u32> = (0..core.seen.len())
+            .map(|of| known.iter().map(|seen| seen[of]).max().unwrap_or(0))
+            .collect();
+        for warp in together {
+            core.seen[*warp].copy_from_slice(&joined);
+            core.seen[*warp][*warp] = furthest + 1;
+        }
+        core.arrived.retain(|(at, _)| *at != number);
+        self.reduce(together, launch);
+        for warp in together {
             self.warps[*warp].pass_barrier();
         }
     }
@@ -401,7 +402,10 @@ impl Core {
             .n_threads
             .map(|n| warp.value(n, constants)[lane] as u32);
         if barrier.only_arrives {
-            self.arrived.push((number, warp.index));
+            let seen = &mut self.seen[warp.index];
+            self.arrived.push((number, seen.clone()));
+            // What comes next is not covered by the arrival.
+            seen[warp.index] += 1;
             group.pc += 1;
             return true;
         }

@@ -72,7 +72,8 @@ impl Core {
     ) -> Result<(), Stop> {
         let (space, address) = resolve(target.space, target.address);
         let Target { bytes, how, .. } = target;
-        if address % bytes as u64 != 0 {
+        // Sizes are powers of two.
+        if address & (bytes as u64 - 1) != 0 {
             let detail = format!("an access of {bytes} bytes needs a multiple of {bytes}");
             let (buffer, offset) = self.describe(launch, space, address);
             let report = self.finding(launch, warp, step, lane, ReportKind::Misaligned);

@@ -4,8 +4,6 @@
 //! up to which count it has waited for it. An access is ordered before a later one where the later thread's warp has waited
 //! for the count that the earlier carries. Blocks are never ordered, launches always are.
 
-use std::collections::HashMap;
-
 /// Who accesses, and what it has waited for.
 #[derive(Clone, Copy)]
 pub(crate) struct Accessor<'a> {
@@ -38,8 +36,11 @@ struct Mark {
 }
 
 const ATOMIC: u8 = 1;
-const OTHER_THREADS: u8 = 2;
-const OTHER_BLOCKS: u8 = 4;
+/// Other lanes of the last reader's warp read too, at the same count.
+const OTHER_LANES: u8 = 2;
+/// Other warps read too, none at a later count than the mark's.
+const OTHER_WARPS: u8 = 4;
+const OTHER_BLOCKS: u8 = 8;
 
 impl Mark {
     fn of(who: &Accessor, flags: u8) -> Self {
@@ -55,16 +56,30 @@ impl Mark {
         self.instance < who.first_instance || self.instance == 0
     }
 
+    fn warp(&self) -> usize {
+        usize::from(self.thread / 32)
+    }
+
     fn is_before(&self, who: &Accessor) -> bool {
         if self.is_stale(who) || self.instance == who.instance && self.thread == who.thread {
             return true;
         }
-        let warp = usize::from(self.thread / 32);
-        self.instance == who.instance
-            && match warp == who.warp() {
-                true => who.now() > self.clock,
-                false => who.seen.get(warp).is_some_and(|seen| *seen >= self.clock),
-            }
+        self.instance == who.instance && !self.is_unordered(who, self.warp())
+    }
+
+    /// Whether what a warp did at the mark's count may still be under way.
+    fn is_unordered(&self, who: &Accessor, warp: usize) -> bool {
+        match warp == who.warp() {
+            true => who.now() <= self.clock,
+            false => who.seen.get(warp).is_none_or(|seen| *seen < self.clock),
+        }
+    }
+
+    /// Whether one of the readers that the mark stands for, beside the one that it names, may still be under way.
+    fn has_others_unordered(&self, who: &Accessor) -> bool {
+        let lanes = self.flags & OTHER_LANES != 0 && self.is_unordered(who, self.warp());
+        let warps = || (0..who.seen.len()).any(|warp| self.is_unordered(who, warp));
+        lanes || self.flags & OTHER_WARPS != 0 && warps()
     }
 }
 
@@ -106,12 +121,7 @@ impl Cell {
         }
         let read = self.read;
         let other_blocks = read.flags & OTHER_BLOCKS != 0 && !read.is_stale(who);
-        let other_threads = read.flags & OTHER_THREADS != 0
-            && read.instance == who.instance
-            && who
-                .seen
-                .iter()
-                .any(|seen| *seen < read.clock || *seen == read.clock && read.clock == who.now());
+        let other_threads = read.instance == who.instance && read.has_others_unordered(who);
         if !read.is_before(who) || other_blocks || other_threads {
             conflict = Some(Conflict {
                 is_other_block: other_blocks || read.instance != who.instance,
@@ -123,22 +133,26 @@ impl Cell {
     }
 
     fn note_read(&mut self, who: &Accessor) {
-        let read = self.read;
-        let mut flags = 0;
-        if !read.is_stale(who) {
-            if read.instance != who.instance {
-                flags = OTHER_BLOCKS;
-            } else {
-                flags = read.flags & OTHER_BLOCKS;
-                if read.clock == who.now() {
-                    flags |= read.flags & OTHER_THREADS;
-                }
-                if read.thread != who.thread && !read.is_before(who) {
-                    flags |= OTHER_THREADS;
-                }
-            }
+        let earlier = self.read;
+        self.read = Mark::of(who, 0);
+        if earlier.is_stale(who) {
+            return;
         }
-        self.read = Mark::of(who, flags);
+        if earlier.instance != who.instance {
+            self.read.flags = OTHER_BLOCKS;
+            return;
+        }
+        self.read.flags = earlier.flags & OTHER_BLOCKS;
+        let (other, others) = (!earlier.is_before(who), earlier.has_others_unordered(who));
+        if earlier.warp() != who.warp() && (other || others)
+            || others && earlier.flags & OTHER_WARPS != 0
+        {
+            self.read.flags |= OTHER_WARPS;
+            self.read.clock = earlier.clock.max(who.now());
+        }
+        if earlier.warp() == who.warp() && (other || others) {
+            self.read.flags |= OTHER_LANES;
+        }
     }
 }
 
@@ -153,6 +167,9 @@ impl Mark {
 }
 
 const PAGE_BYTES: usize = 4096;
+
+/// The largest access is a vector of four times eight bytes.
+const ALL_WRITTEN: [u8; 32] = [1; 32];
 
 /// Who accessed a page: a cell for every four bytes, or for every one or two where so small accesses were seen.
 struct Page {
@@ -182,7 +199,8 @@ impl Page {
 #[derive(Default)]
 pub(crate) struct Shadow {
     written: Vec<u8>,
-    pages: HashMap<usize, Page>,
+    /// Made when they are first touched.
+    pages: Vec<Option<Box<Page>>>,
 }
 
 impl Shadow {
@@ -190,7 +208,7 @@ impl Shadow {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             written: vec![0; bytes],
-            pages: HashMap::new(),
+            pages: Vec::new(),
         }
     }
 
@@ -202,9 +220,8 @@ impl Shadow {
 
     /// Whether all bytes were written.
     pub(crate) fn is_written(&self, start: usize, bytes: usize) -> bool {
-        self.written[start..start + bytes]
-            .iter()
-            .all(|written| *written == 1)
+        // Slices of one length are compared a word at a time.
+        self.written[start..start + bytes] == ALL_WRITTEN[..bytes]
     }
 
     /// Notes that bytes were written, or that what they hold is meaningless.
@@ -222,6 +239,14 @@ impl Shadow {
         self.written[start..start + written.len()].copy_from_slice(written);
     }
 
+    fn page(&mut self, index: usize) -> &mut Page {
+        if index >= self.pages.len() {
+            let n_pages = self.written.len().div_ceil(PAGE_BYTES).max(index + 1);
+            self.pages.resize_with(n_pages, || None);
+        }
+        self.pages[index].get_or_insert_with(|| Box::new(Page::new()))
+    }
+
     /// Notes an access and gives the one it races with.
     pub(crate) fn touch(
         &mut self,
@@ -235,7 +260,7 @@ impl Shadow {
         while at < end {
             let page_end = (at / PAGE_BYTES + 1) * PAGE_BYTES;
             let here = end.min(page_end);
-            let page = self.pages.entry(at / PAGE_BYTES).or_insert_with(Page::new);
+            let page = self.page(at / PAGE_BYTES);
             page.refine(at, here - at);
             let first = (at % PAGE_BYTES) >> page.shift;
             let count = (here - at) >> page.shift;
