@@ -126,15 +126,14 @@ __device__ inline void forward(
                 }
             }
             top = row_max(top);
-            // A row that has seen nothing yet keeps weights of 0.
-            const float base = top == -infinity() ? 0.0f : top;
-            const float shrink = expf(former - base);
+            // Finite: keys begin where the tile's first row begins to see, so that each of its 64 rows sees one of the first 64.
+            const float shrink = expf(former - top);
             float weights = 0.0f;
             #pragma unroll
             for (uint n = 0; n < TILE / 8; n++) {
                 #pragma unroll
                 for (uint j = 0; j < 2; j++) {
-                    scores[n][2 * i + j] = expf(scores[n][2 * i + j] - base);
+                    scores[n][2 * i + j] = expf(scores[n][2 * i + j] - top);
                     weights += scores[n][2 * i + j];
                 }
             }
