@@ -22,7 +22,6 @@ pub(crate) fn add_partial_sums<D: Send>(
     blocks: impl IndexedParallelIterator<Item = D>,
     write: Write,
     work: impl Fn(D, &mut [f32]) + Sync,
-    write: Write,
 ) {
     if write == Write::Overwrite {
         totals.iter_mut().for_each(|total| total.fill(0.0));

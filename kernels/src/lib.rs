@@ -9,11 +9,14 @@
 //! is still allocated per call are short lists of tasks and `gemm`'s packing buffers. Each operation is a span of `tracing`, with
 //! the useful arithmetic as `flop` where that is what counts; nobody listens unless asked to.
 //!
-//! This crate knows no transformer, no parameter names and no loss; it allocates scratch only, opens no
-//! file and prints nothing. Shapes that do not fit each other are programming errors and panic with both
-//! numbers.
+//! An operation's `cuda` module is the same on a device, over memory that lies there; `cuda` opens one.
+//!
+//! This crate knows no transformer, no parameter names and no loss; on the CPU it allocates scratch only. It opens no
+//! file but those of the kernels' cache, whose folder the caller names, and prints nothing. Shapes that do not fit each
+//! other are programming errors and panic with both numbers.
 
 mod blocks;
+pub mod cuda;
 mod elementary;
 mod matrix;
 mod ops;
@@ -23,8 +26,8 @@ mod testing;
 mod vector;
 
 pub use ops::{
-    activation, adamw, attention, bias, clip, decode, embedding, gated, kl, layernorm, logprob,
-    matmul, residual, rmsnorm, rope, sample,
+    activation, adamw, attention, bias, clip, cuda_sources, decode, embedding, gated, kl,
+    layernorm, logprob, matmul, residual, rmsnorm, rope, sample,
 };
 
 /// What an operation does with the former content of its output.

@@ -1,5 +1,5 @@
 //! The operations, one folder each: `mod.rs` holds the maths with shapes and the public functions, `cpu.rs`
-//! the fast version, `reference.rs` (tests only) the same formulas as plain `f64` loops.
+//! the fast version, `cuda.rs` and a `.cu` the one for a device, `reference.rs` (tests only) the same formulas as plain `f64` loops.
 
 pub mod activation;
 pub mod adamw;
@@ -17,3 +17,28 @@ pub mod residual;
 pub mod rmsnorm;
 pub mod rope;
 pub mod sample;
+
+use crate::cuda::{PARTIALS, Source};
+
+/// Every source of kernels, in the order of their names.
+pub fn cuda_sources() -> [Source; 17] {
+    [
+        activation::cuda::SOURCE,
+        adamw::cuda::SOURCE,
+        attention::cuda::SOURCE,
+        attention::cuda::TENSOR,
+        bias::cuda::SOURCE,
+        clip::cuda::SOURCE,
+        decode::cuda::SOURCE,
+        embedding::cuda::SOURCE,
+        gated::cuda::SOURCE,
+        kl::cuda::SOURCE,
+        layernorm::cuda::SOURCE,
+        logprob::cuda::SOURCE,
+        PARTIALS,
+        residual::cuda::SOURCE,
+        rmsnorm::cuda::SOURCE,
+        rope::cuda::SOURCE,
+        sample::cuda::SOURCE,
+    ]
+}

@@ -6,6 +6,7 @@
 //! as x·σ(2u), which is the same. Not here: the product with a second input (see `gated`).
 
 mod cpu;
+pub mod cuda;
 pub(crate) mod curve;
 
 use tracing::trace_span;

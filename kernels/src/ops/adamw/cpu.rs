@@ -6,7 +6,9 @@ use crate::blocks::ELEMENTS;
 use crate::vector::{LANES, sum_of, vectorised};
 use rayon::prelude::*;
 
-/// The scalars of one step.
+/// The scalars of one step, in the order of `adamw.cu`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
 pub(super) struct Factors {
     /// 1 − lr·λ
     keep: f32,

@@ -6,6 +6,7 @@
 //! given gradient times one factor. No schedule, and no choice of that factor (see `clip`).
 
 mod cpu;
+pub mod cuda;
 
 use std::ops::Range;
 use tracing::trace_span;

@@ -17,6 +17,7 @@
 //! `rope`), no projection.
 
 mod cpu;
+pub mod cuda;
 mod tile;
 
 use tracing::trace_span;
@@ -153,7 +154,8 @@ pub fn backward(
     cpu::backward(gradients, dy, outputs, inputs, segments, shape);
 }
 
-fn check(outputs: Outputs, inputs: Inputs, segments: &[Segment], shape: &Shape) {
+/// The rows of segments that follow each other and whose prefixes lie before them.
+fn check_segments(segments: &[Segment]) -> usize {
     let mut rows = 0;
     for segment in segments {
         assert_eq!(
@@ -164,6 +166,11 @@ fn check(outputs: Outputs, inputs: Inputs, segments: &[Segment], shape: &Shape) 
         assert!(prefix_end <= segment.start, "the prefix of {segment:?} does not lie before it");
         rows += segment.len;
     }
+    rows
+}
+
+fn check(outputs: Outputs, inputs: Inputs, segments: &[Segment], shape: &Shape) {
+    let rows = check_segments(segments);
     shape.check();
     assert_eq!(
         inputs.q.len(),

@@ -3,6 +3,7 @@
 //! Backward adds up columns, dbᵢ = Σ over rows of dy\[r, i\], in a fixed order. The gradient of y itself passes unchanged.
 
 mod cpu;
+pub mod cuda;
 
 use crate::Write;
 use tracing::trace_span;

@@ -4,6 +4,7 @@
 //! not. Clipping to a maximum is a factor max/norm where the norm exceeds it, which the update applies (`adamw`).
 
 mod cpu;
+pub mod cuda;
 
 use tracing::trace_span;
 

@@ -6,6 +6,7 @@
 //! the same cap. No backward.
 
 mod cpu;
+pub mod cuda;
 
 use crate::attention::Shape;
 use tracing::trace_span;

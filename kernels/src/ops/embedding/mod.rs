@@ -5,6 +5,7 @@
 //! the order of their rows, and rows that no token names are zero.
 
 mod cpu;
+pub mod cuda;
 
 use crate::{Write, blocks};
 use tracing::trace_span;

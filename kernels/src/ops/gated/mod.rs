@@ -3,6 +3,7 @@
 //! With f an activation, y = f(gate)·up; dup = dy·f(gate) and dgate = dy·up·f′(gate).
 
 mod cpu;
+pub mod cuda;
 
 use crate::activation::Activation;
 use tracing::trace_span;

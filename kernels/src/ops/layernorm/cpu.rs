@@ -82,7 +82,6 @@ pub(super) fn backward(
                 },
             );
         },
-        write_weight,
     );
 }
 

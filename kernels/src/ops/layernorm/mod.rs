@@ -4,6 +4,7 @@
 //! With gᵢ = dyᵢ·wᵢ, dxᵢ = rstd·(gᵢ − mean(g) − x̂ᵢ·mean(g·x̂)); over all rows, dwᵢ = Σ dyᵢ·x̂ᵢ and dbᵢ = Σ dyᵢ.
 
 mod cpu;
+pub mod cuda;
 
 use crate::Write;
 use tracing::trace_span;

@@ -7,6 +7,7 @@
 //! them again. No sum over tokens, no loss.
 
 mod cpu;
+pub mod cuda;
 mod statistics;
 
 pub use statistics::Statistics;

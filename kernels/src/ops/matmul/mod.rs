@@ -4,6 +4,7 @@
 //! No bias and no activation.
 
 mod cpu;
+pub mod cuda;
 
 use crate::Write;
 use tracing::trace_span;

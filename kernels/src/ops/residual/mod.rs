@@ -4,6 +4,7 @@
 //! backward adds into the stream's gradient) or the same addition.
 
 mod cpu;
+pub mod cuda;
 
 use tracing::trace_span;
 

@@ -5,6 +5,7 @@
 //! dwᵢ = Σ over rows of dyᵢ·xᵢ·rstd. A row may be a token's or, for queries and keys, a single head's.
 
 mod cpu;
+pub mod cuda;
 
 use crate::Write;
 use tracing::trace_span;

@@ -6,6 +6,7 @@
 //! pairing (x₂ᵢ, x₂ᵢ₊₁) of the original code.
 
 mod cpu;
+pub mod cuda;
 
 use tracing::trace_span;
 

@@ -4,6 +4,7 @@
 //! first v with Σ_{w ≤ v} p(w) > u. Randomness is the caller's; the same u gives the same token.
 
 mod cpu;
+pub mod cuda;
 
 use tracing::trace_span;
 

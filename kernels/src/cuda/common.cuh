@@ -1,0 +1,82 @@
+// What every kernel shares: the stored number, sums over a warp and a block. It stands in front of each `.cu` when that is
+// compiled. No header of the toolkit is used, so that NVRTC's library is all that a machine needs.
+//
+// `real` is how activations and weights are stored: f32, or bf16 when BF16 is defined. Arithmetic is f32 either way, and
+// gradients of weights, statistics and moments stay f32.
+//
+// Sums have one order that depends on the shape and the launch alone, never on timing: no float atomics.
+
+typedef unsigned int uint;
+
+#ifdef BF16
+struct real { unsigned short bits; };
+
+__device__ inline float load(real x) { return __uint_as_float((uint)x.bits << 16); }
+
+// Round to nearest, ties to even.
+__device__ inline real store(float x) {
+    real rounded;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(rounded.bits) : "f"(x));
+    return rounded;
+}
+#else
+typedef float real;
+
+__device__ inline float load(real x) { return x; }
+__device__ inline real store(float x) { return x; }
+#endif
+
+const uint WARP = 32;
+const uint WARPS_MAX = 32;
+
+__device__ inline float infinity() { return __int_as_float(0x7f800000); }
+__device__ inline uint lane() { return threadIdx.x % WARP; }
+__device__ inline uint warp() { return threadIdx.x / WARP; }
+
+// The element of a flat array that this thread works on.
+__device__ inline size_t element() { return (size_t)blockIdx.x * blockDim.x + threadIdx.x; }
+
+template <typename T>
+__device__ inline T warp_sum(T value) {
+    for (uint step = WARP / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffff, value, step);
+    return value;
+}
+
+__device__ inline float warp_max(float value) {
+    for (uint step = WARP / 2; step > 0; step /= 2)
+        value = fmaxf(value, __shfl_xor_sync(0xffffffff, value, step));
+    return value;
+}
+
+// The sum over the block, in every thread; blockDim.x is a multiple of a warp. The closing barrier lets the next
+// reduction write into the same memory.
+template <typename T>
+__device__ inline T block_sum(T value) {
+    __shared__ T of_warps[WARPS_MAX];
+    value = warp_sum(value);
+    if (lane() == 0) of_warps[warp()] = value;
+    __syncthreads();
+    value = warp_sum(lane() < blockDim.x / WARP ? of_warps[lane()] : T(0));
+    __syncthreads();
+    return value;
+}
+
+// The maximum over the block, in every thread.
+__device__ inline float block_max(float value) {
+    __shared__ float of_warps[WARPS_MAX];
+    value = warp_max(value);
+    if (lane() == 0) of_warps[warp()] = value;
+    __syncthreads();
+    value = warp_max(lane() < blockDim.x / WARP ? of_warps[lane()] : -infinity());
+    __syncthreads();
+    return value;
+}
+
+// cap·tanh(score/cap); a cap of 0 is none.
+__device__ inline float capped(float score, float cap) { return cap > 0.0f ? cap * tanhf(score / cap) : score; }
+
+// The slope of `capped` where it has this value: 1 − (value/cap)².
+__device__ inline float cap_slope(float value, float cap) {
+    const float tanh = cap > 0.0f ? value / cap : 0.0f;
+    return 1.0f - tanh * tanh;
+}

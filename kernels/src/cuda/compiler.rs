@@ -1,0 +1,249 @@
+//! From a kernel's source to PTX by NVRTC, once: the results lie in a folder between runs.
+//!
+//! A cached file is named by the hash of everything that decides about its content: the source, the flags (architecture
+//! and stored number among them) and NVRTC's version. It is written beside its place and renamed into it, so that two
+//! processes do not disturb each other. A cache that cannot be read or written costs time and nothing else.
+
+use super::{Fault, Real};
+use cudarc::nvrtc::{self, CompileError, CompileOptions};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The kernels of one operation.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// The file, for messages.
+    pub file: &'static str,
+    /// What stands in front of it besides `common.cuh`.
+    header: &'static str,
+    text: &'static str,
+    bf16_only: bool,
+}
+
+impl Source {
+    /// The text of a `.cu`, which finds `common.cuh` in front of it.
+    pub(crate) const fn new(file: &'static str, text: &'static str) -> Self {
+        Self { file, header: "", text, bf16_only: false }
+    }
+
+    /// The same with another header after that.
+    pub(crate) const fn with_header(self, header: &'static str) -> Self {
+        Self { header, ..self }
+    }
+
+    /// The same for tensor cores, which take bf16.
+    pub(crate) const fn bf16_only(self) -> Self {
+        Self { bf16_only: true, ..self }
+    }
+
+    /// Whether it has kernels for this stored number.
+    pub fn is_for<R: Real>(&self) -> bool {
+        !self.bf16_only || R::DEFINITION.is_some()
+    }
+
+    /// What is compiled: the file behind its headers, with its own line numbers.
+    pub fn whole(&self) -> String {
+        let common = include_str!("common.cuh");
+        format!("{common}\n{}\n#line 1 \"{}\"\n{}", self.header, self.file, self.text)
+    }
+
+    /// The names of the kernels, in the order of the file.
+    pub fn kernels(&self) -> Vec<&'static str> {
+        let after_marks = self.text.split("extern \"C\" __global__ void ").skip(1);
+        after_marks.filter_map(|rest| rest.split_once('(').map(|(name, _)| name)).collect()
+    }
+}
+
+/// The architectures that kernels are compiled for. PTX of an older one runs on newer cards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Ampere and Ada.
+    Sm80,
+    /// Hopper.
+    Sm90a,
+    /// Blackwell and later.
+    Sm100,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sm80, Self::Sm90a, Self::Sm100];
+
+    /// The target for a card, `None` for one that is too old.
+    pub(crate) fn of(major: i32) -> Option<Self> {
+        match major {
+            ..8 => None,
+            8 => Some(Self::Sm80),
+            9 => Some(Self::Sm90a),
+            10.. => Some(Self::Sm100),
+        }
+    }
+
+    /// As `ptxas` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sm80 => "sm_80",
+            Self::Sm90a => "sm_90a",
+            Self::Sm100 => "sm_100",
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Sm80 => "--gpu-architecture=compute_80",
+            Self::Sm90a => "--gpu-architecture=compute_90a",
+            Self::Sm100 => "--gpu-architecture=compute_100",
+        }
+    }
+}
+
+/// NVRTC and the folder of its results.
+#[derive(Debug, Clone)]
+pub struct Compiler {
+    version: (i32, i32),
+    cache: Option<PathBuf>,
+}
+
+impl Compiler {
+    /// Loads NVRTC. Results are kept in `cache`, which is created when something is written there; `None` keeps nothing.
+    ///
+    /// # Errors
+    /// [`Fault::NoCompiler`] where there is no libnvrtc.
+    pub fn load(cache: Option<&Path>) -> Result<Self, Fault> {
+        // SAFETY: looks for a library by its names and loads it.
+        if !unsafe { nvrtc::sys::is_culib_present() } {
+            return Err(Fault::NoCompiler);
+        }
+        let (mut major, mut minor) = (0, 0);
+        // SAFETY: both pointers are to live integers.
+        let status = unsafe { nvrtc::sys::nvrtcVersion(&raw mut major, &raw mut minor) };
+        status.result().map_err(|_| Fault::NoCompiler)?;
+        Ok(Self { version: (major, minor), cache: cache.map(Path::to_owned) })
+    }
+
+    /// NVRTC's version, major and minor.
+    pub fn version(&self) -> (i32, i32) {
+        self.version
+    }
+
+    /// The source's PTX for a target, from the cache or from NVRTC.
+    ///
+    /// # Errors
+    /// [`Fault::Compile`] with NVRTC's log.
+    pub fn ptx<R: Real>(&self, source: &Source, target: Target) -> Result<String, Fault> {
+        let flags: Vec<&str> =
+            ["--std=c++17", target.flag()].into_iter().chain(R::DEFINITION).collect();
+        let text = source.whole();
+        let place = self.cache.as_ref().map(|cache| cache.join(self.key(&text, &flags)));
+        if let Some(ptx) = place.as_deref().and_then(read) {
+            return Ok(ptx);
+        }
+        let options = CompileOptions {
+            options: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            name: Some(source.file.to_owned()),
+            ..CompileOptions::default()
+        };
+        let ptx = nvrtc::compile_ptx_with_opts(&text, options).map_err(|error| Fault::Compile {
+            file: source.file,
+            target: target.name(),
+            real: R::NAME,
+            version: self.version,
+            log: match error {
+                CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
+                other => other.to_string(),
+            },
+        })?;
+        let ptx = ptx.to_src();
+        if let Some(place) = place {
+            keep(&place, &ptx);
+        }
+        Ok(ptx)
+    }
+
+    fn key(&self, text: &str, flags: &[&str]) -> String {
+        let mut hash = Sha256::new();
+        let version = format!("{}.{}", self.version.0, self.version.1);
+        for part in [version.as_str(), text].iter().chain(flags) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{digits}.ptx")
+    }
+}
+
+/// A cached result. Every one that was written whole ends in a closing brace.
+fn read(place: &Path) -> Option<String> {
+    fs::read_to_string(place).ok().filter(|ptx| ptx.trim_end().ends_with('}'))
+}
+
+fn keep(place: &Path, ptx: &str) {
+    let beside = place.with_extension(format!("{}.part", std::process::id()));
+    let written = place.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = written.and_then(|()| fs::write(&beside, ptx));
+    if written.and_then(|()| fs::rename(&beside, place)).is_err() {
+        // It is compiled again next time; what is left of it is of no use.
+        let _ = fs::remove_file(&beside);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: Source = Source::new("x.cu", "extern \"C\" __global__ void x_forward() {}");
+
+    #[test]
+    fn the_key_depends_on_all_that_decides_about_the_result() {
+        let compiler = |version| Compiler { version, cache: None };
+        let keys = [
+            compiler((13, 0)).key("a", &["b"]),
+            compiler((13, 1)).key("a", &["b"]),
+            compiler((13, 0)).key("b", &["b"]),
+            compiler((13, 0)).key("a", &["c"]),
+            compiler((13, 0)).key("ab", &[""]),
+            compiler((13, 0)).key("a", &["b", ""]),
+        ];
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "key {i} is that of another question");
+        }
+        assert_eq!(keys[0], compiler((13, 0)).key("a", &["b"]));
+    }
+
+    #[test]
+    fn a_source_stands_behind_its_headers_with_its_own_lines() {
+        assert_eq!(SOURCE.kernels(), ["x_forward"]);
+        let whole = SOURCE.whole();
+        let (headers, text) = whole.split_once("#line 1 \"x.cu\"\n").expect("a line mark");
+        assert!(headers.contains("block_sum"));
+        assert_eq!(text, SOURCE.text);
+    }
+
+    #[test]
+    fn a_result_is_kept_and_half_a_result_is_not_read() {
+        let folder = std::env::temp_dir().join(format!("lossbox-ptx-{}", std::process::id()));
+        let place = folder.join("key.ptx");
+        assert_eq!(read(&place), None);
+        keep(&place, ".visible .entry x() {\n}\n");
+        assert_eq!(read(&place).as_deref(), Some(".visible .entry x() {\n}\n"));
+        fs::write(&place, ".visible .entry x() {\n").expect("the folder is there");
+        assert_eq!(read(&place), None);
+        assert_eq!(fs::read_dir(&folder).expect("the folder is there").count(), 1);
+        fs::remove_dir_all(&folder).expect("the folder is ours");
+    }
+
+    #[test]
+    fn cards_get_the_newest_target_that_they_run() {
+        assert_eq!(
+            [7, 8, 9, 10, 12].map(Target::of),
+            [
+                None,
+                Some(Target::Sm80),
+                Some(Target::Sm90a),
+                Some(Target::Sm100),
+                Some(Target::Sm100)
+            ]
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! One card: its context, its stream, its compiled kernels and its products.
+
+use super::compiler::{Compiler, Source, Target};
+use super::launch::Kernel;
+use super::products::Products;
+use super::{Buffer, Fault, Real, View};
+
+use cudarc::driver::sys::{self, CUresult};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaModule, CudaStream, DeviceRepr, DriverError, ValidAsZeroBits,
+};
+use cudarc::nvrtc::Ptx;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A card that has been opened.
+#[derive(Debug)]
+pub struct Device {
+    stream: Arc<CudaStream>,
+    compiler: Compiler,
+    target: Target,
+    loaded: Mutex<Loaded>,
+    products: Products,
+}
+
+/// Modules by source file and stored number, kernels by name and stored number.
+#[derive(Debug, Default)]
+struct Loaded {
+    modules: HashMap<(&'static str, &'static str), Arc<CudaModule>>,
+    kernels: HashMap<(&'static str, &'static str), CudaFunction>,
+}
+
+impl Device {
+    /// Opens a card by its number, from 0, and keeps compiled kernels in `cache` if there is one. No library of CUDA's is
+    /// touched before this.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names what is missing: driver, card, compiler, cuBLASLt.
+    pub fn open(ordinal: usize, cache: Option<&Path>) -> Result<Self, Fault> {
+        // SAFETY: looks for a library by its names and loads it.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Fault::NoDriver);
+        }
+        let context =
+            CudaContext::new(ordinal).map_err(|error| Fault::NoDevice { ordinal, error })?;
+        let compiler = Compiler::load(cache)?;
+        let driver = driver_version()?;
+        if driver < compiler.version() {
+            return Err(Fault::OldDriver { driver, compiler: compiler.version() });
+        }
+        let (major, minor) =
+            context.compute_capability().map_err(Fault::in_call("cuDeviceGetAttribute"))?;
+        let Some(target) = Target::of(major) else {
+            let name = context.name().map_err(Fault::in_call("cuDeviceGetName"))?;
+            return Err(Fault::OldDevice { name, major, minor });
+        };
+        // SAFETY: there is one stream, on which memory is allocated, used and freed in the order of the calls.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(Fault::in_call("cuStreamCreate"))?;
+        let products = Products::new(&stream, major)?;
+        Ok(Self { stream, compiler, target, loaded: Mutex::default(), products })
+    }
+
+    /// The card's name.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn name(&self) -> Result<String, Fault> {
+        self.stream.context().name().map_err(Fault::in_call("cuDeviceGetName"))
+    }
+
+    /// Copies numbers to the device, at least one.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`], or an earlier kernel's error.
+    pub fn upload<T: DeviceRepr>(&self, values: &[T]) -> Result<Buffer<T>, Fault> {
+        self.stream
+            .clone_htod(values)
+            .map_err(|error| self.of_allocation(error, size_of_val(values)))
+    }
+
+    /// Copies numbers to the device as it stores them.
+    ///
+    /// # Errors
+    /// As [`Self::upload`].
+    pub fn upload_reals<R: Real>(&self, values: &[f32]) -> Result<Buffer<R>, Fault> {
+        let values: Vec<R> = values.iter().map(|&value| R::from(value)).collect();
+        self.upload(&values)
+    }
+
+    /// `len` zeros, at least one.
+    ///
+    /// # Errors
+    /// As [`Self::upload`].
+    pub fn zeros<T: DeviceRepr + ValidAsZeroBits>(&self, len: usize) -> Result<Buffer<T>, Fault> {
+        self.stream
+            .alloc_zeros(len)
+            .map_err(|error| self.of_allocation(error, len * size_of::<T>()))
+    }
+
+    /// Memory that a kernel writes before anybody reads it.
+    pub(crate) fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<Buffer<T>, Fault> {
+        // SAFETY: the launchers that ask for it hand it to a kernel that writes all of it.
+        let scratch = unsafe { self.stream.alloc(len) };
+        scratch.map_err(|error| self.of_allocation(error, len * size_of::<T>()))
+    }
+
+    /// Waits for all work and copies numbers back.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`], which may be the error of an earlier kernel.
+    pub fn download<T: DeviceRepr>(&self, values: &View<T>) -> Result<Vec<T>, Fault> {
+        let copy = self.stream.clone_dtoh(values).map_err(Fault::in_call("cuMemcpyDtoHAsync"))?;
+        self.synchronize()?;
+        Ok(copy)
+    }
+
+    /// The same as `f32`.
+    ///
+    /// # Errors
+    /// As [`Self::download`].
+    pub fn download_reals<R: Real>(&self, values: &View<R>) -> Result<Vec<f32>, Fault> {
+        Ok(self.download(values)?.into_iter().map(Into::into).collect())
+    }
+
+    /// Waits for all work.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`], which may be the error of an earlier kernel.
+    pub fn synchronize(&self) -> Result<(), Fault> {
+        self.stream.synchronize().map_err(Fault::in_call("cuStreamSynchronize"))
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    pub(crate) fn products(&self) -> &Products {
+        &self.products
+    }
+
+    /// A kernel, compiled and loaded when it is first asked for.
+    pub(crate) fn kernel<R: Real>(
+        &self,
+        source: &Source,
+        name: &'static str,
+    ) -> Result<Kernel, Fault> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = loaded.kernels.get(&(name, R::NAME)) {
+            return Ok(Kernel { function: function.clone(), name, real: R::NAME });
+        }
+        let module = match loaded.modules.get(&(source.file, R::NAME)) {
+            Some(module) => module.clone(),
+            None => {
+                let ptx = Ptx::from_src(self.compiler.ptx::<R>(source, self.target)?);
+                let module = self.stream.context().load_module(ptx);
+                let module = module.map_err(Fault::in_call("cuModuleLoadData"))?;
+                loaded.modules.insert((source.file, R::NAME), module.clone());
+                module
+            }
+        };
+        let function = module.load_function(name).map_err(Fault::in_call("cuModuleGetFunction"))?;
+        loaded.kernels.insert((name, R::NAME), function.clone());
+        Ok(Kernel { function, name, real: R::NAME })
+    }
+
+    fn of_allocation(&self, error: DriverError, needed_bytes: usize) -> Fault {
+        if error.0 != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+            return Fault::Driver { call: "cuMemAlloc", error };
+        }
+        let (free_bytes, total_bytes) = self.stream.context().mem_get_info().unwrap_or((0, 0));
+        Fault::OutOfMemory { needed_bytes, free_bytes, total_bytes }
+    }
+}
+
+/// The newest CUDA version that the driver supports, major and minor.
+fn driver_version() -> Result<(i32, i32), Fault> {
+    let mut version = 0;
+    // SAFETY: the pointer is to a live integer.
+    let status = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    status.result().map_err(Fault::in_call("cuDriverGetVersion"))?;
+    Ok((version / 1000, version % 1000 / 10))
+}

@@ -1,0 +1,158 @@
+//! What can fail on a device: the call, the kernel and the shape that failed, and the remedy.
+
+use cudarc::cublaslt::result::CublasError;
+use cudarc::driver::DriverError;
+use cudarc::driver::sys::CUresult;
+
+/// A fault of the machine or of its set-up.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No libcuda.
+    #[error(
+        "no CUDA driver on this machine (libcuda is missing); hint: install NVIDIA's driver, or compute on the CPU"
+    )]
+    NoDriver,
+    /// libcuda is there, a device is not.
+    #[error(
+        "the CUDA driver sees no device {ordinal} ({error}); hint: see what `nvidia-smi` lists and whether \
+         CUDA_VISIBLE_DEVICES hides it, or compute on the CPU"
+    )]
+    NoDevice {
+        /// Which device was asked for, from 0.
+        ordinal: usize,
+        /// The driver's answer.
+        error: DriverError,
+    },
+    /// The driver cannot read what the compiler writes.
+    #[error(
+        "the CUDA driver supports CUDA {}.{}, NVRTC writes for {}.{}; hint: update the driver, or install an NVRTC \
+         that is not newer than it",
+        driver.0, driver.1, compiler.0, compiler.1
+    )]
+    OldDriver {
+        /// The newest version that the driver supports, major and minor.
+        driver: (i32, i32),
+        /// NVRTC's version.
+        compiler: (i32, i32),
+    },
+    /// The card has no bf16 and too small a shared memory.
+    #[error(
+        "{name} has compute capability {major}.{minor}, expected 8.0 or more; hint: an Ampere card or a newer one"
+    )]
+    OldDevice {
+        /// The card's name.
+        name: String,
+        /// Of its compute capability.
+        major: i32,
+        /// Of its compute capability.
+        minor: i32,
+    },
+    /// No libnvrtc.
+    #[error(
+        "NVRTC is missing (libnvrtc.so); hint: `pip install nvidia-cuda-nvrtc==13.0.88` and put its nvidia/cu13/lib \
+         into LD_LIBRARY_PATH, or install the CUDA toolkit"
+    )]
+    NoCompiler,
+    /// No libcublasLt.
+    #[error(
+        "cuBLASLt is missing (libcublasLt.so); hint: `pip install nvidia-cublas` and put its nvidia/cu13/lib into \
+         LD_LIBRARY_PATH, or install the CUDA toolkit"
+    )]
+    NoProducts,
+    /// A kernel's source does not compile: a mistake of ours or too old an NVRTC.
+    #[error("NVRTC {}.{} does not compile {file} for {target} ({real}):\n{log}", version.0, version.1)]
+    Compile {
+        /// The source file.
+        file: &'static str,
+        /// The architecture.
+        target: &'static str,
+        /// The stored number.
+        real: &'static str,
+        /// NVRTC's version, major and minor.
+        version: (i32, i32),
+        /// What NVRTC said.
+        log: String,
+    },
+    /// Memory on the device has run out.
+    #[error(
+        "the device has no room for {needed_bytes} bytes more: {free_bytes} of {total_bytes} are free; hint: smaller \
+         batches, a smaller model, or a card that nothing else runs on"
+    )]
+    OutOfMemory {
+        /// What was asked for.
+        needed_bytes: usize,
+        /// Free on the device.
+        free_bytes: usize,
+        /// All of the device's memory.
+        total_bytes: usize,
+    },
+    /// A kernel was not launched.
+    #[error(
+        "kernel {kernel} ({real}) with {blocks:?} blocks of {threads} threads and {shared_bytes} bytes of shared memory was not launched: \
+         {error}{}",
+        hint(error)
+    )]
+    Launch {
+        /// The kernel.
+        kernel: &'static str,
+        /// The stored number.
+        real: &'static str,
+        /// Blocks in x and y.
+        blocks: (u32, u32),
+        /// Threads per block.
+        threads: u32,
+        /// Dynamic shared memory per block.
+        shared_bytes: u32,
+        /// The driver's answer.
+        error: DriverError,
+    },
+    /// A matrix product was not started.
+    #[error(
+        "cublasLtMatmul of [{m}, {k}]·[{k}, {n}] ({real}) failed in {call}: {error:?}; hint: if it is not supported, \
+         widths that are multiples of 8 are"
+    )]
+    Product {
+        /// Which of cuBLASLt's functions.
+        call: &'static str,
+        /// Rows of the result, in column-major terms.
+        m: usize,
+        /// Columns of the result.
+        n: usize,
+        /// Length of the sums.
+        k: usize,
+        /// The stored number.
+        real: &'static str,
+        /// cuBLASLt's answer.
+        error: CublasError,
+    },
+    /// Any other call of the driver. An asynchronous error of an earlier kernel may come up here.
+    #[error("{call} failed: {error}{}", hint(error))]
+    Driver {
+        /// Which call.
+        call: &'static str,
+        /// The driver's answer.
+        error: DriverError,
+    },
+}
+
+impl Fault {
+    /// A driver's error in the call of this name, for use in `map_err`.
+    pub(crate) fn in_call(call: &'static str) -> impl Fn(DriverError) -> Self {
+        move |error| Self::Driver { call, error }
+    }
+}
+
+/// What a person can do about the driver's commoner answers.
+fn hint(error: &DriverError) -> &'static str {
+    match error.0 {
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS => {
+            "; hint: a kernel left its memory, which is a mistake of ours: `compute-sanitizer` names it"
+        }
+        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => "; hint: update the driver",
+        CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
+            "; hint: the driver was updated under a running system: reboot"
+        }
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => "; hint: smaller batches, or a smaller model",
+        _ => "",
+    }
+}

@@ -1,0 +1,172 @@
+//! How work is cut into blocks and threads, and the launch itself.
+
+use super::{Buffer, Device, Fault, Source, ViewMut};
+use cudarc::driver::{CudaFunction, LaunchArgs, LaunchConfig, PushKernelArg};
+
+/// Threads of a warp.
+const WARP: usize = 32;
+/// Threads of a block, where a row or an array has that many elements. `sample.cu` counts on it.
+const THREADS: usize = 256;
+/// Blocks that share the rows of a reduction over rows: about two per multiprocessor of a large card. It is the same on
+/// every card, so that sums are too.
+const ROW_BLOCKS: usize = 256;
+
+/// A kernel with its name, for messages.
+pub(crate) struct Kernel {
+    pub(super) function: CudaFunction,
+    pub(super) name: &'static str,
+    pub(super) real: &'static str,
+}
+
+impl Kernel {
+    /// The list that the kernel's arguments are put into, in its own order.
+    pub(crate) fn arguments<'a>(&'a self, device: &'a Device) -> LaunchArgs<'a> {
+        device.stream().launch_builder(&self.function)
+    }
+
+    /// Puts the kernel into the device's stream.
+    ///
+    /// # Safety
+    /// The arguments are the kernel's, in its order, and no thread of the launch leaves their memory.
+    pub(crate) unsafe fn launch(
+        &self,
+        arguments: &mut LaunchArgs,
+        launch: Launch,
+    ) -> Result<(), Fault> {
+        let Launch { blocks, threads, shared_bytes } = launch;
+        let config = LaunchConfig {
+            grid_dim: (blocks.0, blocks.1, 1),
+            block_dim: (threads, 1, 1),
+            shared_mem_bytes: shared_bytes,
+        };
+        // SAFETY: the caller's promise.
+        match unsafe { arguments.launch(config) } {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let (kernel, real) = (self.name, self.real);
+                Err(Fault::Launch { kernel, real, blocks, threads, shared_bytes, error })
+            }
+        }
+    }
+}
+
+/// Blocks, threads per block and dynamic shared memory per block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Launch {
+    pub(crate) blocks: (u32, u32),
+    pub(crate) threads: u32,
+    pub(crate) shared_bytes: u32,
+}
+
+impl Launch {
+    /// One block per row, a thread per element as far as they go.
+    pub(crate) fn rows(rows: usize, width: usize) -> Self {
+        let threads = width.next_multiple_of(WARP).clamp(WARP, THREADS);
+        Self { blocks: (count(rows), 1), threads: count(threads), shared_bytes: 0 }
+    }
+
+    /// One block of all threads per row, whatever its width.
+    pub(crate) fn whole_rows(rows: usize) -> Self {
+        Self::rows(rows, THREADS)
+    }
+
+    /// One thread per element.
+    pub(crate) fn elements(n: usize) -> Self {
+        Self::rows(n.div_ceil(THREADS), THREADS)
+    }
+
+    /// One warp per task.
+    pub(crate) fn warps(tasks: usize) -> Self {
+        const WARPS: usize = 4;
+        Self::rows(tasks.div_ceil(WARPS), WARPS * WARP)
+    }
+
+    /// With dynamic shared memory for `n` floats.
+    ///
+    /// 48 KiB are there without asking: 12,288 floats. More is a shape that no model has, and panics.
+    pub(crate) fn with_shared_floats(self, n: usize) -> Self {
+        const FLOATS_MAX: usize = 12_288;
+        assert!(
+            n <= FLOATS_MAX,
+            "a row's sums need {n} floats of shared memory, expected at most {FLOATS_MAX}"
+        );
+        Self { shared_bytes: 4 * count(n), ..self }
+    }
+}
+
+/// How a reduction over rows is cut: every block takes a stretch of rows and leaves one row of partial sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowBlocks {
+    pub(crate) blocks: usize,
+    pub(crate) rows_per_block: u32,
+}
+
+impl RowBlocks {
+    pub(crate) fn of(rows: usize) -> Self {
+        let rows_per_block = rows.div_ceil(ROW_BLOCKS).max(1);
+        Self { blocks: rows.div_ceil(rows_per_block), rows_per_block: count(rows_per_block) }
+    }
+}
+
+/// The activations, as a header.
+pub(crate) const CURVES: &str = include_str!("curve.cuh");
+
+pub(crate) const PARTIALS: Source = Source::new("partials.cu", include_str!("partials.cu"));
+
+/// total[c] += Σ over blocks of partials[b, from + c], in the order of the blocks. Partials are [blocks, stride].
+pub(crate) fn add_partials(
+    device: &Device,
+    total: &mut ViewMut<f32>,
+    partials: &Buffer<f32>,
+    blocks: usize,
+    from: usize,
+) -> Result<(), Fault> {
+    let (width, stride) = (total.len(), partials.len() / blocks);
+    assert!(from + width <= stride, "columns {from} to {} of {stride}", from + width);
+    let (from, n_blocks, n_columns, stride) =
+        (count(from), count(blocks), count(width), count(stride));
+    let kernel = device.kernel::<f32>(&PARTIALS, "partials_add")?;
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(total).arg(partials).arg(&from).arg(&n_blocks).arg(&n_columns).arg(&stride);
+    // SAFETY: total has `width` columns, partials `blocks` rows of `stride`, and from + width ≤ stride.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(width)) }
+}
+
+/// A number of rows, columns or tokens as the kernels take it.
+#[track_caller]
+pub(crate) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or_else(|_| panic!("{n} does not fit into 32 bits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_shared_evenly_and_completely() {
+        for rows in [1, 2, 255, 256, 257, 511, 512, 513, 8192, 100_003] {
+            let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
+            assert!(blocks <= ROW_BLOCKS && blocks * rows_per_block as usize >= rows);
+            assert!(
+                (blocks - 1) * (rows_per_block as usize) < rows,
+                "an empty block for {rows} rows"
+            );
+        }
+    }
+
+    #[test]
+    fn blocks_are_whole_warps() {
+        for width in [1, 31, 32, 33, 255, 256, 257, 5000] {
+            let Launch { threads, .. } = Launch::rows(3, width);
+            assert!(threads % 32 == 0 && (32..=256).contains(&threads));
+        }
+        assert_eq!(Launch::elements(257).blocks, (2, 1));
+        assert_eq!(Launch::warps(5), Launch { blocks: (2, 1), threads: 128, shared_bytes: 0 });
+    }
+
+    #[test]
+    #[should_panic(expected = "12289 floats of shared memory")]
+    fn too_wide_a_row_is_refused() {
+        let _ = Launch::rows(1, 1).with_shared_floats(12_289);
+    }
+}

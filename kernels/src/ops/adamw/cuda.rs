@@ -1,0 +1,74 @@
+//! AdamW on a device: masters and moments f32, and a copy of the parameters as the products read them.
+
+use super::cpu::Factors;
+use super::{Group, Settings};
+use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut};
+use cudarc::driver::{DeviceRepr, PushKernelArg};
+
+/// The kernels.
+pub const SOURCE: Source = Source::new("adamw.cu", include_str!("adamw.cu"));
+
+// SAFETY: seven f32 in C's order, as the kernel declares it.
+unsafe impl DeviceRepr for Factors {}
+
+/// The running means, one element per parameter, zero before the first step.
+#[derive(Debug)]
+pub struct Moments<'a, 'b> {
+    /// Mean of the gradient.
+    pub first: &'a mut ViewMut<'b, f32>,
+    /// Mean of the squared gradient.
+    pub second: &'a mut ViewMut<'b, f32>,
+}
+
+/// One update, `step` counted from 1. Gradients are multiplied with `factor` (one element, see [`crate::clip::cuda::Norm`])
+/// first. All buffers have one length; the groups are disjoint. `copy` gets the new parameters as R, where there is one.
+///
+/// # Errors
+/// [`Fault`] of the launches.
+#[expect(clippy::too_many_arguments, reason = "the CPU's, and what bf16 and clipping need")]
+pub fn step<R: Real>(
+    device: &Device,
+    parameters: &mut ViewMut<f32>,
+    mut copy: Option<&mut ViewMut<R>>,
+    moments: Moments,
+    gradients: &View<f32>,
+    factor: &Buffer<f32>,
+    step: u64,
+    settings: &Settings,
+    groups: &[Group],
+) -> Result<(), Fault> {
+    assert!(step >= 1, "steps are counted from 1, got 0");
+    let Moments { first, second } = moments;
+    let n = parameters.len();
+    assert_eq!(
+        [gradients.len(), first.len(), second.len()],
+        [n; 3],
+        "parameters, gradients and moments differ in length"
+    );
+    assert!(
+        copy.as_ref().is_none_or(|copy| copy.len() == n),
+        "parameters and their copy differ in length"
+    );
+    assert_eq!(factor.len(), 1, "one factor for all gradients");
+    let kernel = device.kernel::<R>(&SOURCE, "adamw_step")?;
+    for Group { range, weight_decay } in groups {
+        let factors = Factors::new(settings, *weight_decay, step);
+        let mut parameters = parameters.slice_mut(range.clone());
+        let (mut first, mut second) =
+            (first.slice_mut(range.clone()), second.slice_mut(range.clone()));
+        let gradients = gradients.slice(range.clone());
+        let mut copy = copy.as_mut().map(|copy| copy.slice_mut(range.clone()));
+        let (none, n) = (0_u64, range.len());
+        let mut arguments = kernel.arguments(device);
+        arguments.arg(&mut parameters).arg(&mut first).arg(&mut second).arg(&gradients).arg(factor);
+        match &mut copy {
+            Some(copy) => arguments.arg(copy),
+            // A null pointer.
+            None => arguments.arg(&none),
+        };
+        arguments.arg(&factors).arg(&n);
+        // SAFETY: all slices have n elements, and the kernel stops there.
+        unsafe { kernel.launch(&mut arguments, Launch::elements(n))? };
+    }
+    Ok(())
+}

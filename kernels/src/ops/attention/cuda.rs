@@ -1,0 +1,263 @@
+//! Attention over packed rows on a device: the exact version, one warp per row and head, and forward on tensor cores for bf16
+//! and heads of 64 or 128.
+
+use super::Shape;
+use super::tile::families;
+use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut, count};
+use cudarc::driver::{DevicePtr, DeviceRepr, PushKernelArg};
+
+const HEADER: &str = include_str!("attention.cuh");
+/// The kernels of the exact version.
+pub const SOURCE: Source =
+    Source::new("attention.cu", include_str!("attention.cu")).with_header(HEADER);
+/// The kernels for tensor cores.
+pub const TENSOR: Source =
+    Source::new("tensor.cu", include_str!("tensor.cu")).with_header(HEADER).bf16_only();
+
+/// Queries of a block of `tensor.cu`, and its threads.
+const TILE: usize = 64;
+const TILE_THREADS: u32 = 128;
+
+/// Widest head that a warp holds.
+pub const HEAD_DIM_MAX: usize = 256;
+
+/// `Segment` of `attention.cuh`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct Packed {
+    start: u32,
+    len: u32,
+    prefix_start: u32,
+    prefix_len: u32,
+    family_end: u32,
+}
+
+// SAFETY: five u32 without padding, as the kernels declare it.
+unsafe impl DeviceRepr for Packed {}
+
+/// `Tile` of `tensor.cu`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct PackedTile {
+    segment: u32,
+    first: u32,
+}
+
+// SAFETY: two u32 without padding, as the kernels declare it.
+unsafe impl DeviceRepr for PackedTile {}
+
+/// `Shape` of `attention.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct PackedShape {
+    rows: u32,
+    heads: u32,
+    kv_heads: u32,
+    head_dim: u32,
+    scale: f32,
+    cap: f32,
+    window: u32,
+}
+
+// SAFETY: seven words without padding, as the kernels declare it.
+unsafe impl DeviceRepr for PackedShape {}
+
+impl PackedShape {
+    fn new(rows: usize, shape: &Shape) -> Self {
+        Self {
+            rows: count(rows),
+            heads: count(shape.heads),
+            kv_heads: count(shape.kv_heads),
+            head_dim: count(shape.head_dim),
+            scale: shape.scale,
+            cap: shape.softcap.unwrap_or(0.0),
+            window: count(shape.window.unwrap_or(0)),
+        }
+    }
+}
+
+/// The segments of a batch on the device.
+#[derive(Debug)]
+pub struct Segments {
+    segments: Buffer<Packed>,
+    /// Which segment a row belongs to, \[rows\].
+    segment_of: Buffer<u32>,
+    /// The segments' rows in tiles of queries.
+    tiles: Buffer<PackedTile>,
+}
+
+impl Segments {
+    /// Copies segments that follow each other, with at least one row.
+    ///
+    /// # Errors
+    /// [`Fault`] of the copies.
+    pub fn upload(device: &Device, segments: &[super::Segment]) -> Result<Self, Fault> {
+        super::check_segments(segments);
+        let mut packed = Vec::new();
+        for family in families(segments) {
+            let family_end = count(packed.len() + family.len());
+            packed.extend(family.iter().map(|segment| Packed {
+                start: count(segment.start),
+                len: count(segment.len),
+                prefix_start: count(segment.prefix_start),
+                prefix_len: count(segment.prefix_len),
+                family_end,
+            }));
+        }
+        let segment_of: Vec<u32> =
+            (0..).zip(segments).flat_map(|(i, s)| std::iter::repeat_n(i, s.len)).collect();
+        let tiles = (0..).zip(segments).flat_map(|(i, segment)| {
+            let firsts = (0..segment.len).step_by(TILE);
+            firsts.map(move |first| PackedTile { segment: i, first: count(first) })
+        });
+        Ok(Self {
+            segments: device.upload(&packed)?,
+            segment_of: device.upload(&segment_of)?,
+            tiles: device.upload(&tiles.collect::<Vec<_>>())?,
+        })
+    }
+
+    fn n_rows(&self) -> usize {
+        self.segment_of.len()
+    }
+}
+
+/// What attention reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a, 'b, R> {
+    /// Queries, \[rows, heads, head_dim\].
+    pub q: &'a View<'b, R>,
+    /// Keys, \[rows, kv_heads, head_dim\].
+    pub k: &'a View<'b, R>,
+    /// Values, \[rows, kv_heads, head_dim\].
+    pub v: &'a View<'b, R>,
+}
+
+/// The gradients of [`Inputs`], in the same shapes.
+#[derive(Debug)]
+pub struct Gradients<'a, 'b, R> {
+    /// Of the queries.
+    pub dq: &'a mut ViewMut<'b, R>,
+    /// Of the keys.
+    pub dk: &'a mut ViewMut<'b, R>,
+    /// Of the values.
+    pub dv: &'a mut ViewMut<'b, R>,
+}
+
+/// What forward wrote and backward reads again.
+#[derive(Debug, Clone, Copy)]
+pub struct Outputs<'a, 'b, R> {
+    /// \[rows, heads, head_dim\]
+    pub y: &'a View<'b, R>,
+    /// Log-sum-exp of the scores, \[rows, heads\].
+    pub lse: &'a View<'b, f32>,
+}
+
+/// y \[rows, heads, head_dim\] and lse \[rows, heads\] are overwritten. A head is 256 wide at most.
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn forward<R: Real>(
+    device: &Device,
+    y: &mut ViewMut<R>,
+    lse: &mut ViewMut<f32>,
+    inputs: Inputs<R>,
+    segments: &Segments,
+    shape: &Shape,
+) -> Result<(), Fault> {
+    let rows = segments.n_rows();
+    check([y.len(), lse.len()], inputs, rows, shape);
+    let packed = PackedShape::new(rows, shape);
+    if let Some(name) = tensor_kernel(device, y, &inputs, shape) {
+        let kernel = device.kernel::<R>(&TENSOR, name)?;
+        let mut arguments = kernel.arguments(device);
+        arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
+        arguments.arg(&segments.segments).arg(&segments.tiles).arg(&packed);
+        let blocks = (count(segments.tiles.len()), count(shape.heads));
+        let launch = Launch { blocks, threads: TILE_THREADS, shared_bytes: 0 };
+        // SAFETY: the sizes were held against rows and shape, and the tiles are the segments'.
+        return unsafe { kernel.launch(&mut arguments, launch) };
+    }
+    let kernel = device.kernel::<R>(&SOURCE, "attention_forward")?;
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
+    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
+    unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads)) }
+}
+
+/// The kernel on tensor cores for these heads, where there is one and all rows begin at whole 16 bytes.
+fn tensor_kernel<R: Real>(
+    device: &Device,
+    y: &ViewMut<R>,
+    inputs: &Inputs<R>,
+    shape: &Shape,
+) -> Option<&'static str> {
+    let stream = device.stream();
+    let starts =
+        [y.device_ptr(stream).0, inputs.q.device_ptr(stream).0, inputs.k.device_ptr(stream).0];
+    let aligned =
+        starts.iter().chain([&inputs.v.device_ptr(stream).0]).all(|start| start % 16 == 0);
+    match shape.head_dim {
+        64 if TENSOR.is_for::<R>() && aligned => Some("attention_forward_64"),
+        128 if TENSOR.is_for::<R>() && aligned => Some("attention_forward_128"),
+        _ => None,
+    }
+}
+
+/// The gradients are overwritten; dy has the shape of y.
+///
+/// # Errors
+/// [`Fault`] of the launches.
+pub fn backward<R: Real>(
+    device: &Device,
+    gradients: Gradients<R>,
+    dy: &View<R>,
+    outputs: Outputs<R>,
+    inputs: Inputs<R>,
+    segments: &Segments,
+    shape: &Shape,
+) -> Result<(), Fault> {
+    let rows = segments.n_rows();
+    check([outputs.y.len(), outputs.lse.len()], inputs, rows, shape);
+    assert_eq!(dy.len(), outputs.y.len(), "dy and y differ in size");
+    let Gradients { dq, dk, dv } = gradients;
+    assert_eq!(dq.len(), inputs.q.len(), "dq and q differ in size");
+    assert_eq!([dk.len(), dv.len()], [inputs.k.len(); 2], "dk, dv and k differ in size");
+    let packed = PackedShape::new(rows, shape);
+    let mut projections = device.scratch::<f32>(rows * shape.heads)?;
+
+    let kernel = device.kernel::<R>(&SOURCE, "attention_backward_queries")?;
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dq).arg(&mut projections).arg(dy).arg(outputs.y).arg(outputs.lse);
+    arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
+    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
+    unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads))? };
+
+    let kernel = device.kernel::<R>(&SOURCE, "attention_backward_keys")?;
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dk).arg(dv).arg(&projections).arg(dy).arg(outputs.lse);
+    arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
+    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    // SAFETY: the same; the projections were written by the launch before.
+    unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.kv_heads)) }
+}
+
+fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, rows: usize, shape: &Shape) {
+    shape.check();
+    assert!(shape.head_dim <= HEAD_DIM_MAX, "a head of {shape:?} is wider than {HEAD_DIM_MAX}");
+    let queries = rows * shape.q_width();
+    assert_eq!(
+        [outputs[0], inputs.q.len()],
+        [queries; 2],
+        "y and q are not [{rows} rows, heads, head_dim] of {shape:?}"
+    );
+    assert_eq!(outputs[1], rows * shape.heads, "lse is not [{rows} rows, heads] of {shape:?}");
+    let keys = rows * shape.kv_width();
+    assert_eq!(
+        [inputs.k.len(), inputs.v.len()],
+        [keys; 2],
+        "k and v are not [{rows} rows, kv_heads, head_dim] of {shape:?}"
+    );
+}

@@ -1,0 +1,32 @@
+// The global norm of all gradients, the factor that clips it, and scaling.
+//
+// values f32 [n], partials f64 [blocks]. Squares and their sums are f64, in an order that depends on n alone.
+// Squares, a fixed number of blocks, each over one stretch. Bytes: 4·n. FLOPs: 2·n in f64, below what the bytes leave room
+// for. Scaling, one thread per element. Bytes: 8·n. FLOPs: n.
+
+extern "C" __global__ void clip_squares(double* partials, const float* values, size_t n, size_t per_block) {
+    const size_t first = blockIdx.x * per_block;
+    const size_t end = min(first + per_block, n);
+    double sum = 0.0;
+    for (size_t i = first + threadIdx.x; i < end; i += blockDim.x) sum += (double)values[i] * values[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) partials[blockIdx.x] = sum;
+}
+
+// One block: norm = √Σ partials, and factor = maximum/norm where the norm exceeds it, otherwise 1.
+extern "C" __global__ void clip_norm(
+    double* norm, float* factor, const double* partials, uint blocks, double maximum
+) {
+    double sum = 0.0;
+    for (uint i = threadIdx.x; i < blocks; i += blockDim.x) sum += partials[i];
+    sum = sqrt(block_sum(sum));
+    if (threadIdx.x > 0) return;
+    *norm = sum;
+    *factor = sum > maximum ? (float)(maximum / sum) : 1.0f;
+}
+
+extern "C" __global__ void clip_scale(float* values, float factor, size_t n) {
+    const size_t i = element();
+    if (i >= n) return;
+    values[i] *= factor;
+}

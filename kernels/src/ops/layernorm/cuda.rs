@@ -1,0 +1,115 @@
+//! Layer normalisation on a device, alone and fused with the residual connection before it.
+
+use crate::Write;
+use crate::cuda::{
+    Device, Fault, Launch, Real, RowBlocks, Source, View, ViewMut, add_partials, count,
+};
+use cudarc::driver::PushKernelArg;
+
+/// The kernels.
+pub const SOURCE: Source = Source::new("layernorm.cu", include_str!("layernorm.cu"));
+
+/// What a row leaves for backward.
+#[derive(Debug)]
+pub struct Statistics<'a, 'b> {
+    /// \[rows\]
+    pub mean: &'a mut ViewMut<'b, f32>,
+    /// \[rows\]
+    pub rstd: &'a mut ViewMut<'b, f32>,
+}
+
+/// y = x̂·weight + bias per row; mean and rstd are kept. Shapes: y and x \[rows, width\], weight and bias \[width\].
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn forward<R: Real>(
+    device: &Device,
+    y: &mut ViewMut<R>,
+    statistics: Statistics,
+    x: &View<R>,
+    weight: &View<R>,
+    bias: &View<R>,
+    epsilon: f32,
+) -> Result<(), Fault> {
+    let Statistics { mean, rstd } = statistics;
+    let (rows, width) =
+        check([y.len(), x.len()], [mean.len(), rstd.len()], [weight.len(), bias.len()]);
+    let kernel = device.kernel::<R>(&SOURCE, "layernorm_forward")?;
+    let width_ = count(width);
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(y).arg(mean).arg(rstd).arg(x).arg(weight).arg(bias).arg(&width_).arg(&epsilon);
+    // SAFETY: one block per row, all rows as wide as weight and bias.
+    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
+}
+
+/// stream += branch, then y, mean and rstd from the stream as in [`forward`].
+///
+/// # Errors
+/// [`Fault`] of the launch.
+#[expect(clippy::too_many_arguments, reason = "forward's, and the residual connection's")]
+pub fn residual_forward<R: Real>(
+    device: &Device,
+    y: &mut ViewMut<R>,
+    statistics: Statistics,
+    stream: &mut ViewMut<R>,
+    branch: &View<R>,
+    weight: &View<R>,
+    bias: &View<R>,
+    epsilon: f32,
+) -> Result<(), Fault> {
+    let Statistics { mean, rstd } = statistics;
+    let (rows, width) =
+        check([y.len(), stream.len()], [mean.len(), rstd.len()], [weight.len(), bias.len()]);
+    assert_eq!(stream.len(), branch.len(), "stream and branch differ in length");
+    let kernel = device.kernel::<R>(&SOURCE, "layernorm_residual_forward")?;
+    let width_ = count(width);
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(y).arg(mean).arg(rstd).arg(stream).arg(branch).arg(weight).arg(bias);
+    arguments.arg(&width_).arg(&epsilon);
+    // SAFETY: one block per row, all rows as wide as weight and bias.
+    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
+}
+
+/// dx = or += the gradient of x; dweight and dbias grow. Shapes as in [`forward`]; width is 6,144 at most.
+///
+/// # Errors
+/// [`Fault`] of the launches.
+#[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
+pub fn backward<R: Real>(
+    device: &Device,
+    dx: &mut ViewMut<R>,
+    dweight: &mut ViewMut<f32>,
+    dbias: &mut ViewMut<f32>,
+    dy: &View<R>,
+    x: &View<R>,
+    mean: &View<f32>,
+    rstd: &View<f32>,
+    weight: &View<R>,
+    write: Write,
+) -> Result<(), Fault> {
+    let (rows, width) =
+        check([dx.len(), x.len()], [mean.len(), rstd.len()], [weight.len(), dbias.len()]);
+    check([dy.len(), x.len()], [mean.len(), rstd.len()], [dweight.len(), dbias.len()]);
+    let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
+    let mut partials = device.scratch::<f32>(blocks * 2 * width)?;
+    let kernel = device.kernel::<R>(&SOURCE, "layernorm_backward")?;
+    let (n_rows, n_columns, accumulate) =
+        (count(rows), count(width), u32::from(write == Write::Accumulate));
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dx).arg(&mut partials).arg(dy).arg(x).arg(mean).arg(rstd).arg(weight);
+    arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&accumulate);
+    let launch = Launch::rows(blocks, width).with_shared_floats(2 * width);
+    // SAFETY: partials are [blocks, 2·width], and the kernel stops at the last row.
+    unsafe { kernel.launch(&mut arguments, launch)? };
+    add_partials(device, dweight, &partials, blocks, 0)?;
+    add_partials(device, dbias, &partials, blocks, width)
+}
+
+fn check(elements: [usize; 2], rows: [usize; 2], widths: [usize; 2]) -> (usize, usize) {
+    let ([y, x], [mean, rstd], [weight, bias]) = (elements, rows, widths);
+    assert_eq!(x, rstd * weight, "x is not [rows, width] of {rstd} × {weight}");
+    assert_eq!(y, x, "rows in and out differ in size");
+    assert_eq!(mean, rstd, "mean and rstd differ in length");
+    assert_eq!(bias, weight, "bias and weight differ in length");
+    (rstd, weight)
+}

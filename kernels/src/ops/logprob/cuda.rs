@@ -1,0 +1,195 @@
+//! The log-probability of given tokens on a device. Logits exist for one chunk of the vocabulary at a time.
+//!
+//! A chunk takes [`Inputs::logits_bytes_max`] at most, unless one token's logits of all rows need more.
+//! Backward computes each chunk's logits again: its three products are those of forward and of the two gradients.
+
+use super::Shape;
+use crate::Write;
+use crate::cuda::{Buffer, Device, Fault, Ids, Launch, Real, Source, View, ViewMut, count};
+use crate::matmul;
+use cudarc::driver::PushKernelArg;
+use std::ops::Range;
+
+/// The kernels.
+pub const SOURCE: Source = Source::new("logprob.cu", include_str!("logprob.cu"));
+
+/// What the log-probs are computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a, 'b, R> {
+    /// \[rows, width\]
+    pub hidden: &'a View<'b, R>,
+    /// \[vocabulary, width\]
+    pub head: &'a View<'b, R>,
+    /// \[rows\]
+    pub targets: &'a Ids,
+    /// Memory for logits at any one time; backward takes it for their gradients once more. Usually
+    /// [`LOGITS_BYTES_MAX`](super::LOGITS_BYTES_MAX).
+    pub logits_bytes_max: usize,
+}
+
+/// logp and lse \[rows\] are overwritten; lse is what [`backward`] needs.
+///
+/// # Errors
+/// [`Fault`] of memory, products and launches.
+pub fn forward<R: Real>(
+    device: &Device,
+    logp: &mut ViewMut<f32>,
+    lse: &mut ViewMut<f32>,
+    inputs: Inputs<R>,
+    shape: Shape,
+) -> Result<(), Fault> {
+    check([logp.len(), lse.len()], inputs, shape);
+    let rows = shape.rows;
+    let [mut largest, mut sum, mut hit] =
+        [device.scratch::<f32>(rows)?, device.scratch::<f32>(rows)?, device.scratch::<f32>(rows)?];
+    let mut memory = device.scratch::<f32>(rows * chunk_tokens(shape, inputs.logits_bytes_max))?;
+    let cap = shape.softcap.unwrap_or(0.0);
+    for tokens in chunks(shape, inputs.logits_bytes_max) {
+        let logits = project(device, &mut memory, inputs, shape, &tokens)?;
+        let (width, first) = (count(tokens.len()), count(tokens.start));
+        let kernel = device.kernel::<f32>(&SOURCE, "logprob_accumulate")?;
+        let mut arguments = kernel.arguments(device);
+        arguments
+            .arg(&mut largest)
+            .arg(&mut sum)
+            .arg(&mut hit)
+            .arg(&logits)
+            .arg(inputs.targets.buffer());
+        arguments.arg(&width).arg(&first).arg(&cap);
+        // SAFETY: one block per row; logits are [rows, width], all others [rows].
+        unsafe { kernel.launch(&mut arguments, Launch::rows(rows, tokens.len()))? };
+    }
+    let kernel = device.kernel::<f32>(&SOURCE, "logprob_finish")?;
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(logp).arg(lse).arg(&largest).arg(&sum).arg(&hit).arg(&rows);
+    // SAFETY: all are [rows], and the kernel stops there.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(rows)) }
+}
+
+/// dhidden \[rows, width\] is overwritten, from a sum in f32; dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
+///
+/// # Errors
+/// [`Fault`] of memory, products and launches.
+pub fn backward<R: Real>(
+    device: &Device,
+    dhidden: &mut ViewMut<R>,
+    dhead: &mut ViewMut<f32>,
+    dlogp: &View<f32>,
+    lse: &View<f32>,
+    inputs: Inputs<R>,
+    shape: Shape,
+) -> Result<(), Fault> {
+    check([dlogp.len(), lse.len()], inputs, shape);
+    assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
+    assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
+    let (rows, tokens_max) = (shape.rows, chunk_tokens(shape, inputs.logits_bytes_max));
+    let mut memory = device.scratch::<f32>(rows * tokens_max)?;
+    let mut sum = device.scratch::<f32>(dhidden.len())?;
+    let mut gradients = device.scratch::<R>(rows * tokens_max)?;
+    let cap = shape.softcap.unwrap_or(0.0);
+    for tokens in chunks(shape, inputs.logits_bytes_max) {
+        let logits = project(device, &mut memory, inputs, shape, &tokens)?;
+        let mut dlogits = gradients.slice_mut(0..rows * tokens.len());
+        let (width, first) = (count(tokens.len()), count(tokens.start));
+        let kernel = device.kernel::<R>(&SOURCE, "logprob_backward")?;
+        let mut arguments = kernel.arguments(device);
+        arguments.arg(&mut dlogits).arg(&logits).arg(dlogp).arg(lse).arg(inputs.targets.buffer());
+        arguments.arg(&width).arg(&first).arg(&cap);
+        // SAFETY: one block per row; logits and dlogits are [rows, width], all others [rows].
+        unsafe { kernel.launch(&mut arguments, Launch::rows(rows, tokens.len()))? };
+
+        let product = product(shape, &tokens);
+        let (dlogits, part) = (dlogits.as_view(), of_head(shape, &tokens));
+        let write = if tokens.start == 0 { Write::Overwrite } else { Write::Accumulate };
+        let head = inputs.head.slice(part.clone());
+        let sum = &mut sum.as_view_mut();
+        matmul::cuda::backward_input(device, sum, &dlogits, &head, product, write)?;
+        let mut dhead = dhead.slice_mut(part);
+        matmul::cuda::backward_weight(device, &mut dhead, &dlogits, inputs.hidden, product)?;
+    }
+    let (kernel, n) = (device.kernel::<R>(&SOURCE, "logprob_round")?, dhidden.len());
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dhidden).arg(&sum).arg(&n);
+    // SAFETY: both have n elements, and the kernel stops there.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+}
+
+/// logits = hidden·headᵀ for a chunk of tokens, \[rows, tokens\].
+fn project<'a, R: Real>(
+    device: &Device,
+    memory: &'a mut Buffer<f32>,
+    inputs: Inputs<R>,
+    shape: Shape,
+    tokens: &Range<usize>,
+) -> Result<View<'a, f32>, Fault> {
+    let len = shape.rows * tokens.len();
+    let head = inputs.head.slice(of_head(shape, tokens));
+    let mut logits = memory.slice_mut(0..len);
+    matmul::cuda::forward(
+        device,
+        &mut logits,
+        inputs.hidden,
+        &head,
+        product(shape, tokens),
+        Write::Overwrite,
+    )?;
+    Ok(memory.slice(0..len))
+}
+
+fn product(shape: Shape, tokens: &Range<usize>) -> matmul::Shape {
+    matmul::Shape { rows: shape.rows, inputs: shape.width, outputs: tokens.len() }
+}
+
+fn of_head(shape: Shape, tokens: &Range<usize>) -> Range<usize> {
+    tokens.start * shape.width..tokens.end * shape.width
+}
+
+/// Tokens of a chunk: whole multiples of 64 where there is room, for the products' sake.
+fn chunk_tokens(shape: Shape, logits_bytes_max: usize) -> usize {
+    let fitting = logits_bytes_max / (4 * shape.rows.max(1));
+    let whole = if fitting >= 64 { fitting / 64 * 64 } else { fitting.max(1) };
+    whole.min(shape.vocabulary)
+}
+
+fn chunks(shape: Shape, logits_bytes_max: usize) -> impl Iterator<Item = Range<usize>> {
+    let (chunk, vocabulary) = (chunk_tokens(shape, logits_bytes_max), shape.vocabulary);
+    (0..vocabulary).step_by(chunk).map(move |first| first..(first + chunk).min(vocabulary))
+}
+
+fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, shape: Shape) {
+    assert_eq!(
+        inputs.hidden.len(),
+        shape.rows * shape.width,
+        "hidden is not [rows, width] of {shape:?}"
+    );
+    assert_eq!(
+        inputs.head.len(),
+        shape.vocabulary * shape.width,
+        "the head is not [vocabulary, width] of {shape:?}"
+    );
+    assert_eq!(inputs.targets.n_ids(), shape.rows, "targets are not [rows] of {shape:?}");
+    assert_eq!(outputs, [shape.rows; 2], "log-probs and lse are not [rows] of {shape:?}");
+    inputs.targets.check(shape.vocabulary);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logprob::LOGITS_BYTES_MAX;
+
+    #[test]
+    fn chunks_cover_the_vocabulary_and_keep_to_the_budget() {
+        for (rows, vocabulary) in
+            [(1, 1), (7, 33), (8192, 50_257), (300_000, 1000), (100_000_000, 3)]
+        {
+            let shape = Shape { rows, width: 1, vocabulary, softcap: None };
+            let mut end = 0;
+            for tokens in chunks(shape, LOGITS_BYTES_MAX) {
+                assert_eq!(tokens.start, end);
+                assert!(4 * rows * tokens.len() <= LOGITS_BYTES_MAX || tokens.len() == 1);
+                end = tokens.end;
+            }
+            assert_eq!(end, vocabulary);
+        }
+    }
+}

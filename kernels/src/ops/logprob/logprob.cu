@@ -1,0 +1,68 @@
+// The log-probability of given tokens, from logits that exist for one chunk of the vocabulary at a time: an online
+// log-sum-exp over the chunks, the target's logit on the way. The products before and after are cuBLASLt's.
+//
+// logp = l[target] − lse with lse = ln Σ_v exp l[v], l capped if there is a cap; dl[v] = dlogp·(1[v = target] − exp(l[v] −
+// lse))·cap′. A chunk holds tokens first_token to first_token + width − 1.
+//
+// logits f32 [rows, width] of the chunk, dlogits real [rows, width], all others [rows]; s bytes per real.
+// Accumulating, one block per row. Bytes: 4·rows·width, read twice, once from the caches. FLOPs: 5·rows·width.
+// Backward, one block per row. Bytes: (4 + s)·rows·width. FLOPs: 5·rows·width.
+// Rounding the sum of the chunks' dhidden, one thread per element. Bytes: (4 + s)·n. FLOPs: none.
+
+// largest, sum and hit: the largest logit so far, Σ exp(l − largest) and the target's logit. The first chunk (first_token 0)
+// overwrites what they held.
+extern "C" __global__ void logprob_accumulate(
+    float* largest, float* sum, float* hit, const float* logits, const uint* targets, uint width,
+    uint first_token, float cap
+) {
+    const float* row = logits + (size_t)blockIdx.x * width;
+    float top = -infinity();
+    for (uint c = threadIdx.x; c < width; c += blockDim.x) top = fmaxf(top, capped(row[c], cap));
+    top = block_max(top);
+    float weight = 0.0f;
+    for (uint c = threadIdx.x; c < width; c += blockDim.x) weight += expf(capped(row[c], cap) - top);
+    weight = block_sum(weight);
+    if (threadIdx.x > 0) return;
+    const uint target = targets[blockIdx.x];
+    if (target >= first_token && target - first_token < width)
+        hit[blockIdx.x] = capped(row[target - first_token], cap);
+    if (first_token > 0) {
+        const float former = largest[blockIdx.x], both = fmaxf(former, top);
+        weight = sum[blockIdx.x] * expf(former - both) + weight * expf(top - both);
+        top = both;
+    }
+    largest[blockIdx.x] = top;
+    sum[blockIdx.x] = weight;
+}
+
+// One thread per row.
+extern "C" __global__ void logprob_finish(
+    float* logp, float* lse, const float* largest, const float* sum, const float* hit, size_t rows
+) {
+    const size_t row = element();
+    if (row >= rows) return;
+    const float rest = logf(sum[row]);
+    lse[row] = largest[row] + rest;
+    logp[row] = hit[row] - largest[row] - rest;
+}
+
+extern "C" __global__ void logprob_backward(
+    real* dlogits, const float* logits, const float* dlogp, const float* lse, const uint* targets, uint width,
+    uint first_token, float cap
+) {
+    const size_t row = (size_t)blockIdx.x * width;
+    const float gradient = dlogp[blockIdx.x], row_lse = lse[blockIdx.x];
+    const uint target = targets[blockIdx.x];
+    for (uint c = threadIdx.x; c < width; c += blockDim.x) {
+        const float logit = capped(logits[row + c], cap);
+        const float is_target = first_token + c == target ? 1.0f : 0.0f;
+        dlogits[row + c] = store(gradient * (is_target - expf(logit - row_lse)) * cap_slope(logit, cap));
+    }
+}
+
+// dhidden [n] from its f32 sum over the chunks, so that it is rounded once.
+extern "C" __global__ void logprob_round(real* dhidden, const float* sum, size_t n) {
+    const size_t i = element();
+    if (i >= n) return;
+    dhidden[i] = store(sum[i]);
+}

@@ -1,0 +1,109 @@
+//! Root-mean-square normalisation on a device, alone and fused with the residual connection before it.
+
+use crate::Write;
+use crate::cuda::{
+    Device, Fault, Launch, Real, RowBlocks, Source, View, ViewMut, add_partials, count,
+};
+use cudarc::driver::PushKernelArg;
+
+/// The kernels.
+pub const SOURCE: Source = Source::new("rmsnorm.cu", include_str!("rmsnorm.cu"));
+
+/// What does not depend on the row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Added to the mean square.
+    pub epsilon: f32,
+    /// Added to the weight.
+    pub offset: f32,
+}
+
+/// y = x·rstd·(offset + weight) per row, and rstd is kept. Shapes: y and x \[rows, width\], rstd \[rows\], weight \[width\].
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn forward<R: Real>(
+    device: &Device,
+    y: &mut ViewMut<R>,
+    rstd: &mut ViewMut<f32>,
+    x: &View<R>,
+    weight: &View<R>,
+    settings: Settings,
+) -> Result<(), Fault> {
+    let (rows, width) = check(y.len(), rstd.len(), x.len(), weight.len());
+    let kernel = device.kernel::<R>(&SOURCE, "rmsnorm_forward")?;
+    let width_ = count(width);
+    let mut arguments = kernel.arguments(device);
+    arguments
+        .arg(y)
+        .arg(rstd)
+        .arg(x)
+        .arg(weight)
+        .arg(&width_)
+        .arg(&settings.epsilon)
+        .arg(&settings.offset);
+    // SAFETY: one block per row, all rows as wide as the weight.
+    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
+}
+
+/// stream += branch, then y and rstd from the stream as in [`forward`].
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn residual_forward<R: Real>(
+    device: &Device,
+    y: &mut ViewMut<R>,
+    rstd: &mut ViewMut<f32>,
+    stream: &mut ViewMut<R>,
+    branch: &View<R>,
+    weight: &View<R>,
+    settings: Settings,
+) -> Result<(), Fault> {
+    let (rows, width) = check(y.len(), rstd.len(), stream.len(), weight.len());
+    assert_eq!(stream.len(), branch.len(), "stream and branch differ in length");
+    let kernel = device.kernel::<R>(&SOURCE, "rmsnorm_residual_forward")?;
+    let width_ = count(width);
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(y).arg(rstd).arg(stream).arg(branch).arg(weight);
+    arguments.arg(&width_).arg(&settings.epsilon).arg(&settings.offset);
+    // SAFETY: one block per row, all rows as wide as the weight.
+    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
+}
+
+/// dx = or += the gradient of x; dweight += the gradient of the weight. Shapes as in [`forward`]; width is 12,288 at most.
+///
+/// # Errors
+/// [`Fault`] of the launches.
+#[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
+pub fn backward<R: Real>(
+    device: &Device,
+    dx: &mut ViewMut<R>,
+    dweight: &mut ViewMut<f32>,
+    dy: &View<R>,
+    x: &View<R>,
+    weight: &View<R>,
+    rstd: &View<f32>,
+    offset: f32,
+    write: Write,
+) -> Result<(), Fault> {
+    let (rows, width) = check(dx.len(), rstd.len(), x.len(), weight.len());
+    check(dy.len(), rstd.len(), x.len(), dweight.len());
+    let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
+    let mut partials = device.scratch::<f32>(blocks * width)?;
+    let kernel = device.kernel::<R>(&SOURCE, "rmsnorm_backward")?;
+    let (n_rows, n_columns, accumulate) =
+        (count(rows), count(width), u32::from(write == Write::Accumulate));
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dx).arg(&mut partials).arg(dy).arg(x).arg(weight).arg(rstd);
+    arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&offset).arg(&accumulate);
+    let launch = Launch::rows(blocks, width).with_shared_floats(width);
+    // SAFETY: partials are [blocks, width], and the kernel stops at the last row.
+    unsafe { kernel.launch(&mut arguments, launch)? };
+    add_partials(device, dweight, &partials, blocks, 0)
+}
+
+fn check(y: usize, rows: usize, x: usize, width: usize) -> (usize, usize) {
+    assert_eq!(x, rows * width, "x is not [rows, width] of {rows} × {width}");
+    assert_eq!(y, x, "rows in and out differ in size");
+    (rows, width)
+}

@@ -1,0 +1,672 @@
+//! Every operation on a device against the CPU's, on odd shapes, as f32 and as bf16.
+//!
+//! Inputs are rounded to the stored number first, so that both compute from the same.
+
+use crate::device::device;
+use crate::support::{assert_close, random, random_ids, tolerance};
+use kernels::Write::{self, Accumulate, Overwrite};
+use kernels::activation::Activation;
+use kernels::attention::{Segment, Shape as Heads};
+use kernels::cuda::{Bf16, Buffer, Device, Ids, Real};
+use kernels::{
+    activation, adamw, attention, bias, clip, decode, embedding, gated, kl, layernorm, logprob,
+    matmul, residual, rmsnorm, rope, sample,
+};
+use lossbox_kernels as kernels;
+
+/// Runs a check for both stored numbers, or says that there is no device.
+macro_rules! on_a_device {
+    ($name:ident, $check:ident) => {
+        #[test]
+        fn $name() {
+            if let Some(device) = device(stringify!($name)) {
+                $check::<f32>(&device);
+                $check::<Bf16>(&device);
+            }
+        }
+    };
+}
+
+const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (301, 64)];
+const WRITES: [Write; 2] = [Overwrite, Accumulate];
+
+fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
+    device.upload_reals(values).unwrap()
+}
+
+fn down<R: Real>(device: &Device, buffer: &Buffer<R>) -> Vec<f32> {
+    device.download_reals(&buffer.as_view()).unwrap()
+}
+
+on_a_device!(embedding_agrees, check_embedding);
+
+fn check_embedding<R: Real>(device: &Device) {
+    let vocabulary = 11;
+    for ((rows, width), write) in SHAPES.into_iter().flat_map(|s| WRITES.map(|w| (s, w))) {
+        let (table, ids) = (random::<R>(vocabulary * width, 1), random_ids(rows, vocabulary, 2));
+        let (mut y, dy) = (random::<R>(rows * width, 3), random::<R>(rows * width, 4));
+        let mut dtable = random::<f32>(vocabulary * width, 5);
+        let mut on_device = (up::<R>(device, &y), up::<f32>(device, &dtable));
+        let checked = Ids::upload(device, &ids, vocabulary).unwrap();
+        let table_there = up::<R>(device, &table);
+        let y_there = &mut on_device.0.as_view_mut();
+        embedding::cuda::forward(device, y_there, &table_there.as_view(), &checked, width, write)
+            .unwrap();
+        let groups = embedding::cuda::Groups::upload(device, &ids, vocabulary).unwrap();
+        let dy_there = up::<R>(device, &dy);
+        let dtable_there = &mut on_device.1.as_view_mut();
+        embedding::cuda::backward(device, dtable_there, &dy_there.as_view(), &groups, width)
+            .unwrap();
+
+        embedding::forward(&mut y, &table, &ids, width, write);
+        embedding::backward(&mut dtable, &dy, &ids, width, Accumulate);
+        assert_close("y", &down(device, &on_device.0), &y, tolerance::<R>());
+        assert_close("dtable", &down(device, &on_device.1), &dtable, 1e-5);
+    }
+}
+
+on_a_device!(residual_and_bias_agree, check_residual_and_bias);
+
+fn check_residual_and_bias<R: Real>(device: &Device) {
+    for (rows, width) in SHAPES {
+        let (mut y, other) = (random::<R>(rows * width, 1), random::<R>(rows * width, 2));
+        let (b, mut db) = (random::<R>(width, 3), random::<f32>(width, 4));
+        let (mut y_there, mut db_there) = (up::<R>(device, &y), up::<f32>(device, &db));
+        let (b_there, other_there) = (up::<R>(device, &b), up::<R>(device, &other));
+        residual::cuda::add(device, &mut y_there.as_view_mut(), &other_there.as_view()).unwrap();
+        bias::cuda::forward(device, &mut y_there.as_view_mut(), &b_there.as_view()).unwrap();
+        bias::cuda::backward(device, &mut db_there.as_view_mut(), &other_there.as_view()).unwrap();
+
+        residual::add(&mut y, &other);
+        // As the device stores it in between.
+        y.iter_mut().for_each(|y| *y = R::from(*y).into());
+        bias::forward(&mut y, &b);
+        bias::backward(&mut db, &other, Accumulate);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("dbias", &down(device, &db_there), &db, 1e-5);
+    }
+}
+
+on_a_device!(rmsnorm_agrees, check_rmsnorm);
+
+fn check_rmsnorm<R: Real>(device: &Device) {
+    for ((rows, width), write) in SHAPES.into_iter().flat_map(|s| WRITES.map(|w| (s, w))) {
+        let settings = rmsnorm::cuda::Settings {
+            epsilon: 1e-5,
+            offset: if width % 2 == 0 { 1.0 } else { 0.0 },
+        };
+        let (x, w) = (random::<R>(rows * width, 1), random::<R>(width, 2));
+        let (dy, mut dx, mut dw) =
+            (random::<R>(rows * width, 3), random::<R>(rows * width, 4), random::<f32>(width, 5));
+        let (x_there, w_there, dy_there) =
+            (up::<R>(device, &x), up::<R>(device, &w), up::<R>(device, &dy));
+        let (mut dx_there, mut dw_there) = (up::<R>(device, &dx), up::<f32>(device, &dw));
+        let (mut y_there, mut rstd_there) =
+            (device.zeros::<R>(rows * width).unwrap(), device.zeros(rows).unwrap());
+        let (y_view, rstd_view) = (&mut y_there.as_view_mut(), &mut rstd_there.as_view_mut());
+        rmsnorm::cuda::forward(
+            device,
+            y_view,
+            rstd_view,
+            &x_there.as_view(),
+            &w_there.as_view(),
+            settings,
+        )
+        .unwrap();
+        rmsnorm::cuda::backward(
+            device,
+            &mut dx_there.as_view_mut(),
+            &mut dw_there.as_view_mut(),
+            &dy_there.as_view(),
+            &x_there.as_view(),
+            &w_there.as_view(),
+            &rstd_there.as_view(),
+            settings.offset,
+            write,
+        )
+        .unwrap();
+
+        let (mut y, mut rstd) = (vec![0.0; rows * width], vec![0.0; rows]);
+        rmsnorm::forward(&mut y, &mut rstd, &x, &w, settings.epsilon, settings.offset);
+        rmsnorm::backward(&mut dx, &mut dw, &dy, &x, &w, &rstd, settings.offset, write, Accumulate);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("rstd", &down(device, &rstd_there), &rstd, 1e-5);
+        if width > 1 || write == Accumulate {
+            // With one column dx is the difference of two equal numbers.
+            assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
+        }
+        assert_close("dweight", &down(device, &dw_there), &dw, 1e-5);
+
+        // Fused with the residual connection: the sum as the device stores it, then the same.
+        let branch = random::<R>(rows * width, 6);
+        let (mut stream_there, branch_there) = (up::<R>(device, &x), up::<R>(device, &branch));
+        rmsnorm::cuda::residual_forward(
+            device,
+            &mut y_there.as_view_mut(),
+            &mut rstd_there.as_view_mut(),
+            &mut stream_there.as_view_mut(),
+            &branch_there.as_view(),
+            &w_there.as_view(),
+            settings,
+        )
+        .unwrap();
+        let sum: Vec<f32> = x.iter().zip(&branch).map(|(x, b)| R::from(x + b).into()).collect();
+        rmsnorm::forward(&mut y, &mut rstd, &sum, &w, settings.epsilon, settings.offset);
+        assert_eq!(down(device, &stream_there), sum);
+        assert_close("fused y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("fused rstd", &down(device, &rstd_there), &rstd, 1e-5);
+    }
+}
+
+on_a_device!(layernorm_agrees, check_layernorm);
+
+fn check_layernorm<R: Real>(device: &Device) {
+    for ((rows, width), write) in SHAPES.into_iter().flat_map(|s| WRITES.map(|w| (s, w))) {
+        if width == 1 {
+            // A single column has no variance: its rstd is ε's alone, and differences of equal numbers are left.
+            continue;
+        }
+        let (x, w, b) =
+            (random::<R>(rows * width, 1), random::<R>(width, 2), random::<R>(width, 6));
+        let (dy, mut dx) = (random::<R>(rows * width, 3), random::<R>(rows * width, 4));
+        let (mut dw, mut db) = (random::<f32>(width, 5), random::<f32>(width, 7));
+        let (x_there, w_there, b_there) =
+            (up::<R>(device, &x), up::<R>(device, &w), up::<R>(device, &b));
+        let (dy_there, mut dx_there) = (up::<R>(device, &dy), up::<R>(device, &dx));
+        let (mut dw_there, mut db_there) = (up::<f32>(device, &dw), up::<f32>(device, &db));
+        let mut y_there = device.zeros::<R>(rows * width).unwrap();
+        let (mut mean_there, mut rstd_there) =
+            (device.zeros(rows).unwrap(), device.zeros(rows).unwrap());
+        let statistics = layernorm::cuda::Statistics {
+            mean: &mut mean_there.as_view_mut(),
+            rstd: &mut rstd_there.as_view_mut(),
+        };
+        let y_view = &mut y_there.as_view_mut();
+        let (w_view, b_view) = (&w_there.as_view(), &b_there.as_view());
+        layernorm::cuda::forward(
+            device,
+            y_view,
+            statistics,
+            &x_there.as_view(),
+            w_view,
+            b_view,
+            1e-5,
+        )
+        .unwrap();
+        layernorm::cuda::backward(
+            device,
+            &mut dx_there.as_view_mut(),
+            &mut dw_there.as_view_mut(),
+            &mut db_there.as_view_mut(),
+            &dy_there.as_view(),
+            &x_there.as_view(),
+            &mean_there.as_view(),
+            &rstd_there.as_view(),
+            w_view,
+            write,
+        )
+        .unwrap();
+
+        let (mut y, mut mean, mut rstd) =
+            (vec![0.0; rows * width], vec![0.0; rows], vec![0.0; rows]);
+        layernorm::forward(&mut y, &mut mean, &mut rstd, &x, &w, &b, 1e-5);
+        layernorm::backward(
+            &mut dx, &mut dw, &mut db, &dy, &x, &mean, &rstd, &w, write, Accumulate,
+        );
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("mean", &down(device, &mean_there), &mean, 1e-5);
+        assert_close("rstd", &down(device, &rstd_there), &rstd, 1e-5);
+        assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
+        assert_close("dweight", &down(device, &dw_there), &dw, 1e-5);
+        assert_close("dbias", &down(device, &db_there), &db, 1e-5);
+
+        let branch = random::<R>(rows * width, 8);
+        let (mut stream_there, branch_there) = (up::<R>(device, &x), up::<R>(device, &branch));
+        let statistics = layernorm::cuda::Statistics {
+            mean: &mut mean_there.as_view_mut(),
+            rstd: &mut rstd_there.as_view_mut(),
+        };
+        let (y_view, stream_view) = (&mut y_there.as_view_mut(), &mut stream_there.as_view_mut());
+        let branch_view = &branch_there.as_view();
+        layernorm::cuda::residual_forward(
+            device,
+            y_view,
+            statistics,
+            stream_view,
+            branch_view,
+            w_view,
+            b_view,
+            1e-5,
+        )
+        .unwrap();
+        let sum: Vec<f32> = x.iter().zip(&branch).map(|(x, b)| R::from(x + b).into()).collect();
+        layernorm::forward(&mut y, &mut mean, &mut rstd, &sum, &w, &b, 1e-5);
+        assert_eq!(down(device, &stream_there), sum);
+        assert_close("fused y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("fused mean", &down(device, &mean_there), &mean, 1e-5);
+        assert_close("fused rstd", &down(device, &rstd_there), &rstd, 1e-5);
+    }
+}
+
+on_a_device!(rope_agrees, check_rope);
+
+fn check_rope<R: Real>(device: &Device) {
+    for (rows, heads, head_dim) in [(1, 1, 2), (7, 3, 10), (33, 5, 64)] {
+        let (x, positions) = (random::<R>(rows * heads * head_dim, 1), random_ids(rows, 50, 2));
+        let table = rope::Table::new(50, head_dim, 10_000.0);
+        let table_there = rope::cuda::Table::upload(device, &table).unwrap();
+        let checked = Ids::upload(device, &positions, 50).unwrap();
+        let (mut y_there, mut dx_there) = (up::<R>(device, &x), up::<R>(device, &x));
+        rope::cuda::forward(device, &mut y_there.as_view_mut(), &checked, &table_there).unwrap();
+        rope::cuda::backward(device, &mut dx_there.as_view_mut(), &checked, &table_there).unwrap();
+        let (mut y, mut dx) = (x.clone(), x);
+        rope::forward(&mut y, &positions, &table);
+        rope::backward(&mut dx, &positions, &table);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
+    }
+}
+
+on_a_device!(activations_agree, check_activations);
+
+fn check_activations<R: Real>(device: &Device) {
+    let activations = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu];
+    for (f, n) in activations.into_iter().flat_map(|f| [1, 255, 257, 1000].map(|n| (f, n))) {
+        let x: Vec<f32> = random::<R>(n, 1).iter().map(|x| 8.0 * x).collect();
+        let (up_, dy) = (random::<R>(n, 2), random::<R>(n, 3));
+        let (x_there, up_there, dy_there) =
+            (up::<R>(device, &x), up::<R>(device, &up_), up::<R>(device, &dy));
+        let [mut y_there, mut dx_there, mut dup_there] =
+            [(); 3].map(|()| device.zeros::<R>(n).unwrap());
+        let [mut y, mut dx, mut dup] = [(); 3].map(|()| vec![0.0; n]);
+        activation::cuda::forward(device, &mut y_there.as_view_mut(), &x_there.as_view(), f)
+            .unwrap();
+        let (dy_view, x_view) = (&dy_there.as_view(), &x_there.as_view());
+        activation::cuda::backward(device, &mut dx_there.as_view_mut(), dy_view, x_view, f)
+            .unwrap();
+        activation::forward(&mut y, &x, f);
+        activation::backward(&mut dx, &dy, &x, f);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
+
+        let up_view = &up_there.as_view();
+        gated::cuda::forward(device, &mut y_there.as_view_mut(), x_view, up_view, f).unwrap();
+        let (dgate_view, dup_view) = (&mut dx_there.as_view_mut(), &mut dup_there.as_view_mut());
+        gated::cuda::backward(device, dgate_view, dup_view, dy_view, x_view, up_view, f).unwrap();
+        gated::forward(&mut y, &x, &up_, f);
+        gated::backward(&mut dx, &mut dup, &dy, &x, &up_, f);
+        assert_close("gated y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("dgate", &down(device, &dx_there), &dx, tolerance::<R>());
+        assert_close("dup", &down(device, &dup_there), &dup, tolerance::<R>());
+    }
+}
+
+/// Two families: a prompt with two completions, one of them read by a third, and a lone sequence.
+const SEGMENTS: [Segment; 5] = [
+    Segment { start: 0, len: 9, prefix_start: 0, prefix_len: 0 },
+    Segment { start: 9, len: 5, prefix_start: 0, prefix_len: 9 },
+    Segment { start: 14, len: 3, prefix_start: 2, prefix_len: 6 },
+    Segment { start: 17, len: 4, prefix_start: 0, prefix_len: 12 },
+    Segment { start: 21, len: 13, prefix_start: 0, prefix_len: 0 },
+];
+
+/// The same with runs of several tiles of 64 queries and keys.
+const LONG: [Segment; 3] = [
+    Segment { start: 0, len: 70, prefix_start: 0, prefix_len: 0 },
+    Segment { start: 70, len: 65, prefix_start: 0, prefix_len: 70 },
+    Segment { start: 135, len: 17, prefix_start: 3, prefix_len: 129 },
+];
+
+const HEADS: [Heads; 7] = [
+    Heads { heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, softcap: None, window: None },
+    Heads { heads: 2, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: Some(2.0), window: None },
+    Heads { heads: 1, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: None, window: Some(66) },
+    Heads { heads: 1, kv_heads: 1, head_dim: 8, scale: 0.35, softcap: None, window: None },
+    Heads { heads: 6, kv_heads: 2, head_dim: 33, scale: 0.2, softcap: Some(0.7), window: None },
+    Heads { heads: 2, kv_heads: 2, head_dim: 64, scale: 0.5, softcap: None, window: Some(4) },
+    Heads { heads: 4, kv_heads: 1, head_dim: 256, scale: 0.1, softcap: Some(1.5), window: Some(1) },
+];
+
+on_a_device!(attention_agrees, check_attention);
+
+fn check_attention<R: Real>(device: &Device) {
+    for (segments, shape) in
+        HEADS.into_iter().flat_map(|shape| [(&SEGMENTS[..], shape), (&LONG[..], shape)])
+    {
+        let rows: usize = segments.iter().map(|segment| segment.len).sum();
+        if rows > 100 && ![64, 128].contains(&shape.head_dim) {
+            continue; // only the tensor cores' version works in tiles
+        }
+        let (queries, keys) =
+            (rows * shape.heads * shape.head_dim, rows * shape.kv_heads * shape.head_dim);
+        let (q, k, v) = (random::<R>(queries, 1), random::<R>(keys, 2), random::<R>(keys, 3));
+        let dy = random::<R>(queries, 4);
+        let (q_there, k_there, v_there) =
+            (up::<R>(device, &q), up::<R>(device, &k), up::<R>(device, &v));
+        let dy_there = up::<R>(device, &dy);
+        let segments_there = attention::cuda::Segments::upload(device, segments).unwrap();
+        let [mut y_there, mut dq_there] = [(); 2].map(|()| device.zeros::<R>(queries).unwrap());
+        let [mut dk_there, mut dv_there] = [(); 2].map(|()| device.zeros::<R>(keys).unwrap());
+        let mut lse_there = device.zeros(rows * shape.heads).unwrap();
+        let (q_view, k_view, v_view) = (&q_there.as_view(), &k_there.as_view(), &v_there.as_view());
+        let inputs = attention::cuda::Inputs { q: q_view, k: k_view, v: v_view };
+        let (y_view, lse_view) = (&mut y_there.as_view_mut(), &mut lse_there.as_view_mut());
+        attention::cuda::forward(device, y_view, lse_view, inputs, &segments_there, &shape)
+            .unwrap();
+        let gradients = attention::cuda::Gradients {
+            dq: &mut dq_there.as_view_mut(),
+            dk: &mut dk_there.as_view_mut(),
+            dv: &mut dv_there.as_view_mut(),
+        };
+        let outputs = attention::cuda::Outputs { y: &y_there.as_view(), lse: &lse_there.as_view() };
+        attention::cuda::backward(
+            device,
+            gradients,
+            &dy_there.as_view(),
+            outputs,
+            inputs,
+            &segments_there,
+            &shape,
+        )
+        .unwrap();
+
+        let inputs = attention::Inputs { q: &q, k: &k, v: &v };
+        let (mut y, mut lse) = (vec![0.0; queries], vec![0.0; rows * shape.heads]);
+        attention::forward(&mut y, &mut lse, inputs, segments, &shape);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("lse", &down(device, &lse_there), &lse, 1e-5);
+        // Backward reads y as the device stores it.
+        let y = down(device, &y_there);
+        let [mut dq, mut dk, mut dv] = [vec![0.0; queries], vec![0.0; keys], vec![0.0; keys]];
+        let gradients = attention::Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
+        let outputs = attention::Outputs { y: &y, lse: &lse };
+        attention::backward(gradients, &dy, outputs, inputs, segments, &shape);
+        if shape.window != Some(1) {
+            // A row that sees itself alone has no gradient but rounding.
+            assert_close("dq", &down(device, &dq_there), &dq, tolerance::<R>());
+            assert_close("dk", &down(device, &dk_there), &dk, tolerance::<R>());
+        }
+        assert_close("dv", &down(device, &dv_there), &dv, tolerance::<R>());
+    }
+}
+
+on_a_device!(decoding_agrees, check_decoding);
+
+fn check_decoding<R: Real>(device: &Device) {
+    let (lengths, capacity) = ([0, 1, 5, 7, 3], 7);
+    let sequences = lengths.len();
+    for shape in HEADS {
+        let width = shape.kv_heads * shape.head_dim;
+        let q = random::<R>(sequences * shape.heads * shape.head_dim, 1);
+        let (mut k, v) = (
+            random::<R>(sequences * capacity * width, 2),
+            random::<R>(sequences * capacity * width, 3),
+        );
+        let rows = random::<R>(sequences * width, 4);
+        let positions = [0, 0, 4, 6, 2];
+        let (q_there, v_there) = (up::<R>(device, &q), up::<R>(device, &v));
+        let (mut k_there, rows_there) = (up::<R>(device, &k), up::<R>(device, &rows));
+        let mut y_there = device.zeros::<R>(q.len()).unwrap();
+        let checked = Ids::upload(device, &positions, capacity).unwrap();
+        decode::cuda::append(
+            device,
+            &mut k_there.as_view_mut(),
+            &rows_there.as_view(),
+            &checked,
+            capacity,
+        )
+        .unwrap();
+        let checked = Ids::upload(device, &lengths, capacity + 1).unwrap();
+        let cache = decode::cuda::Cache { k: &k_there.as_view(), v: &v_there.as_view(), capacity };
+        let y_view = &mut y_there.as_view_mut();
+        decode::cuda::forward(device, y_view, &q_there.as_view(), cache, &checked, &shape).unwrap();
+
+        decode::append(&mut k, &rows, &positions, capacity);
+        let mut y = vec![0.0; q.len()];
+        decode::forward(&mut y, &q, decode::Cache { k: &k, v: &v, capacity }, &lengths, &shape);
+        assert_close("cache", &down(device, &k_there), &k, 0.0);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+    }
+}
+
+on_a_device!(products_agree, check_products);
+
+fn check_products<R: Real>(device: &Device) {
+    for ((rows, inputs, outputs), write) in [(1, 1, 1), (8, 16, 24), (5, 33, 7), (65, 40, 96)]
+        .into_iter()
+        .flat_map(|s| WRITES.map(|w| (s, w)))
+    {
+        let shape = matmul::Shape { rows, inputs, outputs };
+        let (x, w, dy) = (
+            random::<R>(rows * inputs, 1),
+            random::<R>(outputs * inputs, 2),
+            random::<R>(rows * outputs, 3),
+        );
+        let (mut y, mut dx) = (random::<R>(rows * outputs, 4), random::<R>(rows * inputs, 5));
+        let mut dw = random::<f32>(outputs * inputs, 6);
+        let (x_there, w_there, dy_there) =
+            (up::<R>(device, &x), up::<R>(device, &w), up::<R>(device, &dy));
+        let (mut y_there, mut dx_there) = (up::<R>(device, &y), up::<R>(device, &dx));
+        let mut dw_there = up::<f32>(device, &dw);
+        let (x_view, w_view, dy_view) =
+            (&x_there.as_view(), &w_there.as_view(), &dy_there.as_view());
+        matmul::cuda::forward(device, &mut y_there.as_view_mut(), x_view, w_view, shape, write)
+            .unwrap();
+        matmul::cuda::backward_input(
+            device,
+            &mut dx_there.as_view_mut(),
+            dy_view,
+            w_view,
+            shape,
+            write,
+        )
+        .unwrap();
+        matmul::cuda::backward_weight(device, &mut dw_there.as_view_mut(), dy_view, x_view, shape)
+            .unwrap();
+        matmul::forward(&mut y, &x, &w, shape, write);
+        matmul::backward_input(&mut dx, &dy, &w, shape, write);
+        matmul::backward_weight(&mut dw, &dy, &x, shape, Accumulate);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
+        assert_close("dw", &down(device, &dw_there), &dw, 1e-5);
+    }
+}
+
+on_a_device!(log_probs_agree, check_log_probs);
+
+fn check_log_probs<R: Real>(device: &Device) {
+    // The last one takes nine chunks.
+    for (rows, width, vocabulary, softcap, logits_bytes_max) in [
+        (1, 1, 2, None, logprob::LOGITS_BYTES_MAX),
+        (7, 5, 33, Some(1.5), logprob::LOGITS_BYTES_MAX),
+        (30, 17, 517, None, logprob::LOGITS_BYTES_MAX),
+        (30, 17, 517, Some(4.0), 4 * 30 * 64),
+    ] {
+        let shape = logprob::Shape { rows, width, vocabulary, softcap };
+        let (hidden, head) = (random::<R>(rows * width, 1), random::<R>(vocabulary * width, 2));
+        let (targets, dlogp) = (random_ids(rows, vocabulary, 3), random::<f32>(rows, 4));
+        let (hidden_there, head_there) = (up::<R>(device, &hidden), up::<R>(device, &head));
+        let checked = Ids::upload(device, &targets, vocabulary).unwrap();
+        let (hidden_view, head_view) = (&hidden_there.as_view(), &head_there.as_view());
+        let inputs = logprob::cuda::Inputs {
+            hidden: hidden_view,
+            head: head_view,
+            targets: &checked,
+            logits_bytes_max,
+        };
+        let [mut logp_there, mut lse_there] = [(); 2].map(|()| device.zeros(rows).unwrap());
+        let mut dhidden_there = device.zeros::<R>(hidden.len()).unwrap();
+        let mut dhead_there = device.zeros::<f32>(head.len()).unwrap();
+        let dlogp_there = up::<f32>(device, &dlogp);
+        let (logp_view, lse_view) = (&mut logp_there.as_view_mut(), &mut lse_there.as_view_mut());
+        logprob::cuda::forward(device, logp_view, lse_view, inputs, shape).unwrap();
+        logprob::cuda::backward(
+            device,
+            &mut dhidden_there.as_view_mut(),
+            &mut dhead_there.as_view_mut(),
+            &dlogp_there.as_view(),
+            &lse_there.as_view(),
+            inputs,
+            shape,
+        )
+        .unwrap();
+
+        let inputs = logprob::Inputs { hidden: &hidden, head: &head, targets: &targets };
+        let (mut logp, mut lse, mut kept) = (vec![0.0; rows], vec![0.0; rows], Vec::new());
+        logprob::forward(&mut logp, &mut lse, Some(&mut kept), inputs, shape);
+        let (mut dhidden, mut dhead) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
+        logprob::backward(
+            &mut dhidden,
+            &mut dhead,
+            &dlogp,
+            &lse,
+            &mut kept,
+            inputs,
+            shape,
+            Accumulate,
+        );
+        assert_close("logp", &down(device, &logp_there), &logp, 1e-5);
+        assert_close("lse", &down(device, &lse_there), &lse, 1e-5);
+        assert_close("dhidden", &down(device, &dhidden_there), &dhidden, tolerance::<R>());
+        assert_close("dhead", &down(device, &dhead_there), &dhead, tolerance::<R>());
+    }
+}
+
+#[test]
+fn the_norm_agrees_and_clips() {
+    let Some(session) = device("the_norm_agrees_and_clips") else { return };
+    let device = &*session;
+    for n in [1, 1000, 33_001] {
+        let mut gradients = random::<f32>(n, 1);
+        let mut there = up::<f32>(device, &gradients);
+        let expected = clip::global_norm(&gradients);
+        for maximum in [0.5 * expected, 2.0 * expected] {
+            let norm = clip::cuda::global_norm(device, &there.as_view(), maximum).unwrap();
+            let value = norm.value(device).unwrap();
+            assert!((value / expected - 1.0).abs() < 1e-13, "expected {expected}, got {value}");
+            let factor = down(device, norm.factor())[0];
+            assert_eq!(factor, (maximum / value).min(1.0) as f32);
+        }
+        clip::cuda::scale(device, &mut there.as_view_mut(), 0.3).unwrap();
+        gradients.iter_mut().for_each(|gradient| *gradient *= 0.3);
+        assert_eq!(down(device, &there), gradients);
+    }
+}
+
+on_a_device!(adamw_agrees, check_adamw);
+
+fn check_adamw<R: Real>(device: &Device) {
+    let n = 1301;
+    let settings = adamw::Settings {
+        learning_rate: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        gradient_scale: 1.0,
+    };
+    let groups = [
+        adamw::Group { range: 0..700, weight_decay: 0.0 },
+        adamw::Group { range: 701..n, weight_decay: 0.1 },
+    ];
+    let (mut parameters, mut first, mut second) = (random::<f32>(n, 1), vec![0.0; n], vec![0.0; n]);
+    let (mut parameters_there, mut copy_there) =
+        (up::<f32>(device, &parameters), up::<R>(device, &parameters));
+    let (mut first_there, mut second_there) = (device.zeros(n).unwrap(), device.zeros(n).unwrap());
+    let factor = up::<f32>(device, &[0.5]);
+    for step in 1..=3 {
+        let gradients = random::<f32>(n, 10 + step);
+        let gradients_there = up::<f32>(device, &gradients);
+        let moments = adamw::cuda::Moments {
+            first: &mut first_there.as_view_mut(),
+            second: &mut second_there.as_view_mut(),
+        };
+        let mut copy = copy_there.as_view_mut();
+        // The last step leaves the copy alone.
+        let copy = (step < 3).then_some(&mut copy);
+        let parameters_view = &mut parameters_there.as_view_mut();
+        let gradients_view = &gradients_there.as_view();
+        adamw::cuda::step(
+            device,
+            parameters_view,
+            copy,
+            moments,
+            gradients_view,
+            &factor,
+            step,
+            &settings,
+            &groups,
+        )
+        .unwrap();
+        let moments = adamw::Moments { first: &mut first, second: &mut second };
+        let settings = adamw::Settings { gradient_scale: 0.5, ..settings };
+        adamw::step(&mut parameters, moments, &gradients, step, &settings, &groups);
+        assert_close("parameters", &down(device, &parameters_there), &parameters, 1e-6);
+        assert_close("first", &down(device, &first_there), &first, 1e-6);
+        assert_close("second", &down(device, &second_there), &second, 1e-6);
+        if step == 2 {
+            let expected: Vec<f32> =
+                down(device, &parameters_there).iter().map(|&p| R::from(p).into()).collect();
+            let copy = down(device, &copy_there);
+            assert_eq!((&copy[..700], &copy[701..]), (&expected[..700], &expected[701..]));
+        }
+    }
+}
+
+#[test]
+fn divergences_agree() {
+    let Some(session) = device("divergences_agree") else { return };
+    let device = &*session;
+    for (rows, vocabulary) in [(1, 2), (3, 17), (2, 5003)] {
+        let scaled = |seed| -> Vec<f32> {
+            random::<f32>(rows * vocabulary, seed).iter().map(|x| 4.0 * x).collect()
+        };
+        let (p, q, mut kl) = (scaled(1), scaled(2), vec![0.0; rows]);
+        let (p_there, q_there) = (up::<f32>(device, &p), up::<f32>(device, &q));
+        let mut kl_there = device.zeros(rows).unwrap();
+        let kl_view = &mut kl_there.as_view_mut();
+        kl::cuda::divergence(device, kl_view, &p_there.as_view(), &q_there.as_view(), vocabulary)
+            .unwrap();
+        kl::divergence(&mut kl, &p, &q, vocabulary);
+        assert_close("kl", &down(device, &kl_there), &kl, 1e-5);
+    }
+}
+
+#[test]
+fn draws_agree() {
+    let Some(session) = device("draws_agree") else { return };
+    let device = &*session;
+    for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (9, 5003)] {
+        let mut logits: Vec<f32> =
+            random::<f32>(rows * vocabulary, 1).iter().map(|x| 4.0 * x).collect();
+        logits[0] = f32::NEG_INFINITY;
+        let mut uniforms: Vec<f64> =
+            random::<f32>(rows, 2).iter().map(|&x| (f64::from(x) + 1.0) / 2.0).collect();
+        (uniforms[0], uniforms[1]) = (0.0, 1.0 - f64::EPSILON);
+        let (mut ids, mut logp) = (vec![0; rows], vec![0.0; rows]);
+        sample::categorical(&mut ids, &mut logp, &logits, &uniforms, vocabulary);
+        let (logits_there, uniforms_there) =
+            (up::<f32>(device, &logits), device.upload(&uniforms).unwrap());
+        let (mut ids_there, mut logp_there) =
+            (device.zeros::<u32>(rows).unwrap(), device.zeros(rows).unwrap());
+        let (ids_view, logp_view) = (&mut ids_there.as_view_mut(), &mut logp_there.as_view_mut());
+        let logits_view = &logits_there.as_view();
+        sample::cuda::categorical(
+            device,
+            ids_view,
+            logp_view,
+            logits_view,
+            &uniforms_there,
+            vocabulary,
+        )
+        .unwrap();
+        assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
+        assert_close("logp", &down(device, &logp_there), &logp, 1e-5);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    let Some(_session) = device("a_device_that_is_not_there_is_named") else { return };
+    let fault = Device::open(1000, None).expect_err("no machine has a thousand cards");
+    assert!(fault.to_string().contains("sees no device 1000"), "{fault}");
+}

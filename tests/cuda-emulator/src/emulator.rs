@@ -1,0 +1,147 @@
+//! What a test holds: opens the stand-ins so that cudarc finds them, names buffers, takes reports.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::Report;
+
+/// The emulator of this process.
+///
+/// [`Emulator::install`] opens the two stand-ins under the names `libcuda.so` and `libcublasLt.so`. The dynamic linker then
+/// answers a later request for those names with what is open, so that cudarc needs no environment variable and finds the
+/// stand-ins even where a real driver is installed; it must come before the first use of cudarc in the process.
+#[derive(Debug, Clone, Copy)]
+pub struct Emulator {
+    driver: &'static libloading::Library,
+}
+
+/// Why the stand-ins cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Cargo puts them beside the test's own file or one folder above.
+    #[error(
+        "{name} is not beside {beside}\nhint: cargo builds it for a crate that has lossbox-cuda-emulator among its dependencies"
+    )]
+    Missing {
+        /// The file that was looked for.
+        name: &'static str,
+        /// Where.
+        beside: PathBuf,
+    },
+    /// The dynamic linker refused.
+    #[error("{path} cannot be opened: {source}")]
+    Open {
+        /// Of the stand-in.
+        path: PathBuf,
+        /// The linker's words.
+        source: libloading::Error,
+    },
+    /// Something else was open first.
+    #[error(
+        "a driver is already open in this process\nhint: install the emulator before cudarc is first used"
+    )]
+    TooLate,
+}
+
+/// Files of the stand-ins, and the names by which cudarc asks for them.
+pub const LIBRARIES: [(&str, &str); 2] = [
+    ("libcuda_stand_in.so", "libcuda.so"),
+    ("libcublaslt_stand_in.so", "libcublasLt.so"),
+];
+
+/// Where cargo put a stand-in: beside this process's own file, or in the folder above or `deps` below it.
+///
+/// # Errors
+///
+/// None of these places has it.
+pub fn library_path(name: &'static str) -> Result<PathBuf, InstallError> {
+    let exe = std::env::current_exe().unwrap_or_default();
+    let folder = exe.parent().unwrap_or(Path::new("."));
+    let places = [
+        folder.join(name),
+        folder.join("..").join(name),
+        folder.join("deps").join(name),
+    ];
+    let found = places.into_iter().find(|path| path.is_file());
+    found.ok_or(InstallError::Missing { name, beside: exe })
+}
+
+impl Emulator {
+    /// Opens the stand-ins, once for a process; later calls give the same emulator.
+    ///
+    /// # Errors
+    ///
+    /// A stand-in is missing or cannot be opened, or a driver was open before.
+    pub fn install() -> Result<Self, InstallError> {
+        static OPEN: OnceLock<[libloading::Library; 2]> = OnceLock::new();
+        if let Some([driver, _]) = OPEN.get() {
+            return Ok(Self { driver });
+        }
+        let mut libraries = Vec::new();
+        for (file, _) in LIBRARIES {
+            let path = library_path(file)?;
+            // SAFETY: the stand-ins run no code when they are opened.
+            let opened = unsafe { libloading::Library::new(&path) };
+            libraries.push(opened.map_err(|source| InstallError::Open { path, source })?);
+        }
+        // SAFETY: what is open under the name by now is the stand-in, or a driver that was opened before.
+        let by_name = unsafe { libloading::Library::new(LIBRARIES[0].1) };
+        let ours = by_name.is_ok_and(|library| {
+            // SAFETY: only asks whether the name is there.
+            unsafe { library.get::<*const ()>(b"cuda_emulator_name") }.is_ok()
+        });
+        let libraries = libraries
+            .try_into()
+            .ok()
+            .filter(|_| ours)
+            .ok_or(InstallError::TooLate)?;
+        let [driver, _] = OPEN.get_or_init(|| libraries);
+        Ok(Self { driver })
+    }
+
+    fn call<T: Copy>(&self, name: &[u8]) -> T {
+        // SAFETY: each caller names a function of `driver::control` together with that function's type.
+        *unsafe { self.driver.get::<T>(name) }
+            .expect("the stand-in is this crate's, so it has the function")
+    }
+
+    /// Names a buffer for reports, or a region of an arena. An allocation of which regions are named is checked by them:
+    /// what lies between is nobody's. False where no allocation covers the bytes.
+    pub fn name(&self, address: u64, bytes: usize, name: &str) -> bool {
+        type Name = extern "C" fn(u64, u64, *const std::ffi::c_char) -> i32;
+        let name = CString::new(name.replace('\0', " ")).unwrap_or_default();
+        self.call::<Name>(b"cuda_emulator_name")(address, bytes as u64, name.as_ptr()) == 0
+    }
+
+    /// All reports since the last time, and an end to the error that they caused.
+    ///
+    /// # Panics
+    ///
+    /// If the stand-in's text is not what this crate writes.
+    pub fn take_reports(&self) -> Vec<Report> {
+        type Take = extern "C" fn(*mut u8, usize, *mut usize) -> i32;
+        let take = self.call::<Take>(b"cuda_emulator_take_reports");
+        let mut bytes = 0;
+        take(std::ptr::null_mut(), 0, &mut bytes);
+        // Another thread may add to them meanwhile.
+        let mut text = vec![0; bytes + (1 << 16)];
+        take(text.as_mut_ptr(), text.len(), &mut bytes);
+        text.truncate(bytes);
+        serde_json::from_slice(&text).expect("the stand-in writes what this crate reads")
+    }
+
+    /// Thread instructions carried out since the process began.
+    pub fn n_instructions(&self) -> u64 {
+        type Count = extern "C" fn(*mut u64) -> i32;
+        let mut count = 0;
+        self.call::<Count>(b"cuda_emulator_instructions")(&mut count);
+        count
+    }
+
+    /// Sets the compute capability that the device claims; 9.0 without it.
+    pub fn set_capability(&self, major: i32, minor: i32) {
+        type Set = extern "C" fn(i32, i32) -> i32;
+        self.call::<Set>(b"cuda_emulator_set_capability")(major, minor);
+    }
+}
