@@ -49,13 +49,28 @@ pub struct ModelDirectory {
 }
 
 /// Files that are carried over from the model that is trained to the model that is saved.
-const COMPANIONS: [&str; 5] = [
+const COMPANIONS: [&str; 6] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "chat_template.jinja",
     "generation_config.json",
 ];
+
+/// The folder of chat templates that have a name of their own, and how their files end.
+const TEMPLATES: &str = "additional_chat_templates";
+const TEMPLATE_SUFFIX: &str = ".jinja";
+
+/// Chat templates among companions, by name.
+pub(crate) fn additional_templates(
+    companions: &[(String, Content)],
+) -> impl Iterator<Item = (&str, &[u8])> {
+    companions.iter().filter_map(|(name, content)| {
+        let file = name.strip_prefix(TEMPLATES)?.strip_prefix('/')?;
+        Some((file.strip_suffix(TEMPLATE_SUFFIX)?, &**content))
+    })
+}
 
 impl ModelDirectory {
     /// Opens a folder.
@@ -64,11 +79,30 @@ impl ModelDirectory {
         for name in COMPANIONS.into_iter().filter(|name| folder.join(name).is_file()) {
             companions.push((name.to_owned(), read(&folder.join(name))?));
         }
+        companions.extend(Self::read_additional_chat_templates(folder)?);
         Ok(Self {
             config: read(&folder.join("config.json"))?,
             weights: open_weights(folder)?,
             companions,
         })
+    }
+
+    /// The files in `additional_chat_templates`, in the order of their names.
+    pub(crate) fn read_additional_chat_templates(
+        folder: &Path,
+    ) -> Result<Vec<(String, Content)>, Fault> {
+        let entries = std::fs::read_dir(folder.join(TEMPLATES)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.retain(|name| name.ends_with(TEMPLATE_SUFFIX));
+        names.sort_unstable();
+        let names = names.into_iter().map(|name| format!("{TEMPLATES}/{name}"));
+        names.map(|name| Ok((name.clone(), read(&folder.join(&name))?))).collect()
+    }
+
+    /// Chat templates that have a name of their own.
+    pub(crate) fn additional_chat_templates(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        additional_templates(&self.companions)
     }
 
     /// The content of `tokenizer.json`.
@@ -92,8 +126,14 @@ impl ModelDirectory {
 
     /// Writes the files that are carried over into a folder.
     pub(crate) fn write_companions(&self, folder: &Path) -> Result<(), Fault> {
-        let mut companions = self.companions.iter();
-        companions.try_for_each(|(name, content)| files::write(&folder.join(name), content))
+        for (name, content) in &self.companions {
+            let path = folder.join(name);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|e| Fault::file("create", parent, e))?;
+            }
+            files::write(&path, content)?;
+        }
+        Ok(())
     }
 
     /// Writes the configuration of weights that are `f32`.

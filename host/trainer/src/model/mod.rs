@@ -22,6 +22,7 @@ pub use activations::{Activations, Keep};
 pub use cache::Continuation;
 pub use config::{Biases, DecoderConfig, Family, LayerConfig, NormKind, Rope, RopeScaling};
 pub use decoder::Decoder;
+pub(crate) use directory::additional_templates;
 pub use directory::{Content, ModelDirectory};
 pub use kernels::logprob::Statistics as TokenStatistics;
 pub use layout::{LayerSlots, Layout, LinearSlots, NormSlots, Slot, Tensor};

@@ -41,12 +41,15 @@ impl ChatTemplate {
         configuration: &Configuration,
         special: &SpecialTokens,
     ) -> Option<Result<Self, String>> {
-        let templates = match files.chat_template {
-            Some(file) => {
-                BTreeMap::from([("default".to_owned(), String::from_utf8_lossy(file).into_owned())])
-            }
-            None => configuration.chat_templates(),
-        };
+        // Files go before those of the configuration, all or none.
+        let default = files.chat_template.map(|file| ("default", file));
+        let of_files = default.into_iter().chain(files.additional_chat_templates.iter().copied());
+        let text = |file: &[u8]| String::from_utf8_lossy(file).into_owned();
+        let mut templates: BTreeMap<String, String> =
+            of_files.map(|(name, file)| (name.to_owned(), text(file))).collect();
+        if templates.is_empty() {
+            templates = configuration.chat_templates();
+        }
         let now = match files.now_unix_seconds {
             Some(seconds) => DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc(),
             None => Local::now().naive_local(),

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::fault::Fault;
 use crate::files;
-use crate::model::ModelDirectory;
+use crate::model::{ModelDirectory, additional_templates};
 use chat::ChatTemplate;
 use special::{Configuration, SpecialTokens};
 
@@ -35,8 +35,12 @@ pub struct TokenizerFiles<'a> {
     pub tokenizer_config: Option<&'a [u8]>,
     /// `special_tokens_map.json`
     pub special_tokens_map: Option<&'a [u8]>,
+    /// `added_tokens.json`, which older models have.
+    pub added_tokens: Option<&'a [u8]>,
     /// `chat_template.jinja`
     pub chat_template: Option<&'a [u8]>,
+    /// Further templates by name: `additional_chat_templates/NAME.jinja`
+    pub additional_chat_templates: Vec<(&'a str, &'a [u8])>,
     /// `config.json`, which says of which family the tokenizer is where the others do not.
     pub config: Option<&'a [u8]>,
     /// What chat templates that ask for the date are told, in seconds since 1970, as UTC. `None`: the local time
@@ -60,7 +64,9 @@ impl Tokenizer {
             tokenizer: directory.tokenizer()?,
             tokenizer_config: companion("tokenizer_config.json"),
             special_tokens_map: companion("special_tokens_map.json"),
+            added_tokens: companion("added_tokens.json"),
             chat_template: companion("chat_template.jinja"),
+            additional_chat_templates: directory.additional_chat_templates().collect(),
             config: Some(&directory.config),
             now_unix_seconds: None,
         })
@@ -74,13 +80,17 @@ impl Tokenizer {
         };
         let tokenizer_config = optional("tokenizer_config.json")?;
         let special_tokens_map = optional("special_tokens_map.json")?;
+        let added_tokens = optional("added_tokens.json")?;
         let chat_template = optional("chat_template.jinja")?;
+        let additional = ModelDirectory::read_additional_chat_templates(folder)?;
         let config = optional("config.json")?;
         Self::assemble(&TokenizerFiles {
             tokenizer: &files::read(&folder.join("tokenizer.json"))?,
             tokenizer_config: tokenizer_config.as_deref(),
             special_tokens_map: special_tokens_map.as_deref(),
+            added_tokens: added_tokens.as_deref(),
             chat_template: chat_template.as_deref(),
+            additional_chat_templates: additional_templates(&additional).collect(),
             config: config.as_deref(),
             now_unix_seconds: None,
         })

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 
 use super::TokenizerFiles;
@@ -76,6 +77,11 @@ impl Configuration {
         let mut fields = object("tokenizer_config.json", files.tokenizer_config)?;
         if !fields.contains_key("added_tokens_decoder") {
             fields.extend(object("special_tokens_map.json", files.special_tokens_map)?);
+            let older = object("added_tokens.json", files.added_tokens)?;
+            let decoder = decoder_of(&older, &special_texts(&fields), files.tokenizer);
+            if !decoder.is_empty() {
+                fields.insert("added_tokens_decoder".into(), decoder.into());
+            }
         }
         let class = Class::of(&fields, files);
         Ok(Self { fields, class })
@@ -138,6 +144,44 @@ impl Configuration {
         let mut defaults = self.class?.defaults.iter();
         defaults.find(|(of, _)| *of == name).map(|(_, text)| AddedToken::from(*text, true))
     }
+}
+
+/// The texts that the fields call special.
+fn special_texts(fields: &Map<String, Value>) -> Vec<String> {
+    let named = NAMES.iter().filter_map(|name| fields.get(*name));
+    let extra = ["extra_special_tokens", "additional_special_tokens"];
+    let extra = extra.iter().filter_map(|name| fields.get(*name)?.as_array()).flatten();
+    named.chain(extra).filter_map(added_token).map(|token| token.content).collect()
+}
+
+/// The older `added_tokens.json`, from texts to ids, as an `added_tokens_decoder`. Ids that `tokenizer.json` itself
+/// adds are its own.
+fn decoder_of(
+    older: &Map<String, Value>,
+    special: &[String],
+    tokenizer: &[u8],
+) -> Map<String, Value> {
+    #[derive(Deserialize, Default)]
+    struct Added {
+        id: u64,
+    }
+    #[derive(Deserialize, Default)]
+    struct Own {
+        #[serde(default)]
+        added_tokens: Vec<Added>,
+    }
+    let own: Own = serde_json::from_slice(tokenizer).unwrap_or_default();
+    let is_own = |id: u64| own.added_tokens.iter().any(|added| added.id == id);
+    let entries = older.iter().filter_map(|(text, id)| Some((text, id.as_u64()?)));
+    entries
+        .filter(|(_, id)| !is_own(*id))
+        .map(|(text, id)| {
+            let is_special = special.contains(text);
+            let token =
+                json!({ "content": text, "special": is_special, "normalized": !is_special });
+            (id.to_string(), token)
+        })
+        .collect()
 }
 
 fn object(name: &str, json: Option<&[u8]>) -> Result<Map<String, Value>, Fault> {

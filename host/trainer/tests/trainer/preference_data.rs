@@ -76,6 +76,7 @@ fn tokenizer(name: &str) -> Arc<Tokenizer> {
         chat_template: chat_template.as_deref(),
         config: config.as_deref(),
         now_unix_seconds: Some(NOW_UNIX_SECONDS),
+        ..TokenizerFiles::default()
     };
     Arc::new(Tokenizer::assemble(&files).unwrap())
 }
@@ -573,4 +574,39 @@ fn completions_of_different_prompts_have_their_own_log_probs() {
     let close = |left: f64, right: f64| (left - right).abs() < 1e-5 * right.abs();
     assert!(close(crossed[0].reference.chosen, own[0].reference.chosen));
     assert!(close(crossed[0].reference.rejected, own[1].reference.rejected));
+}
+
+/// Ids and texts are those of transformers 5.24 for the same folders: `added_tokens.json` counts where there is no
+/// `added_tokens_decoder`, and templates in files go before those of the configuration.
+#[test]
+fn older_added_tokens_and_further_templates_are_read_as_transformers_reads_them() {
+    let cases: [(&str, u32, &[u32]); 6] = [
+        ("bare", 450, &[66, 222, 450, 280, 451, 68]),
+        ("gpt2", 450, &[65, 221, 450, 279, 451, 67]),
+        ("headers", 450, &[68, 224, 450, 282, 451, 70]),
+        ("llama", 606, &[341, 325, 606, 363, 607, 288]),
+        ("llama-legacy", 606, &[341, 325, 606, 363, 607, 353]),
+        ("turns", 610, &[290, 329, 610, 367, 611, 292]),
+    ];
+    for (name, first, expected) in cases {
+        let place = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(golden_folder().join("tokenizers").join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, place.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let write = |name: &str, text: &str| std::fs::write(place.path().join(name), text).unwrap();
+        std::fs::create_dir(place.path().join("additional_chat_templates")).unwrap();
+        write("chat_template.jinja", "default:{{ messages[0].content }}");
+        write("additional_chat_templates/tool_use.jinja", "tools:{{ messages[0].content }}");
+        write("added_tokens.json", &format!("{{\"<note>\": {first}, \"<aside>\": {}}}", first + 1));
+        let tokenizer = Tokenizer::open(place.path()).unwrap();
+        assert_eq!(tokenizer.encode("a <note> b<aside>c").unwrap(), expected, "{name}");
+        let message = serde_json::json!({"role": "user", "content": "hi"});
+        let messages = [minijinja::Value::from_serialize(message)];
+        let chat = tokenizer.chat().unwrap();
+        let mut variables = trainer::tokenizer::chat::TemplateVariables::default();
+        assert_eq!(chat.render(&messages, false, &variables).unwrap(), "default:hi");
+        variables.tools = Some(minijinja::Value::from_serialize([serde_json::json!({})]));
+        assert_eq!(chat.render(&messages, false, &variables).unwrap(), "tools:hi");
+    }
 }
