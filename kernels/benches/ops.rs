@@ -276,17 +276,12 @@ fn optimiser(c: &mut Criterion) {
     for (name, n) in [("small", 1_000_576), ("gpt2", 20_000_000)] {
         let (mut parameters, gradients) = (numbers(n), numbers(n));
         let (mut first, mut second) = (vec![0.0; n], vec![0.0; n]);
-        let settings = adamw::Settings {
-            learning_rate: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            gradient_scale: 1.0,
-        };
+        let settings =
+            adamw::Settings { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
         let groups = [adamw::Group { range: 0..n, weight_decay: 0.01 }];
         time(&mut group, &format!("{name} adamw"), floats(7 * n), || {
             let moments = adamw::Moments { first: &mut first, second: &mut second };
-            adamw::step(&mut parameters, moments, &gradients, 10, &settings, &groups);
+            adamw::step(&mut parameters, moments, &gradients, 1.0, 10, &settings, &groups);
         });
         time(&mut group, &format!("{name} norm"), floats(n), || {
             std::hint::black_box(clip::global_norm(&gradients));

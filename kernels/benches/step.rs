@@ -257,17 +257,11 @@ fn optimiser(table: &mut Table, size: &Size) {
     let n = size.vocabulary * size.width + size.layers * 12 * size.width * size.width;
     let (mut parameters, gradients) = (numbers(n), numbers(n));
     let (mut first, mut second) = (vec![0.0; n], vec![0.0; n]);
-    let settings = adamw::Settings {
-        learning_rate: 1e-4,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        gradient_scale: 1.0,
-    };
+    let settings = adamw::Settings { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let groups = [adamw::Group { range: 0..n, weight_decay: 0.01 }];
     table.time("adamw (apart)", 0, 0, || {
         let moments = adamw::Moments { first: &mut first, second: &mut second };
-        adamw::step(&mut parameters, moments, &gradients, 10, &settings, &groups);
+        adamw::step(&mut parameters, moments, &gradients, 1.0, 10, &settings, &groups);
     });
 }
 

@@ -176,9 +176,10 @@ impl Optimizer {
     ) -> bool {
         self.n_updates += 1;
         let OptimizerSettings { beta1, beta2, epsilon, .. } = self.settings;
-        let settings = adamw::Settings { learning_rate, beta1, beta2, epsilon, gradient_scale };
+        let settings = adamw::Settings { learning_rate, beta1, beta2, epsilon };
         let moments = adamw::Moments { first: &mut self.first, second: &mut self.second };
-        adamw::step(weights, moments, gradients, self.n_updates, &settings, &self.groups)
+        let (step, groups) = (self.n_updates, &self.groups);
+        adamw::step(weights, moments, gradients, gradient_scale, step, &settings, groups)
     }
 }
 

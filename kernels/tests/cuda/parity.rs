@@ -537,8 +537,8 @@ fn the_norm_agrees_and_clips() {
     let Some(session) = device("the_norm_agrees_and_clips") else { return };
     let device = &*session;
     for n in [1, 1000, 33_001] {
-        let mut gradients = random::<f32>(n, 1);
-        let mut there = up::<f32>(device, &gradients);
+        let gradients = random::<f32>(n, 1);
+        let there = up::<f32>(device, &gradients);
         let expected = clip::global_norm(&gradients);
         for maximum in [0.5 * expected, 2.0 * expected] {
             let norm = clip::cuda::global_norm(device, &there.as_view(), maximum).unwrap();
@@ -547,9 +547,6 @@ fn the_norm_agrees_and_clips() {
             let factor = down(device, norm.factor())[0];
             assert_eq!(factor, (maximum / value).min(1.0) as f32);
         }
-        clip::cuda::scale(device, &mut there.as_view_mut(), 0.3).unwrap();
-        gradients.iter_mut().for_each(|gradient| *gradient *= 0.3);
-        assert_eq!(down(device, &there), gradients);
     }
 }
 
@@ -557,13 +554,7 @@ on_a_device!(adamw_agrees, check_adamw);
 
 fn check_adamw<R: Real>(device: &Device) {
     let n = 1301;
-    let settings = adamw::Settings {
-        learning_rate: 1e-2,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        gradient_scale: 1.0,
-    };
+    let settings = adamw::Settings { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let groups = [
         adamw::Group { range: 0..700, weight_decay: 0.0 },
         adamw::Group { range: 701..n, weight_decay: 0.1 },
@@ -598,8 +589,7 @@ fn check_adamw<R: Real>(device: &Device) {
         )
         .unwrap();
         let moments = adamw::Moments { first: &mut first, second: &mut second };
-        let settings = adamw::Settings { gradient_scale: 0.5, ..settings };
-        adamw::step(&mut parameters, moments, &gradients, step, &settings, &groups);
+        adamw::step(&mut parameters, moments, &gradients, 0.5, step, &settings, &groups);
         assert_close("parameters", &down(device, &parameters_there), &parameters, 1e-6);
         assert_close("first", &down(device, &first_there), &first, 1e-6);
         assert_close("second", &down(device, &second_there), &second, 1e-6);

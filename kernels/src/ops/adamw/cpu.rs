@@ -23,13 +23,11 @@ pub(super) struct Factors {
     /// √(1 − β₂ᵗ)
     correction: f32,
     epsilon: f32,
-    /// Of the gradients.
-    scale: f32,
 }
 
 impl Factors {
     pub(super) fn new(settings: &Settings, weight_decay: f64, step: u64) -> Self {
-        let Settings { learning_rate, beta1, beta2, epsilon, gradient_scale } = *settings;
+        let Settings { learning_rate, beta1, beta2, epsilon } = *settings;
         let steps = step as f64;
         Self {
             keep: (1.0 - learning_rate * weight_decay) as f32,
@@ -39,7 +37,6 @@ impl Factors {
             step_size: (learning_rate / (1.0 - beta1.powf(steps))) as f32,
             correction: (1.0 - beta2.powf(steps)).sqrt() as f32,
             epsilon: epsilon as f32,
-            scale: gradient_scale,
         }
     }
 }
@@ -49,6 +46,7 @@ pub(super) fn step(
     parameters: &mut [f32],
     moments: Moments,
     gradients: &[f32],
+    factor: f32,
     factors: &Factors,
 ) -> bool {
     let moments =
@@ -58,7 +56,7 @@ pub(super) fn step(
     let finite = blocks.map(|((parameters, (first, second)), gradients)| {
         vectorised(
             #[inline(always)]
-            || step_block(parameters, first, second, gradients, factors),
+            || step_block(parameters, first, second, gradients, factor, factors),
         )
     });
     finite.reduce(|| true, |left, right| left & right)
@@ -70,6 +68,7 @@ fn step_block(
     first: &mut [f32],
     second: &mut [f32],
     gradients: &[f32],
+    factor: f32,
     factors: &Factors,
 ) -> bool {
     let mut lanes = [0.0; LANES];
@@ -79,13 +78,13 @@ fn step_block(
     let (g, g_rest) = gradients.as_chunks::<LANES>();
     for (((theta, m), v), g) in theta.iter_mut().zip(m).zip(v).zip(g) {
         for lane in 0..LANES {
-            update(&mut theta[lane], &mut m[lane], &mut v[lane], g[lane], factors);
+            update(&mut theta[lane], &mut m[lane], &mut v[lane], factor * g[lane], factors);
             lanes[lane] += 0.0 * theta[lane];
         }
     }
     let rest = theta_rest.iter_mut().zip(m_rest).zip(v_rest).zip(g_rest);
     for (lane, (((theta, m), v), &g)) in lanes.iter_mut().zip(rest) {
-        update(theta, m, v, g, factors);
+        update(theta, m, v, factor * g, factors);
         *lane += 0.0 * *theta;
     }
     sum_of(&lanes) == 0.0
@@ -93,7 +92,6 @@ fn step_block(
 
 #[inline(always)]
 fn update(theta: &mut f32, m: &mut f32, v: &mut f32, g: f32, factors: &Factors) {
-    let g = factors.scale * g;
     *m += factors.new_first * (g - *m);
     *v = factors.keep_second * *v + factors.new_second * g * g;
     let denominator = v.sqrt() / factors.correction + factors.epsilon;

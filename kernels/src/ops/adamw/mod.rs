@@ -22,8 +22,6 @@ pub struct Settings {
     pub beta2: f64,
     /// Added to the denominator.
     pub epsilon: f64,
-    /// Factor of every gradient: 1, or what clipping makes it.
-    pub gradient_scale: f32,
 }
 
 /// A range of the parameter buffer with its weight decay.
@@ -44,12 +42,13 @@ pub struct Moments<'a> {
     pub second: &'a mut [f32],
 }
 
-/// One update, `step` counted from 1, and whether all updated parameters are finite. All buffers have one length; the
-/// groups are disjoint.
+/// One update by `factor` times the gradients, `step` counted from 1, and whether all updated parameters are finite. All
+/// buffers have one length; the groups are disjoint.
 pub fn step(
     parameters: &mut [f32],
     moments: Moments,
     gradients: &[f32],
+    factor: f32,
     step: u64,
     settings: &Settings,
     groups: &[Group],
@@ -74,8 +73,8 @@ pub fn step(
             second: &mut moments.second[range.clone()],
         };
         let factors = cpu::Factors::new(settings, *weight_decay, step);
-        finite &=
-            cpu::step(&mut parameters[range.clone()], moments, &gradients[range.clone()], &factors);
+        let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
+        finite &= cpu::step(parameters, moments, gradients, factor, &factors);
     }
     finite
 }
@@ -85,17 +84,12 @@ mod tests {
     use super::*;
     use crate::testing::*;
 
-    const SETTINGS: Settings = Settings {
-        learning_rate: 1e-2,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        gradient_scale: 1.0,
-    };
+    const SETTINGS: Settings =
+        Settings { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
     /// PyTorch's `_single_tensor_adamw`, in `f64`.
     fn reference(theta: &mut f64, m: &mut f64, v: &mut f64, g: f64, t: i32, weight_decay: f64) {
-        let Settings { learning_rate, beta1, beta2, epsilon, .. } = SETTINGS;
+        let Settings { learning_rate, beta1, beta2, epsilon } = SETTINGS;
         *theta *= 1.0 - learning_rate * weight_decay;
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
@@ -112,6 +106,7 @@ mod tests {
             &mut parameters,
             moments,
             &[0.3, -7.0, 0.0],
+            1.0,
             1,
             &SETTINGS,
             &[Group { range: 0..3, weight_decay: 0.0 }],
@@ -125,7 +120,7 @@ mod tests {
         let groups =
             [Group { range: 0..1, weight_decay: 0.1 }, Group { range: 2..3, weight_decay: 0.5 }];
         let moments = Moments { first: &mut first, second: &mut second };
-        step(&mut parameters, moments, &[0.0; 3], 1, &SETTINGS, &groups);
+        step(&mut parameters, moments, &[0.0; 3], 1.0, 1, &SETTINGS, &groups);
         assert_close(&parameters, &[2.0 * 0.999, 2.0, 2.0 * 0.995], 1e-7);
     }
 
@@ -142,7 +137,7 @@ mod tests {
         for t in 1..=5 {
             let gradients = random(n, 10 + t);
             let moments = Moments { first: &mut first, second: &mut second };
-            step(&mut fast, moments, &gradients, t, &SETTINGS, &groups);
+            step(&mut fast, moments, &gradients, 1.0, t, &SETTINGS, &groups);
             for i in 0..n {
                 let decay = groups[usize::from(i >= 1000)].weight_decay;
                 reference(
@@ -162,13 +157,12 @@ mod tests {
     #[test]
     fn a_scaled_gradient_is_the_gradient_times_the_factor() {
         let (parameters, gradients) = (random(1001, 1), random(1001, 2));
-        let after = |gradients: &[f32], gradient_scale| {
+        let after = |gradients: &[f32], factor| {
             let (mut theta, mut first, mut second) =
                 (parameters.clone(), vec![0.0; 1001], vec![0.0; 1001]);
-            let settings = Settings { gradient_scale, ..SETTINGS };
             let moments = Moments { first: &mut first, second: &mut second };
             let groups = [Group { range: 0..1001, weight_decay: 0.1 }];
-            assert!(step(&mut theta, moments, gradients, 1, &settings, &groups));
+            assert!(step(&mut theta, moments, gradients, factor, 1, &SETTINGS, &groups));
             [theta, first, second].concat()
         };
         let halved: Vec<f32> = gradients.iter().map(|g| 0.3 * g).collect();
@@ -187,7 +181,7 @@ mod tests {
             let (mut theta, mut first, mut second) = (random(n, 1), vec![0.0; n], vec![0.0; n]);
             theta[place] = value;
             let moments = Moments { first: &mut first, second: &mut second };
-            step(&mut theta, moments, &vec![0.0; n], 1, &SETTINGS, &groups)
+            step(&mut theta, moments, &vec![0.0; n], 1.0, 1, &SETTINGS, &groups)
         };
         for place in [0, 99, 100, 20_000, n - 1] {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -211,6 +205,7 @@ mod tests {
                     &mut theta,
                     moments,
                     &gradients,
+                    1.0,
                     t,
                     &SETTINGS,
                     &[Group { range: 0..70_001, weight_decay: 0.1 }],

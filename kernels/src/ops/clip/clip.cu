@@ -1,8 +1,8 @@
-// The global norm of all gradients, the factor that clips it, and scaling.
+// The global norm of all gradients, and the factor that clips it.
 //
 // values f32 [n], partials f64 [blocks]. Squares and their sums are f64, in an order that depends on n alone.
 // Squares, a fixed number of blocks, each over one stretch. Bytes: 4·n. FLOPs: 2·n in f64, below what the bytes leave room
-// for. Scaling, one thread per element. Bytes: 8·n. FLOPs: n.
+// for.
 
 extern "C" __global__ void clip_squares(double* partials, const float* values, size_t n, size_t per_block) {
     const size_t first = blockIdx.x * per_block;
@@ -23,10 +23,4 @@ extern "C" __global__ void clip_norm(
     if (threadIdx.x > 0) return;
     *norm = sum;
     *factor = sum > maximum ? (float)(maximum / sum) : 1.0f;
-}
-
-extern "C" __global__ void clip_scale(float* values, float factor, size_t n) {
-    const size_t i = element();
-    if (i >= n) return;
-    values[i] *= factor;
 }

@@ -1,6 +1,6 @@
 //! The global norm on a device, and the factor that clips by it. Neither comes to the host unless it is asked for.
 
-use crate::cuda::{Buffer, Device, Fault, Launch, Source, View, ViewMut, count};
+use crate::cuda::{Buffer, Device, Fault, Launch, Source, View, count};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
@@ -54,17 +54,4 @@ pub fn global_norm(device: &Device, gradients: &View<f32>, maximum: f64) -> Resu
     // SAFETY: one block; partials are [blocks].
     unsafe { kernel.launch(&mut arguments, Launch::whole_rows(1))? };
     Ok(norm)
-}
-
-/// gradients ← factor·gradients.
-///
-/// # Errors
-/// [`Fault`] of the launch.
-pub fn scale(device: &Device, gradients: &mut ViewMut<f32>, factor: f32) -> Result<(), Fault> {
-    let n = gradients.len();
-    let kernel = device.kernel::<f32>(&SOURCE, "clip_scale")?;
-    let mut arguments = kernel.arguments(device);
-    arguments.arg(gradients).arg(&factor).arg(&n);
-    // SAFETY: the kernel stops at the n-th gradient.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
 }
