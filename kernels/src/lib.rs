@@ -26,8 +26,8 @@ mod testing;
 mod vector;
 
 pub use ops::{
-    activation, adamw, attention, bias, clip, cuda_sources, decode, embedding, gated, kl,
-    layernorm, logprob, matmul, residual, rmsnorm, rope, sample,
+    activation, adamw, attention, bias, clip, completion, cuda_sources, decode, embedding, gated,
+    kl, layernorm, logprob, matmul, residual, rmsnorm, rope, sample,
 };
 
 /// What an operation does with the former content of its output.

@@ -1,5 +1,6 @@
 //! How activations and weights are stored on the device: [`f32`], or [`Bf16`] with half the bytes.
 
+use super::{Buffer, View};
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
 
 /// The upper half of an `f32`: its sign, its exponent and 7 bits of its fraction.
@@ -36,16 +37,27 @@ pub trait Real: DeviceRepr + ValidAsZeroBits + Copy + From<f32> + Into<f32> + Si
     const NAME: &'static str;
     /// What the compiler is told to make `real` this type.
     const DEFINITION: Option<&'static str>;
+
+    /// `f32` numbers as they are, where that is how they are stored.
+    fn of_f32(values: &Buffer<f32>) -> Option<View<'_, Self>>;
 }
 
 impl Real for f32 {
     const NAME: &'static str = "f32";
     const DEFINITION: Option<&'static str> = None;
+
+    fn of_f32(values: &Buffer<f32>) -> Option<View<'_, Self>> {
+        Some(values.as_view())
+    }
 }
 
 impl Real for Bf16 {
     const NAME: &'static str = "bf16";
     const DEFINITION: Option<&'static str> = Some("-DBF16");
+
+    fn of_f32(_: &Buffer<f32>) -> Option<View<'_, Self>> {
+        None
+    }
 }
 
 #[cfg(test)]

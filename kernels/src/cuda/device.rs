@@ -2,8 +2,9 @@
 
 use super::compiler::{Compiler, Source, Target};
 use super::launch::Kernel;
+use super::memory::Pool;
 use super::products::Products;
-use super::{Buffer, Fault, Real, View};
+use super::{Buffer, Fault, Real, Scratch, View, ViewMut};
 
 use cudarc::driver::sys::{self, CUresult};
 use cudarc::driver::{
@@ -22,6 +23,13 @@ pub struct Device {
     target: Target,
     loaded: Mutex<Loaded>,
     products: Products,
+    pool: Pool,
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.pool.clear(&self.stream);
+    }
 }
 
 /// Modules by source file and stored number, kernels by name and stored number.
@@ -59,7 +67,14 @@ impl Device {
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(Fault::in_call("cuStreamCreate"))?;
         let products = Products::new(&stream, major)?;
-        Ok(Self { stream, compiler, target, loaded: Mutex::default(), products })
+        Ok(Self {
+            stream,
+            compiler,
+            target,
+            loaded: Mutex::default(),
+            products,
+            pool: Pool::default(),
+        })
     }
 
     /// The card's name.
@@ -75,9 +90,35 @@ impl Device {
     /// # Errors
     /// [`Fault::OutOfMemory`], or an earlier kernel's error.
     pub fn upload<T: DeviceRepr>(&self, values: &[T]) -> Result<Buffer<T>, Fault> {
-        self.stream
-            .clone_htod(values)
-            .map_err(|error| self.of_allocation(error, size_of_val(values)))
+        let mut buffer = self.allocate(values.len(), "a copy of the host's numbers")?;
+        self.copy_in(&mut buffer.as_view_mut(), values)?;
+        Ok(buffer)
+    }
+
+    /// Copies numbers over what is there.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn copy_in<T: DeviceRepr>(&self, to: &mut ViewMut<T>, values: &[T]) -> Result<(), Fault> {
+        assert_eq!(to.len(), values.len(), "the numbers and their place differ in length");
+        self.stream.memcpy_htod(values, to).map_err(Fault::in_call("cuMemcpyHtoDAsync"))
+    }
+
+    /// Copies numbers from one place on the device to another.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn copy<T: DeviceRepr>(&self, to: &mut ViewMut<T>, from: &View<T>) -> Result<(), Fault> {
+        assert_eq!(to.len(), from.len(), "the numbers and their place differ in length");
+        self.stream.memcpy_dtod(from, to).map_err(Fault::in_call("cuMemcpyDtoDAsync"))
+    }
+
+    /// Writes zeros.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn clear<T: DeviceRepr + ValidAsZeroBits>(&self, to: &mut ViewMut<T>) -> Result<(), Fault> {
+        self.stream.memset_zeros(to).map_err(Fault::in_call("cuMemsetD8Async"))
     }
 
     /// Copies numbers to the device as it stores them.
@@ -94,16 +135,28 @@ impl Device {
     /// # Errors
     /// As [`Self::upload`].
     pub fn zeros<T: DeviceRepr + ValidAsZeroBits>(&self, len: usize) -> Result<Buffer<T>, Fault> {
-        self.stream
-            .alloc_zeros(len)
-            .map_err(|error| self.of_allocation(error, len * size_of::<T>()))
+        let mut buffer = self.allocate(len, "numbers that begin as zero")?;
+        self.clear(&mut buffer.as_view_mut())?;
+        Ok(buffer)
     }
 
-    /// Memory that a kernel writes before anybody reads it.
-    pub(crate) fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<Buffer<T>, Fault> {
-        // SAFETY: the launchers that ask for it hand it to a kernel that writes all of it.
-        let scratch = unsafe { self.stream.alloc(len) };
-        scratch.map_err(|error| self.of_allocation(error, len * size_of::<T>()))
+    /// Memory that a kernel writes before anybody reads it; it goes back to a pool.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`].
+    pub fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<Scratch<T>, Fault> {
+        Scratch::new(self, &self.pool, len)
+    }
+
+    /// Memory that is written before anybody reads it.
+    pub(super) fn allocate<T: DeviceRepr>(
+        &self,
+        len: usize,
+        what: &str,
+    ) -> Result<Buffer<T>, Fault> {
+        // SAFETY: whoever asks for it writes it, or hands it to a kernel that does, before it is read.
+        let buffer = unsafe { self.stream.alloc(len) };
+        buffer.map_err(|error| self.of_allocation(error, len * size_of::<T>(), what))
     }
 
     /// Waits for all work and copies numbers back.
@@ -165,12 +218,12 @@ impl Device {
         Ok(Kernel { function, name, real: R::NAME })
     }
 
-    fn of_allocation(&self, error: DriverError, needed_bytes: usize) -> Fault {
+    fn of_allocation(&self, error: DriverError, needed_bytes: usize, what: &str) -> Fault {
         if error.0 != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
             return Fault::Driver { call: "cuMemAlloc", error };
         }
         let (free_bytes, total_bytes) = self.stream.context().mem_get_info().unwrap_or((0, 0));
-        Fault::OutOfMemory { needed_bytes, free_bytes, total_bytes }
+        Fault::OutOfMemory { what: what.to_owned(), needed_bytes, free_bytes, total_bytes }
     }
 }
 

@@ -75,11 +75,13 @@ pub enum Fault {
     },
     /// Memory on the device has run out.
     #[error(
-        "the device has no room for {needed_bytes} bytes more: {free_bytes} of {total_bytes} are free; hint: smaller \
+        "the device has no room for {what}, {needed_bytes} bytes: {free_bytes} of {total_bytes} are free; hint: smaller \
          batches, a smaller model, or a card that nothing else runs on"
     )]
     OutOfMemory {
-        /// What was asked for.
+        /// What needed it.
+        what: String,
+        /// How much it needed.
         needed_bytes: usize,
         /// Free on the device.
         free_bytes: usize,

@@ -13,6 +13,7 @@ mod device;
 mod fault;
 mod ids;
 mod launch;
+mod memory;
 mod products;
 
 pub use bf16::{Bf16, Real};
@@ -22,4 +23,5 @@ pub use device::Device;
 pub use fault::Fault;
 pub use ids::Ids;
 pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, count};
-pub(crate) use products::{Operand, Product};
+pub use memory::{Arena, Piece, Scratch};
+pub(crate) use products::{Base, Operand, Product};

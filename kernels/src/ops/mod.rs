@@ -6,6 +6,7 @@ pub mod adamw;
 pub mod attention;
 pub mod bias;
 pub mod clip;
+pub mod completion;
 pub mod decode;
 pub mod embedding;
 pub mod gated;
@@ -21,7 +22,7 @@ pub mod sample;
 use crate::cuda::{PARTIALS, Source};
 
 /// Every source of kernels, in the order of their names.
-pub fn cuda_sources() -> [Source; 17] {
+pub fn cuda_sources() -> [Source; 18] {
     [
         activation::cuda::SOURCE,
         adamw::cuda::SOURCE,
@@ -29,6 +30,7 @@ pub fn cuda_sources() -> [Source; 17] {
         attention::cuda::TENSOR,
         bias::cuda::SOURCE,
         clip::cuda::SOURCE,
+        completion::cuda::SOURCE,
         decode::cuda::SOURCE,
         embedding::cuda::SOURCE,
         gated::cuda::SOURCE,

@@ -8,4 +8,5 @@
 mod compile;
 mod device;
 mod parity;
+mod pass;
 mod support;

@@ -3,7 +3,7 @@
 //! Inputs are rounded to the stored number first, so that both compute from the same.
 
 use crate::device::device;
-use crate::support::{assert_close, random, random_ids, tolerance};
+use crate::support::{assert_close, on_a_device, random, random_ids, tolerance};
 use kernels::Write::{self, Accumulate, Overwrite};
 use kernels::activation::Activation;
 use kernels::attention::{Segment, Shape as Heads};
@@ -14,27 +14,14 @@ use kernels::{
 };
 use lossbox_kernels as kernels;
 
-/// Runs a check for both stored numbers, or says that there is no device.
-macro_rules! on_a_device {
-    ($name:ident, $check:ident) => {
-        #[test]
-        fn $name() {
-            if let Some(device) = device(stringify!($name)) {
-                $check::<f32>(&device);
-                $check::<Bf16>(&device);
-            }
-        }
-    };
-}
-
 const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (301, 64)];
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
 
-fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
+pub(crate) fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
     device.upload_reals(values).unwrap()
 }
 
-fn down<R: Real>(device: &Device, buffer: &Buffer<R>) -> Vec<f32> {
+pub(crate) fn down<R: Real>(device: &Device, buffer: &Buffer<R>) -> Vec<f32> {
     device.download_reals(&buffer.as_view()).unwrap()
 }
 
@@ -499,7 +486,15 @@ fn check_log_probs<R: Real>(device: &Device) {
         let mut dhead_there = device.zeros::<f32>(head.len()).unwrap();
         let dlogp_there = up::<f32>(device, &dlogp);
         let (logp_view, lse_view) = (&mut logp_there.as_view_mut(), &mut lse_there.as_view_mut());
-        logprob::cuda::forward(device, logp_view, lse_view, inputs, shape).unwrap();
+        let [mut entropy_there, mut mean_there] = [(); 2].map(|()| device.zeros(rows).unwrap());
+        let mut likeliest_there = device.zeros::<u32>(rows).unwrap();
+        let statistics = logprob::cuda::StatisticsMut {
+            entropy: &mut entropy_there.as_view_mut(),
+            mean_logit: &mut mean_there.as_view_mut(),
+            is_likeliest: &mut likeliest_there.as_view_mut(),
+        };
+        let asked = Some(statistics);
+        logprob::cuda::forward(device, logp_view, lse_view, asked, inputs, shape).unwrap();
         logprob::cuda::backward(
             device,
             &mut dhidden_there.as_view_mut(),
@@ -513,7 +508,15 @@ fn check_log_probs<R: Real>(device: &Device) {
 
         let inputs = logprob::Inputs { hidden: &hidden, head: &head, targets: &targets };
         let (mut logp, mut lse, mut kept) = (vec![0.0; rows], vec![0.0; rows], Vec::new());
-        logprob::forward(&mut logp, &mut lse, Some(&mut kept), inputs, shape);
+        let mut statistics = vec![logprob::Statistics::default(); rows];
+        let (of_rows, kept_logits) = (&mut statistics, Some(&mut kept));
+        logprob::forward_with_statistics(&mut logp, &mut lse, of_rows, kept_logits, inputs, shape);
+        let entropies: Vec<f32> = statistics.iter().map(|s| s.entropy).collect();
+        let means: Vec<f32> = statistics.iter().map(|s| s.mean_logit).collect();
+        let likeliest: Vec<u32> = statistics.iter().map(|s| u32::from(s.is_likeliest)).collect();
+        assert_close("entropy", &down(device, &entropy_there), &entropies, 1e-5);
+        assert_close("mean logit", &down(device, &mean_there), &means, 1e-5);
+        assert_eq!(device.download(&likeliest_there.as_view()).unwrap(), likeliest);
         let (mut dhidden, mut dhead) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
         logprob::backward(
             &mut dhidden,
@@ -651,6 +654,29 @@ fn draws_agree() {
         .unwrap();
         assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
         assert_close("logp", &down(device, &logp_there), &logp, 1e-5);
+
+        // Two that tie, far apart.
+        let last = logits.len() - 1;
+        logits[last] = 9.0;
+        logits[last + 1 - vocabulary / 2 - 1] = 9.0;
+        sample::likeliest(&mut ids, &logits, vocabulary);
+        let mut logits_there = up::<f32>(device, &logits);
+        let ids_view = &mut ids_there.as_view_mut();
+        sample::cuda::likeliest(device, ids_view, &logits_there.as_view(), vocabulary).unwrap();
+        assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
+
+        sample::cuda::divide(device, &mut logits_there.as_view_mut(), 0.7).unwrap();
+        let divided: Vec<f32> =
+            logits.iter().map(|&logit| (f64::from(logit) / 0.7) as f32).collect();
+        assert_eq!(down(device, &logits_there), divided);
+        logprob::cuda::cap(device, &mut logits_there.as_view_mut(), 2.5).unwrap();
+        let mut capped = divided;
+        capped[0] = 0.0;
+        logprob::cap(&mut capped, 2.5);
+        let mut got = down(device, &logits_there);
+        assert_eq!(got[0], -2.5, "an infinite logit is capped");
+        got[0] = 0.0;
+        assert_close("capped", &got, &capped, 1e-5);
     }
 }
 

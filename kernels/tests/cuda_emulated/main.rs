@@ -9,5 +9,7 @@
 mod device;
 #[path = "../cuda/parity.rs"]
 mod parity;
+#[path = "../cuda/pass.rs"]
+mod pass;
 #[path = "../cuda/support.rs"]
 mod support;

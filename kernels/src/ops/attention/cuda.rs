@@ -229,7 +229,7 @@ pub fn backward<R: Real>(
 
     let kernel = device.kernel::<R>(&SOURCE, "attention_backward_queries")?;
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dq).arg(&mut projections).arg(dy).arg(outputs.y).arg(outputs.lse);
+    arguments.arg(dq).arg(&mut *projections).arg(dy).arg(outputs.y).arg(outputs.lse);
     arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
     arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
     // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
@@ -237,7 +237,7 @@ pub fn backward<R: Real>(
 
     let kernel = device.kernel::<R>(&SOURCE, "attention_backward_keys")?;
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dk).arg(dv).arg(&projections).arg(dy).arg(outputs.lse);
+    arguments.arg(dk).arg(dv).arg(&*projections).arg(dy).arg(outputs.lse);
     arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
     arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
     // SAFETY: the same; the projections were written by the launch before.

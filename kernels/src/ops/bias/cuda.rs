@@ -41,7 +41,7 @@ pub fn backward<R: Real>(
     let kernel = device.kernel::<R>(&SOURCE, "bias_backward")?;
     let (n_rows, n_columns) = (count(rows), count(width));
     let mut arguments = kernel.arguments(device);
-    arguments.arg(&mut partials).arg(dy).arg(&n_rows).arg(&n_columns).arg(&rows_per_block);
+    arguments.arg(&mut *partials).arg(dy).arg(&n_rows).arg(&n_columns).arg(&rows_per_block);
     let launch = Launch {
         blocks: (count(width.div_ceil(COLUMNS)), count(blocks)),
         threads: 256,

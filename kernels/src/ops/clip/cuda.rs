@@ -1,6 +1,6 @@
 //! The global norm on a device, and the factor that clips by it. Neither comes to the host unless it is asked for.
 
-use crate::cuda::{Buffer, Device, Fault, Launch, Source, View, count};
+use crate::cuda::{Buffer, Device, Fault, Launch, Scratch, Source, View, count};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
@@ -12,8 +12,8 @@ const STRETCHES: usize = 1024;
 /// The norm and the factor, on the device.
 #[derive(Debug)]
 pub struct Norm {
-    norm: Buffer<f64>,
-    factor: Buffer<f32>,
+    norm: Scratch<f64>,
+    factor: Scratch<f32>,
 }
 
 impl Norm {
@@ -42,7 +42,7 @@ pub fn global_norm(device: &Device, gradients: &View<f32>, maximum: f64) -> Resu
     let mut partials = device.scratch::<f64>(blocks)?;
     let kernel = device.kernel::<f32>(&SOURCE, "clip_squares")?;
     let mut arguments = kernel.arguments(device);
-    arguments.arg(&mut partials).arg(gradients).arg(&n).arg(&per_block);
+    arguments.arg(&mut *partials).arg(gradients).arg(&n).arg(&per_block);
     // SAFETY: one partial per block, and the kernel stops at the n-th gradient.
     unsafe { kernel.launch(&mut arguments, Launch::whole_rows(blocks))? };
 
@@ -50,7 +50,8 @@ pub fn global_norm(device: &Device, gradients: &View<f32>, maximum: f64) -> Resu
     let kernel = device.kernel::<f32>(&SOURCE, "clip_norm")?;
     let n_blocks = count(blocks);
     let mut arguments = kernel.arguments(device);
-    arguments.arg(&mut norm.norm).arg(&mut norm.factor).arg(&partials).arg(&n_blocks).arg(&maximum);
+    arguments.arg(&mut *norm.norm).arg(&mut *norm.factor).arg(&*partials);
+    arguments.arg(&n_blocks).arg(&maximum);
     // SAFETY: one block; partials are [blocks].
     unsafe { kernel.launch(&mut arguments, Launch::whole_rows(1))? };
     Ok(norm)

@@ -34,6 +34,18 @@ pub fn forward<R: Real>(
     unsafe { kernel.launch(&mut arguments, Launch::rows(ids.n_ids(), width)) }
 }
 
+/// y ← factor·y, and the same for its gradient.
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn scale<R: Real>(device: &Device, y: &mut ViewMut<R>, factor: f32) -> Result<(), Fault> {
+    let (kernel, n) = (device.kernel::<R>(&SOURCE, "embedding_scale")?, y.len());
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(y).arg(&factor).arg(&n);
+    // SAFETY: y has n elements, and the kernel stops there.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+}
+
 /// The rows of a batch, grouped by token.
 #[derive(Debug)]
 pub struct Groups {
@@ -95,4 +107,55 @@ pub fn backward<R: Real>(
     arguments.arg(dtable).arg(dy).arg(order).arg(starts).arg(tokens.buffer()).arg(&width_);
     // SAFETY: one block per token; `order` holds each row of dy once, and tokens are below the table's rows.
     unsafe { kernel.launch(&mut arguments, Launch::rows(tokens.n_ids(), width)) }
+}
+
+/// The ids of a gather from rows, grouped by the row that they name.
+#[derive(Debug)]
+pub struct RowGroups {
+    /// Places among the ids, those of one row next to each other and in their order.
+    order: Buffer<u32>,
+    /// Where each row's places begin in `order`, and where the last one's end, \[rows + 1\].
+    starts: Buffer<u32>,
+}
+
+impl RowGroups {
+    /// Groups ids, at least one, all below `n_rows`.
+    ///
+    /// # Errors
+    /// [`Fault`] of the copies.
+    pub fn upload(device: &Device, ids: &[u32], n_rows: usize) -> Result<Self, Fault> {
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= n_rows) {
+            panic!("row {id} is not below {n_rows}");
+        }
+        let mut order: Vec<u32> = (0..count(ids.len())).collect();
+        order.sort_by_key(|&place| ids[place as usize]);
+        let mut starts = vec![0; n_rows + 1];
+        ids.iter().for_each(|&id| starts[id as usize + 1] += 1);
+        (0..n_rows).for_each(|row| starts[row + 1] += starts[row]);
+        Ok(Self { order: device.upload(&order)?, starts: device.upload(&starts)? })
+    }
+}
+
+/// dx\[r\] = Σ dy\[i\] over the ids i that name row r, in their order: backward of [`forward`] where the table are `rows` rows of
+/// R and not weights. Shapes: dx \[rows, width\], dy \[ids, width\].
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn backward_rows<R: Real>(
+    device: &Device,
+    dx: &mut ViewMut<R>,
+    dy: &View<R>,
+    groups: &RowGroups,
+    width: usize,
+) -> Result<(), Fault> {
+    let RowGroups { order, starts } = groups;
+    let (rows, ids) = (starts.len() - 1, order.len());
+    let sizes = [rows * width, ids * width];
+    assert_eq!([dx.len(), dy.len()], sizes, "dx and dy are not [{rows} rows] and [{ids} ids] wide");
+    let kernel = device.kernel::<R>(&SOURCE, "embedding_backward_rows")?;
+    let width_ = count(width);
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(dx).arg(dy).arg(order).arg(starts).arg(&width_);
+    // SAFETY: one block per row of dx; `order` holds each row of dy once.
+    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
 }

@@ -96,7 +96,7 @@ pub fn backward<R: Real>(
     let (n_rows, n_columns, accumulate) =
         (count(rows), count(width), u32::from(write == Write::Accumulate));
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dx).arg(&mut partials).arg(dy).arg(x).arg(mean).arg(rstd).arg(weight);
+    arguments.arg(dx).arg(&mut *partials).arg(dy).arg(x).arg(mean).arg(rstd).arg(weight);
     arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&accumulate);
     let launch = Launch::rows(blocks, width).with_shared_floats(2 * width);
     // SAFETY: partials are [blocks, 2·width], and the kernel stops at the last row.

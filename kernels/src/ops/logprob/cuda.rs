@@ -5,7 +5,9 @@
 
 use super::Shape;
 use crate::Write;
-use crate::cuda::{Buffer, Device, Fault, Ids, Launch, Real, Source, View, ViewMut, count};
+use crate::cuda::{
+    Buffer, Device, Fault, Ids, Launch, Real, Scratch, Source, View, ViewMut, count,
+};
 use crate::matmul;
 use cudarc::driver::PushKernelArg;
 use std::ops::Range;
@@ -27,7 +29,19 @@ pub struct Inputs<'a, 'b, R> {
     pub logits_bytes_max: usize,
 }
 
-/// logp and lse \[rows\] are overwritten; lse is what [`backward`] needs.
+/// What else there is to say of each row's distribution, on the device: [`Statistics`] by its parts, all \[rows\].
+#[derive(Debug)]
+pub struct StatisticsMut<'a, 'b> {
+    /// In nats.
+    pub entropy: &'a mut ViewMut<'b, f32>,
+    /// Of the logits, over the vocabulary.
+    pub mean_logit: &'a mut ViewMut<'b, f32>,
+    /// 1 where no token's logit is larger than the target's and none before it as large, else 0.
+    pub is_likeliest: &'a mut ViewMut<'b, u32>,
+}
+
+/// logp and lse \[rows\] are overwritten, and the statistics, where they are asked for, in one more pass over each chunk of
+/// logits; lse is what [`backward`] needs.
 ///
 /// # Errors
 /// [`Fault`] of memory, products and launches.
@@ -35,6 +49,7 @@ pub fn forward<R: Real>(
     device: &Device,
     logp: &mut ViewMut<f32>,
     lse: &mut ViewMut<f32>,
+    statistics: Option<StatisticsMut>,
     inputs: Inputs<R>,
     shape: Shape,
 ) -> Result<(), Fault> {
@@ -42,17 +57,24 @@ pub fn forward<R: Real>(
     let rows = shape.rows;
     let [mut largest, mut sum, mut hit] =
         [device.scratch::<f32>(rows)?, device.scratch::<f32>(rows)?, device.scratch::<f32>(rows)?];
+    let mut moments = match &statistics {
+        None => None,
+        Some(_) => Some(Moments::new(device, rows)?),
+    };
     let mut memory = device.scratch::<f32>(rows * chunk_tokens(shape, inputs.logits_bytes_max))?;
     let cap = shape.softcap.unwrap_or(0.0);
     for tokens in chunks(shape, inputs.logits_bytes_max) {
         let logits = project(device, &mut memory, inputs, shape, &tokens)?;
         let (width, first) = (count(tokens.len()), count(tokens.start));
+        if let Some(moments) = &mut moments {
+            moments.add(device, &largest, &sum, &logits, &tokens, cap)?;
+        }
         let kernel = device.kernel::<f32>(&SOURCE, "logprob_accumulate")?;
         let mut arguments = kernel.arguments(device);
         arguments
-            .arg(&mut largest)
-            .arg(&mut sum)
-            .arg(&mut hit)
+            .arg(&mut *largest)
+            .arg(&mut *sum)
+            .arg(&mut *hit)
             .arg(&logits)
             .arg(inputs.targets.buffer());
         arguments.arg(&width).arg(&first).arg(&cap);
@@ -61,9 +83,84 @@ pub fn forward<R: Real>(
     }
     let kernel = device.kernel::<f32>(&SOURCE, "logprob_finish")?;
     let mut arguments = kernel.arguments(device);
-    arguments.arg(logp).arg(lse).arg(&largest).arg(&sum).arg(&hit).arg(&rows);
+    arguments.arg(logp).arg(lse).arg(&*largest).arg(&*sum).arg(&*hit).arg(&rows);
     // SAFETY: all are [rows], and the kernel stops there.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(rows)) }
+    unsafe { kernel.launch(&mut arguments, Launch::elements(rows))? };
+    match moments.zip(statistics) {
+        None => Ok(()),
+        Some((moments, statistics)) => moments.finish(device, statistics, &sum, inputs, shape),
+    }
+}
+
+/// l becomes cap·tanh(l/cap), in place: the logits of a capped model, for who samples from them.
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn cap(device: &Device, logits: &mut ViewMut<f32>, cap: f32) -> Result<(), Fault> {
+    let (kernel, n) = (device.kernel::<f32>(&SOURCE, "logprob_cap")?, logits.len());
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(logits).arg(&cap).arg(&n);
+    // SAFETY: the kernel stops at the n-th logit.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+}
+
+/// What the statistics need of the chunks so far, all \[rows\].
+struct Moments {
+    /// Σ exp(l − largest)·(l − largest)
+    weighted: Scratch<f32>,
+    /// Σ l
+    total: Scratch<f32>,
+    /// The first token with the largest logit.
+    best: Scratch<u32>,
+}
+
+impl Moments {
+    fn new(device: &Device, rows: usize) -> Result<Self, Fault> {
+        let [weighted, total] = [device.scratch(rows)?, device.scratch(rows)?];
+        Ok(Self { weighted, total, best: device.scratch(rows)? })
+    }
+
+    /// Adds a chunk; `largest` and `sum` are those of the chunks before it.
+    fn add(
+        &mut self,
+        device: &Device,
+        largest: &Buffer<f32>,
+        sum: &Buffer<f32>,
+        logits: &View<f32>,
+        tokens: &Range<usize>,
+        cap: f32,
+    ) -> Result<(), Fault> {
+        let rows = self.best.len();
+        let (width, first) = (count(tokens.len()), count(tokens.start));
+        let kernel = device.kernel::<f32>(&SOURCE, "logprob_moments")?;
+        let mut arguments = kernel.arguments(device);
+        arguments.arg(&mut *self.weighted).arg(&mut *self.total).arg(&mut *self.best);
+        arguments.arg(largest).arg(sum).arg(logits).arg(&width).arg(&first).arg(&cap);
+        // SAFETY: one block per row; logits are [rows, width], all others [rows].
+        unsafe { kernel.launch(&mut arguments, Launch::rows(rows, tokens.len())) }
+    }
+
+    fn finish<R>(
+        self,
+        device: &Device,
+        statistics: StatisticsMut,
+        sum: &Buffer<f32>,
+        inputs: Inputs<R>,
+        shape: Shape,
+    ) -> Result<(), Fault> {
+        let StatisticsMut { entropy, mean_logit, is_likeliest } = statistics;
+        let rows = shape.rows;
+        let lens = [entropy.len(), mean_logit.len(), is_likeliest.len()];
+        assert_eq!(lens, [rows; 3], "statistics are not [rows] of {shape:?}");
+        let kernel = device.kernel::<f32>(&SOURCE, "logprob_statistics")?;
+        let vocabulary = count(shape.vocabulary);
+        let mut arguments = kernel.arguments(device);
+        arguments.arg(entropy).arg(mean_logit).arg(is_likeliest);
+        arguments.arg(sum).arg(&*self.weighted).arg(&*self.total).arg(&*self.best);
+        arguments.arg(inputs.targets.buffer()).arg(&vocabulary).arg(&rows);
+        // SAFETY: all are [rows], and the kernel stops there.
+        unsafe { kernel.launch(&mut arguments, Launch::elements(rows)) }
+    }
 }
 
 /// dhidden \[rows, width\] is overwritten, from a sum in f32; dhead \[vocabulary, width\] grows. dlogp and lse \[rows\].
@@ -109,7 +206,7 @@ pub fn backward<R: Real>(
     }
     let (kernel, n) = (device.kernel::<R>(&SOURCE, "logprob_round")?, dhidden.len());
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dhidden).arg(&sum).arg(&n);
+    arguments.arg(dhidden).arg(&*sum).arg(&n);
     // SAFETY: both have n elements, and the kernel stops there.
     unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
 }

@@ -7,6 +7,8 @@
 // logits f32 [rows, width] of the chunk, dlogits real [rows, width], all others [rows]; s bytes per real.
 // Accumulating, one block per row. Bytes: 4·rows·width, read twice, once from the caches. FLOPs: 5·rows·width.
 // Backward, one block per row. Bytes: (4 + s)·rows·width. FLOPs: 5·rows·width.
+// Moments, one block per row, for statistics. Bytes: 4·rows·width, read three times, twice from the caches. FLOPs:
+// 7·rows·width. Capping, one thread per logit. Bytes: 8·n. FLOPs: 3·n.
 // Rounding the sum of the chunks' dhidden, one thread per element. Bytes: (4 + s)·n. FLOPs: none.
 
 // largest, sum and hit: the largest logit so far, Σ exp(l − largest) and the target's logit. The first chunk (first_token 0)
@@ -33,6 +35,67 @@ extern "C" __global__ void logprob_accumulate(
     }
     largest[blockIdx.x] = top;
     sum[blockIdx.x] = weight;
+}
+
+// What the entropy, the mean and the likeliest token need of a chunk, before logprob_accumulate has seen it: largest and sum are
+// those of the chunks before. weighted = Σ exp(l − largest)·(l − largest), total = Σ l, best the first token with the largest
+// logit. The first chunk overwrites what they held.
+extern "C" __global__ void logprob_moments(
+    float* weighted, float* total, uint* best, const float* largest, const float* sum, const float* logits,
+    uint width, uint first_token, float cap
+) {
+    const float* row = logits + (size_t)blockIdx.x * width;
+    float top = -infinity();
+    for (uint c = threadIdx.x; c < width; c += blockDim.x) top = fmaxf(top, capped(row[c], cap));
+    top = block_max(top);
+    float weight = 0.0f, moment = 0.0f, all = 0.0f;
+    // Columns stay below 2²⁴, where floats hold every one of them.
+    float last_first = -infinity();
+    for (uint c = threadIdx.x; c < width; c += blockDim.x) {
+        const float logit = capped(row[c], cap), below = logit - top;
+        const float p = expf(below);
+        weight += p;
+        // Where p is 0, below may be infinite.
+        if (p > 0.0f) moment += p * below;
+        all += logit;
+        if (logit == top) last_first = fmaxf(last_first, -(float)c);
+    }
+    weight = block_sum(weight);
+    moment = block_sum(moment);
+    all = block_sum(all);
+    const uint place = (uint)-block_max(last_first);
+    if (threadIdx.x > 0) return;
+    uint likeliest = first_token + place;
+    if (first_token > 0) {
+        const float former = largest[blockIdx.x], both = fmaxf(former, top);
+        const float of_former = expf(former - both), of_chunk = expf(top - both);
+        if (of_chunk > 0.0f) moment = of_chunk * (moment + weight * (top - both));
+        else moment = 0.0f;
+        if (of_former > 0.0f) moment += of_former * (weighted[blockIdx.x] + sum[blockIdx.x] * (former - both));
+        all += total[blockIdx.x];
+        if (former >= top) likeliest = best[blockIdx.x];
+    }
+    weighted[blockIdx.x] = moment;
+    total[blockIdx.x] = all;
+    best[blockIdx.x] = likeliest;
+}
+
+// H = ln Σ exp(l − largest) − weighted/Σ exp(l − largest), of two numbers that are small for any logits. One thread per row.
+extern "C" __global__ void logprob_statistics(
+    float* entropy, float* mean_logit, uint* is_likeliest, const float* sum, const float* weighted,
+    const float* total, const uint* best, const uint* targets, uint vocabulary, size_t rows
+) {
+    const size_t row = element();
+    if (row >= rows) return;
+    entropy[row] = logf(sum[row]) - weighted[row] / sum[row];
+    mean_logit[row] = total[row] / (float)vocabulary;
+    is_likeliest[row] = best[row] == targets[row] ? 1u : 0u;
+}
+
+extern "C" __global__ void logprob_cap(float* logits, float cap, size_t n) {
+    const size_t i = element();
+    if (i >= n) return;
+    logits[i] = capped(logits[i], cap);
 }
 
 // One thread per row.

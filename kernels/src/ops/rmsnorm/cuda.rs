@@ -94,7 +94,7 @@ pub fn backward<R: Real>(
     let (n_rows, n_columns, accumulate) =
         (count(rows), count(width), u32::from(write == Write::Accumulate));
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dx).arg(&mut partials).arg(dy).arg(x).arg(weight).arg(rstd);
+    arguments.arg(dx).arg(&mut *partials).arg(dy).arg(x).arg(weight).arg(rstd);
     arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&offset).arg(&accumulate);
     let launch = Launch::rows(blocks, width).with_shared_floats(width);
     // SAFETY: partials are [blocks, width], and the kernel stops at the last row.

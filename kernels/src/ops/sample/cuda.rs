@@ -33,3 +33,35 @@ pub fn categorical(
     // SAFETY: one block per row, of as many threads as the kernel has room for.
     unsafe { kernel.launch(&mut arguments, Launch::whole_rows(rows)) }
 }
+
+/// ids\[r\] is the first of the largest of logits\[r\]. Shapes: logits \[rows, vocabulary\], ids \[rows\].
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn likeliest(
+    device: &Device,
+    ids: &mut ViewMut<u32>,
+    logits: &View<f32>,
+    vocabulary: usize,
+) -> Result<(), Fault> {
+    let rows = ids.len();
+    assert_eq!(logits.len(), rows * vocabulary, "logits are not [{rows} rows, {vocabulary}]");
+    let kernel = device.kernel::<f32>(&SOURCE, "sample_likeliest")?;
+    let vocabulary_ = count(vocabulary);
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(ids).arg(logits).arg(&vocabulary_);
+    // SAFETY: one block per row, of as many threads as the kernel has room for.
+    unsafe { kernel.launch(&mut arguments, Launch::whole_rows(rows)) }
+}
+
+/// logits ← logits/temperature, for drawing at another temperature than 1.
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn divide(device: &Device, logits: &mut ViewMut<f32>, temperature: f64) -> Result<(), Fault> {
+    let (kernel, n) = (device.kernel::<f32>(&SOURCE, "sample_divide")?, logits.len());
+    let mut arguments = kernel.arguments(device);
+    arguments.arg(logits).arg(&temperature).arg(&n);
+    // SAFETY: the kernel stops at the n-th logit.
+    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+}

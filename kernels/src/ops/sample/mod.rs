@@ -29,10 +29,31 @@ pub fn categorical(
     cpu::categorical(ids, logp, logits, uniforms, vocabulary);
 }
 
+/// ids\[r\] is the first of the largest of logits\[r\]. Shapes: logits \[rows, vocabulary\], ids \[rows\].
+pub fn likeliest(ids: &mut [u32], logits: &[f32], vocabulary: usize) {
+    let rows = ids.len();
+    assert_eq!(logits.len(), rows * vocabulary, "logits are not [{rows} rows, {vocabulary}]");
+    let larger = |best: (usize, f32), (token, &logit): (usize, &f32)| match logit > best.1 {
+        true => (token, logit),
+        false => best,
+    };
+    for (id, logits) in ids.iter_mut().zip(logits.chunks_exact(vocabulary)) {
+        *id = logits.iter().enumerate().fold((0, f32::NEG_INFINITY), larger).0 as u32;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::*;
+
+    #[test]
+    fn of_equal_logits_the_first_is_likeliest() {
+        let mut ids = [u32::MAX; 3];
+        let none = f32::NEG_INFINITY;
+        likeliest(&mut ids, &[1.0, 3.0, 3.0, -2.0, -3.0, -2.0, none, none, none], 3);
+        assert_eq!(ids, [1, 0, 0]);
+    }
 
     fn draw(logits: &[f32], uniform: f64) -> (u32, f32) {
         let (mut ids, mut logp) = ([u32::MAX], [f32::NAN]);

@@ -6,6 +6,31 @@
 
 const uint THREADS = 256;
 
+// The first of the largest logits, one block per row. Bytes: 4·rows·vocabulary, the second pass from the caches. FLOPs: none.
+extern "C" __global__ void sample_likeliest(uint* ids, const float* logits, uint vocabulary) {
+    __shared__ uint firsts[THREADS];
+    const float* row = logits + (size_t)blockIdx.x * vocabulary;
+    float top = -infinity();
+    for (uint v = threadIdx.x; v < vocabulary; v += THREADS) top = fmaxf(top, row[v]);
+    top = block_max(top);
+    uint first = vocabulary;
+    for (uint v = threadIdx.x; v < vocabulary && first == vocabulary; v += THREADS)
+        if (row[v] == top) first = v;
+    firsts[threadIdx.x] = first;
+    __syncthreads();
+    if (threadIdx.x > 0) return;
+    for (uint t = 1; t < THREADS; t++) first = min(first, firsts[t]);
+    // Where no logit is a number.
+    ids[blockIdx.x] = first < vocabulary ? first : 0;
+}
+
+// logits ← logits/temperature, in f64 and rounded once. One thread per element. Bytes: 8·n. FLOPs: n in f64.
+extern "C" __global__ void sample_divide(float* logits, double temperature, size_t n) {
+    const size_t i = element();
+    if (i >= n) return;
+    logits[i] = (float)((double)logits[i] / temperature);
+}
+
 extern "C" __global__ void sample_categorical(
     uint* ids, float* logp, const float* logits, const double* uniforms, uint vocabulary
 ) {

@@ -1,0 +1,179 @@
+//! Memory that is taken from the driver once and handed out again and again.
+//!
+//! An [`Arena`] holds what a pass over a batch writes and reads again: its plan is made first, so that a step that is no
+//! larger than one before it takes nothing from the driver. [`Scratch`] is what one launcher needs between two of its
+//! kernels; it goes back to the device's pool at the end. One stream in the order of the calls makes both sound: whoever gets
+//! a piece next writes it after all that used it before.
+
+use super::{Buffer, Device, Fault};
+
+use cudarc::driver::{CudaStream, DevicePtr, DeviceRepr};
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Every piece begins at a multiple of this, as cuBLASLt likes it best.
+const ALIGNMENT: usize = 256;
+
+/// One stretch of a device's memory, handed out piece by piece.
+#[derive(Debug)]
+pub struct Arena {
+    stream: Arc<CudaStream>,
+    /// None while a plan is made.
+    memory: Option<Arc<Buffer<u8>>>,
+    taken: usize,
+}
+
+impl Arena {
+    /// An arena that only counts what would be taken, and hands out empty pieces.
+    pub fn plan(device: &Device) -> Self {
+        Self { stream: device.stream().clone(), memory: None, taken: 0 }
+    }
+
+    /// An arena of this size. `what` it is for stands in the message where there is no room.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`].
+    pub fn new(device: &Device, bytes: usize, what: &str) -> Result<Self, Fault> {
+        let memory = device.allocate::<u8>(bytes.max(ALIGNMENT), what)?;
+        Ok(Self { stream: device.stream().clone(), memory: Some(Arc::new(memory)), taken: 0 })
+    }
+
+    /// Bytes that have been taken.
+    pub fn taken_bytes(&self) -> usize {
+        self.taken
+    }
+
+    /// Bytes that there are.
+    pub fn bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, |memory| memory.len())
+    }
+
+    /// Starts over. Pieces that are still held would be written by two owners, which is a programming error and panics.
+    pub fn reset(&mut self) {
+        let held = self.memory.as_ref().map_or(1, Arc::strong_count);
+        assert_eq!(held, 1, "{} pieces of the arena are still held", held - 1);
+        self.taken = 0;
+    }
+
+    /// The next `len` numbers; what they hold is for the next kernel to overwrite. More than the plan has room for is a
+    /// programming error and panics.
+    pub fn take<T: DeviceRepr>(&mut self, len: usize) -> Piece<T> {
+        let start = self.taken;
+        self.taken = (start + len * size_of::<T>()).next_multiple_of(ALIGNMENT);
+        let (address, len) = match &self.memory {
+            None => (0, 0),
+            Some(memory) => {
+                let bytes = memory.len();
+                assert!(start + len * size_of::<T>() <= bytes, "{len} at {start} of {bytes} bytes");
+                (memory.device_ptr(&self.stream).0 + start as u64, len)
+            }
+        };
+        // SAFETY: the memory is this long, aligned, and lives as long as the piece does.
+        let slice = unsafe { self.stream.upgrade_device_ptr(address, len) };
+        Piece { slice: ManuallyDrop::new(slice), _memory: self.memory.clone() }
+    }
+
+    /// The next `len` numbers if they are wanted, else none.
+    pub fn take_if<T: DeviceRepr>(&mut self, wanted: bool, len: usize) -> Piece<T> {
+        self.take(if wanted { len } else { 0 })
+    }
+}
+
+/// A part of an [`Arena`].
+#[derive(Debug)]
+pub struct Piece<T> {
+    slice: ManuallyDrop<Buffer<T>>,
+    _memory: Option<Arc<Buffer<u8>>>,
+}
+
+impl<T> Deref for Piece<T> {
+    type Target = Buffer<T>;
+
+    fn deref(&self) -> &Buffer<T> {
+        &self.slice
+    }
+}
+
+impl<T> DerefMut for Piece<T> {
+    fn deref_mut(&mut self) -> &mut Buffer<T> {
+        &mut self.slice
+    }
+}
+
+impl<T> Drop for Piece<T> {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here. The address is the arena's to free.
+        unsafe { ManuallyDrop::take(&mut self.slice) }.leak();
+    }
+}
+
+/// Blocks that nobody holds, with their sizes in bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pool(Arc<Mutex<Vec<(u64, usize)>>>);
+
+impl Pool {
+    /// The smallest free block that has room.
+    fn take(&self, bytes: usize) -> Option<(u64, usize)> {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = free.iter().enumerate().filter(|(_, (_, size))| *size >= bytes);
+        let (best, _) = fitting.min_by_key(|(_, (_, size))| *size)?;
+        Some(free.swap_remove(best))
+    }
+
+    fn give_back(&self, block: (u64, usize)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    }
+
+    /// Frees all blocks.
+    pub(super) fn clear(&self, stream: &Arc<CudaStream>) {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, bytes) in free.drain(..) {
+            // SAFETY: the block was leaked when it came here, and is freed as the buffer is dropped.
+            drop(unsafe { stream.upgrade_device_ptr::<u8>(address, bytes) });
+        }
+    }
+}
+
+/// Memory of the device's pool.
+#[derive(Debug)]
+pub struct Scratch<T> {
+    slice: ManuallyDrop<Buffer<T>>,
+    block: (u64, usize),
+    pool: Pool,
+}
+
+impl<T: DeviceRepr> Scratch<T> {
+    pub(super) fn new(device: &Device, pool: &Pool, len: usize) -> Result<Self, Fault> {
+        let bytes = (len * size_of::<T>()).next_multiple_of(ALIGNMENT).max(ALIGNMENT);
+        let block = match pool.take(bytes) {
+            Some(block) => block,
+            None => (device.allocate::<u8>(bytes, "a kernel's scratch memory")?.leak(), bytes),
+        };
+        // SAFETY: the block has room for `len` of T, aligned, and nobody else has it.
+        let slice = unsafe { device.stream().upgrade_device_ptr(block.0, len) };
+        Ok(Self { slice: ManuallyDrop::new(slice), block, pool: pool.clone() })
+    }
+}
+
+impl<T> Deref for Scratch<T> {
+    type Target = Buffer<T>;
+
+    fn deref(&self) -> &Buffer<T> {
+        &self.slice
+    }
+}
+
+impl<T> DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut Buffer<T> {
+        &mut self.slice
+    }
+}
+
+impl<T> Drop for Scratch<T> {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here. The address goes back to the pool.
+        unsafe { ManuallyDrop::take(&mut self.slice) }.leak();
+        self.pool.give_back(self.block);
+    }
+}
