@@ -144,4 +144,16 @@ impl Emulator {
         type Set = extern "C" fn(i32, i32) -> i32;
         self.call::<Set>(b"cuda_emulator_set_capability")(major, minor);
     }
+
+    /// Sets how much memory the device has: what exceeds it is out of memory. 16 GiB without it.
+    pub fn set_memory_bytes(&self, bytes: usize) {
+        type Set = extern "C" fn(usize) -> i32;
+        self.call::<Set>(b"cuda_emulator_set_memory")(bytes);
+    }
+
+    /// Sets the newest CUDA version that the driver says it supports, major and minor; 13.0 without it.
+    pub fn set_driver_version(&self, major: i32, minor: i32) {
+        type Set = extern "C" fn(i32) -> i32;
+        self.call::<Set>(b"cuda_emulator_set_version")(1000 * major + 10 * minor);
+    }
 }

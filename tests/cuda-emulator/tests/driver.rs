@@ -84,6 +84,8 @@ fn a_device_says_what_it_is() {
     let kept = context.default_stream().alloc_zeros::<u8>(1 << 20).unwrap();
     assert_eq!(context.mem_get_info().unwrap(), (free - (1 << 20), total));
     drop(kept);
+    // It is freed in the stream's turn.
+    context.default_stream().synchronize().unwrap();
     assert_eq!(context.mem_get_info().unwrap(), (free, total));
     assert_eq!(
         code(CudaContext::new(1)),

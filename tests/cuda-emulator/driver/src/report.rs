@@ -42,6 +42,8 @@ pub enum ReportKind {
     DivergentWarp,
     /// `trap`, a parameter out of range, or a launch that did not end.
     Trap,
+    /// The host changed or freed memory that an asynchronous copy still used.
+    HostRace,
     /// An instruction or a call that is not emulated.
     Unsupported,
 }
@@ -58,7 +60,7 @@ impl ReportKind {
             Self::OutOfBounds | Self::UninitialisedRead => 700,
             Self::Misaligned => 716,
             Self::Race | Self::DivergentBarrier | Self::DivergentWarp => 719,
-            Self::Trap => 719,
+            Self::Trap | Self::HostRace => 719,
             Self::Unsupported => 801,
         }
     }

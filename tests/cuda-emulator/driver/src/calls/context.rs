@@ -7,9 +7,6 @@ use super::{
     CAPTURE_UNSUPPORTED, Handle, INVALID_DEVICE, INVALID_VALUE, SUCCESS, calls, put, put_bytes,
 };
 
-/// Of the emulated device, in bytes.
-pub(crate) const MEMORY_BYTES: usize = 16 << 30;
-
 /// Shared memory that a block may have without asking, and at most (as on an H100).
 pub(crate) const SHARED_BYTES: u32 = 48 << 10;
 pub(crate) const SHARED_BYTES_MAX: u32 = 227 << 10;
@@ -23,7 +20,7 @@ thread_local! {
 
 calls! {
     fn cuInit(_flags: u32) { SUCCESS }
-    fn cuDriverGetVersion(version: *mut i32) { put(version, 13000) }
+    fn cuDriverGetVersion(version: *mut i32) { put(version, with(|driver| driver.version)) }
     fn cuDeviceGetCount(count: *mut i32) { put(count, 1) }
     fn cuDeviceGet(device: *mut i32, ordinal: i32) {
         if ordinal == 0 { put(device, 0) } else { INVALID_DEVICE }
@@ -36,7 +33,7 @@ calls! {
     }
     fn cuDeviceGetUuid_v2(uuid: *mut [u8; 16], _device: i32) { put(uuid, *b"lossbox-emulator") }
     fn cuDeviceGetUuid(uuid: *mut [u8; 16], _device: i32) { put(uuid, *b"lossbox-emulator") }
-    fn cuDeviceTotalMem_v2(bytes: *mut usize, _device: i32) { put(bytes, MEMORY_BYTES) }
+    fn cuDeviceTotalMem_v2(bytes: *mut usize, _device: i32) { put(bytes, with(|driver| driver.memory_bytes)) }
     fn cuDeviceGetAttribute(value: *mut i32, attribute: i32, _device: i32) {
         put(value, attribute_value(attribute))
     }
@@ -64,7 +61,14 @@ calls! {
         put(greatest, -5)
     }
     fn cuCtxSynchronize() {
-        with(|driver| if driver.is_capturing() { CAPTURE_UNSUPPORTED } else { driver.error })
+        with(|driver| {
+            if driver.is_capturing() {
+                driver.spoil_all();
+                return CAPTURE_UNSUPPORTED;
+            }
+            driver.drain_all();
+            driver.error
+        })
     }
     fn cuGetErrorName(error: i32, name: *mut *const c_char) { text_of(error, name, 0) }
     fn cuGetErrorString(error: i32, text: *mut *const c_char) { text_of(error, text, 1) }
@@ -112,6 +116,7 @@ fn text_of(error: i32, to: *mut *const c_char, which: usize) -> i32 {
         218 => [c"CUDA_ERROR_INVALID_PTX", c"a PTX JIT compilation failed"],
         400 => [c"CUDA_ERROR_INVALID_HANDLE", c"invalid resource handle"],
         500 => [c"CUDA_ERROR_NOT_FOUND", c"named symbol not found"],
+        600 => [c"CUDA_ERROR_NOT_READY", c"device not ready"],
         700 => [
             c"CUDA_ERROR_ILLEGAL_ADDRESS",
             c"an illegal memory access was encountered (emulated: see the reports)",
@@ -128,6 +133,15 @@ fn text_of(error: i32, to: *mut *const c_char, which: usize) -> i32 {
             c"CUDA_ERROR_LAUNCH_FAILED",
             c"unspecified launch failure (emulated: see the reports)",
         ],
+        712 => [
+            c"CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
+            c"part or all of the requested memory range is already mapped",
+        ],
+        713 => [
+            c"CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
+            c"pointer does not correspond to a registered memory region",
+        ],
+        800 => [c"CUDA_ERROR_NOT_PERMITTED", c"operation not permitted"],
         801 => [
             c"CUDA_ERROR_NOT_SUPPORTED",
             c"operation not supported (emulated: see the reports)",
@@ -136,9 +150,33 @@ fn text_of(error: i32, to: *mut *const c_char, which: usize) -> i32 {
             c"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
             c"operation not permitted when stream is capturing",
         ],
+        901 => [
+            c"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+            c"operation failed due to a previous error during capture",
+        ],
         903 => [
             c"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
             c"the capture was not initiated in this stream",
+        ],
+        904 => [
+            c"CUDA_ERROR_STREAM_CAPTURE_UNJOINED",
+            c"capturing stream has unjoined work",
+        ],
+        906 => [
+            c"CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
+            c"operation would make the legacy stream depend on a capturing blocking stream",
+        ],
+        907 => [
+            c"CUDA_ERROR_CAPTURED_EVENT",
+            c"operation not permitted on an event last recorded in a capturing stream",
+        ],
+        908 => [
+            c"CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
+            c"attempt to terminate a thread-local capture sequence from another thread",
+        ],
+        910 => [
+            c"CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE",
+            c"the graph update was not performed because it included changes which violated constraints specific to instantiated graph update",
         ],
         905 => [
             c"CUDA_ERROR_STREAM_CAPTURE_ISOLATION",

@@ -9,7 +9,12 @@ calls! {
     /// Names a buffer or, in an arena, a region.
     fn cuda_emulator_name(address: u64, bytes: u64, name: *const c_char) {
         let Some(name) = get_text(name) else { return INVALID_VALUE };
-        match with(|driver| driver.memory.name(address, bytes, &name)) {
+        // What was launched before is held against the names that it knew.
+        let named = with(|driver| {
+            driver.drain_all();
+            driver.memory.name(address, bytes, &name)
+        });
+        match named {
             true => SUCCESS,
             false => INVALID_VALUE,
         }
@@ -18,6 +23,7 @@ calls! {
     /// the error too.
     fn cuda_emulator_take_reports(text: *mut u8, room: usize, bytes: *mut usize) {
         with(|driver| {
+            driver.drain_all();
             let Ok(json) = serde_json::to_vec(&driver.reports) else { return INVALID_VALUE };
             if !text.is_null() {
                 if room < json.len() {
@@ -26,15 +32,31 @@ calls! {
                 put_bytes(text, &json);
                 driver.reports.clear();
                 driver.error = SUCCESS;
+                driver.forget_pending();
             }
             put(bytes, json.len())
         })
     }
     /// Thread instructions carried out since the process began.
-    fn cuda_emulator_instructions(count: *mut u64) { put(count, with(|driver| driver.n_instructions)) }
+    fn cuda_emulator_instructions(count: *mut u64) {
+        put(count, with(|driver| {
+            driver.drain_all();
+            driver.n_instructions
+        }))
+    }
     /// What the device says of its compute capability.
     fn cuda_emulator_set_capability(major: i32, minor: i32) {
         with(|driver| driver.capability = (major, minor));
+        SUCCESS
+    }
+    /// How much memory the device has.
+    fn cuda_emulator_set_memory(bytes: usize) {
+        with(|driver| driver.memory_bytes = bytes);
+        SUCCESS
+    }
+    /// The newest CUDA version that the driver says it supports: 1000 times the major and 10 times the minor number.
+    fn cuda_emulator_set_version(version: i32) {
+        with(|driver| driver.version = version);
         SUCCESS
     }
 }

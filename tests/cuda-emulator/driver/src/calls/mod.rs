@@ -1,16 +1,20 @@
 //! The driver's interface over the machine: what `libcuda.so` exports, as far as it is emulated.
 //!
-//! Work is carried out when it is given, in the order in which it is given, whatever its stream. An error that a launch
-//! causes comes out at the next synchronisation, as a card's does, and stays until the reports are taken.
+//! Work is carried out when somebody waits for it, in the order of its stream. An error that a launch causes comes out at
+//! the next synchronisation, as a card's does, and stays until the reports are taken.
 
+mod capture;
 mod context;
 mod control;
 mod graphs;
+mod host;
 mod memory;
 mod modules;
 mod products;
+mod queue;
 mod state;
 mod streams;
+mod work;
 
 use std::ffi::c_void;
 
@@ -33,14 +37,46 @@ pub(crate) const INVALID_HANDLE: i32 = 400;
 pub(crate) const NOT_FOUND: i32 = 500;
 /// `CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES`.
 pub(crate) const OUT_OF_RESOURCES: i32 = 701;
+/// `CUDA_ERROR_NOT_READY`.
+pub(crate) const NOT_READY: i32 = 600;
+/// `CUDA_ERROR_NOT_PERMITTED`.
+pub(crate) const NOT_PERMITTED: i32 = 800;
 /// `CUDA_ERROR_NOT_SUPPORTED`.
 pub(crate) const NOT_SUPPORTED: i32 = 801;
 /// `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED`.
 pub(crate) const CAPTURE_UNSUPPORTED: i32 = 900;
 /// `CUDA_ERROR_STREAM_CAPTURE_INVALIDATED`.
+pub(crate) const CAPTURE_INVALIDATED: i32 = 901;
+/// `CUDA_ERROR_STREAM_CAPTURE_UNMATCHED`.
 pub(crate) const CAPTURE_UNMATCHED: i32 = 903;
 /// `CUDA_ERROR_STREAM_CAPTURE_ISOLATION`.
 pub(crate) const CAPTURE_ISOLATION: i32 = 905;
+/// `CUDA_ERROR_STREAM_CAPTURE_UNJOINED`.
+pub(crate) const CAPTURE_UNJOINED: i32 = 904;
+/// `CUDA_ERROR_STREAM_CAPTURE_IMPLICIT`.
+pub(crate) const CAPTURE_IMPLICIT: i32 = 906;
+/// `CUDA_ERROR_CAPTURED_EVENT`.
+pub(crate) const CAPTURED_EVENT: i32 = 907;
+/// `CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD`.
+pub(crate) const CAPTURE_WRONG_THREAD: i32 = 908;
+/// `CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE`.
+pub(crate) const UPDATE_FAILURE: i32 = 910;
+
+thread_local! {
+    /// Whether a function that the program put into a stream is running on this thread.
+    static IN_HOST_CALL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+fn is_in_host_call() -> bool {
+    IN_HOST_CALL.get()
+}
+
+/// Calls a function that the program put into a stream. CUDA forbids it to call the driver, and so does this.
+fn in_host_call(f: impl FnOnce()) {
+    IN_HOST_CALL.set(true);
+    f();
+    IN_HOST_CALL.set(false);
+}
 
 /// Functions of the interface, exported under their names. They are not `unsafe` to write, as all pointers go through
 /// [`put`] and [`get`].
@@ -50,7 +86,12 @@ macro_rules! calls {
         #[allow(non_snake_case, reason = "the driver's own name")]
         #[allow(clippy::too_many_arguments, reason = "the driver's own signature")]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $name($($argument: $t),*) -> i32 $body
+        pub(crate) extern "C" fn $name($($argument: $t),*) -> i32 {
+            if $crate::calls::is_in_host_call() {
+                return $crate::calls::NOT_PERMITTED;
+            }
+            $body
+        }
     )*};
 }
 use calls;

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use super::context::{SHARED_BYTES, SHARED_BYTES_MAX};
+use super::queue::stream_of;
 use super::state::{Function, Work, host_report, with};
 use super::{
     Handle, INVALID_HANDLE, INVALID_PTX, INVALID_VALUE, NOT_FOUND, NOT_SUPPORTED, OUT_OF_RESOURCES,
@@ -15,6 +16,9 @@ use crate::report::{Report, ReportKind};
 
 fn load(to: *mut u64, source: &str) -> i32 {
     with(|driver| {
+        if let Some(error) = driver.is_forbidden() {
+            return error;
+        }
         let memory = &mut driver.memory;
         let mut place = |variable: &crate::ptx::Variable| {
             let n = variable.bytes.len();
@@ -109,7 +113,7 @@ fn launch(function: u64, grid: Grid, stream: Handle, arguments: *const *const u8
             values.push(get_bytes(argument, parameter.bytes));
         }
         driver.submit(
-            stream as u64,
+            stream_of(stream),
             Work::Launch {
                 function,
                 grid,
@@ -137,6 +141,10 @@ calls! {
     }
     fn cuModuleUnload(module: u64) {
         with(|driver| {
+            if let Some(error) = driver.is_forbidden() {
+                return error;
+            }
+            driver.drain_all();
             let Some(module) = driver.modules.remove(&module) else { return INVALID_HANDLE };
             for (_, address) in &module.variables {
                 driver.memory.free(*address);

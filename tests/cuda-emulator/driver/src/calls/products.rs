@@ -6,6 +6,7 @@
 
 use std::ffi::c_void;
 
+use super::queue::stream_of;
 use super::state::{Driver, Work, host_report, with};
 use super::{Handle, SUCCESS, calls, get, put};
 use crate::report::ReportKind;
@@ -379,7 +380,7 @@ calls! {
         if product.sizes().is_none() {
             return STATUS_INVALID_VALUE;
         }
-        match with(|driver| driver.submit(stream as u64, Work::Product(product))) {
+        match with(|driver| driver.submit(stream_of(stream), Work::Product(product))) {
             SUCCESS => SUCCESS,
             _ => STATUS_EXECUTION_FAILED,
         }

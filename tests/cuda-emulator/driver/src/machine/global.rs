@@ -55,18 +55,62 @@ impl GlobalMemory {
 
     /// A new buffer, unwritten. Its address is a multiple of 512.
     pub(crate) fn allocate(&mut self, bytes: usize, name: Option<String>) -> u64 {
-        let start = self.next;
+        let start = self.reserve(bytes);
         self.n_allocations += 1;
-        self.next += (bytes as u64 + GAP).next_multiple_of(GAP);
-        self.used_bytes += bytes as u64;
-        self.allocations.push(Allocation {
-            range: start..start + bytes as u64,
-            bytes: vec![0; bytes],
-            shadow: Shadow::new(bytes),
-            name: name.unwrap_or_else(|| format!("allocation #{}", self.n_allocations)),
-            regions: Vec::new(),
-        });
+        let name = name.unwrap_or_else(|| format!("allocation #{}", self.n_allocations));
+        self.insert(start, bytes, name);
         start
+    }
+
+    /// Addresses for a buffer that is made later, by [`Self::allocate_at`].
+    pub(crate) fn reserve(&mut self, bytes: usize) -> u64 {
+        let start = self.next;
+        self.next += (bytes as u64 + GAP).next_multiple_of(GAP);
+        start
+    }
+
+    /// Makes a reserved buffer, unwritten; false where it is there already.
+    pub(crate) fn allocate_at(&mut self, address: u64, bytes: usize) -> bool {
+        if self.is_allocated(address) {
+            return false;
+        }
+        self.insert(
+            address,
+            bytes,
+            format!("a graph's allocation at {address:#x}"),
+        );
+        true
+    }
+
+    fn insert(&mut self, start: u64, bytes: usize, name: String) {
+        self.used_bytes += bytes as u64;
+        let after = self
+            .allocations
+            .partition_point(|other| other.range.start < start);
+        self.allocations.insert(
+            after,
+            Allocation {
+                range: start..start + bytes as u64,
+                bytes: vec![0; bytes],
+                shadow: Shadow::new(bytes),
+                name,
+                regions: Vec::new(),
+            },
+        );
+        self.last = 0;
+    }
+
+    /// Whether a buffer begins at an address.
+    pub(crate) fn is_allocated(&self, address: u64) -> bool {
+        self.allocations
+            .binary_search_by_key(&address, |allocation| allocation.range.start)
+            .is_ok()
+    }
+
+    /// The buffer that an address lies in.
+    pub(crate) fn range(&mut self, address: u64) -> Option<Range<u64>> {
+        self.index(address)
+            .map(|index| self.allocations[index].range.clone())
     }
 
     /// Ends a buffer; false where none begins there.
@@ -113,7 +157,7 @@ impl GlobalMemory {
         if self.allocations.get(self.last).is_some_and(here) {
             return Some(self.last);
         }
-        // Addresses only grow, so the allocations are sorted.
+        // The allocations are sorted.
         let after = self
             .allocations
             .partition_point(|allocation| allocation.range.start <= address);
