@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde::Serialize;
+use trainer::device::{DeviceName, Precision};
 
 /// Discover, audit and train with preference-optimisation losses.
 #[derive(Debug, Parser)]
@@ -13,7 +14,7 @@ use serde::Serialize;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Folder for what can be made again: the compiled SDK, verdicts, sampled preference pairs
+    /// Folder for what can be made again: the compiled SDK, verdicts, sampled preference pairs, compiled kernels
     #[arg(long, global = true, env = "LOSSBOX_CACHE", value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
     /// Run candidates even where this machine lacks a way to confine them; `lossbox doctor` lists the ways and the risks
@@ -328,6 +329,14 @@ pub(crate) struct TrainFlags {
     #[arg(long, help_heading = MODEL)]
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) recompute: bool,
+    /// What computes: cpu, cuda or cuda:N [default: cpu]
+    #[arg(long, value_name = "DEVICE", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<DeviceName>,
+    /// What a CUDA device stores: bf16, or f32 for comparison with the CPU [default: bf16]
+    #[arg(long, value_name = "TYPE", help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) precision: Option<Precision>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -370,6 +379,17 @@ impl TrainFlags {
     }
 }
 
+/// What computes a model that is asked.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct On {
+    /// What computes: cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceName,
+    /// What a CUDA device stores: bf16, or f32 for comparison with the CPU [default: bf16]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) precision: Option<Precision>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Logps {
     /// Model in Hugging Face's layout: config.json, model.safetensors, tokenizer.json
@@ -390,6 +410,8 @@ pub(crate) struct Logps {
     /// With --json: the log-probs of single tokens as well
     #[arg(long, requires = "json")]
     pub(crate) per_token: bool,
+    #[command(flatten)]
+    pub(crate) on: On,
     /// Print each row as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -421,6 +443,8 @@ pub(crate) struct Generate {
     /// Always the likeliest token
     #[arg(long, conflicts_with = "temperature")]
     pub(crate) greedy: bool,
+    #[command(flatten)]
+    pub(crate) on: On,
     /// Print each completion as one line of JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,

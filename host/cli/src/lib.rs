@@ -6,6 +6,7 @@
 mod args;
 mod cache;
 mod commands;
+mod device;
 mod folder;
 mod pairs_file;
 mod plugin;
@@ -55,8 +56,8 @@ fn dispatch(args: Args) -> anyhow::Result<Outcome> {
         Command::Plugins(args) => commands::plugins::run(&args, &settings),
         Command::Bench { subject } => commands::bench::run(&subject, &settings),
         Command::Train(args) => commands::train::run(&args, &settings),
-        Command::Logps(args) => commands::logps::run(&args),
-        Command::Generate(args) => commands::generate::run(&args),
+        Command::Logps(args) => commands::logps::run(&args, &settings),
+        Command::Generate(args) => commands::generate::run(&args, &settings),
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &settings),
     }

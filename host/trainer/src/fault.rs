@@ -107,6 +107,9 @@ pub enum Fault {
         /// What would help.
         hint: String,
     },
+    /// The device that computes, or what is needed to use it.
+    #[error(transparent)]
+    Device(#[from] kernels::cuda::Fault),
     /// What runs the loss broke down.
     #[error("the loss could not be called: {0}")]
     Loss(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -5,8 +5,10 @@
 //! models that are asked the same meet the same numbers. An end token closes a completion and belongs to it.
 //! Not here: what completions are worth (`task`).
 
-use kernels::sample;
-
+use crate::device::Device;
+pub use crate::engine::Draw;
+use crate::engine::{self, HostSequences, Sequences};
+use crate::fault::Fault;
 use crate::model::{Continuation, Decoder, Model};
 use crate::random::{Purpose, Uniforms};
 
@@ -29,15 +31,6 @@ pub struct SampleRequest<'a> {
     pub draw: Draw,
 }
 
-/// How a token follows from its logits.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Draw {
-    /// By its probability after the logits are divided by this number, more than 0.
-    Temperature(f64),
-    /// The likeliest; of equals, the one that comes first.
-    Likeliest,
-}
-
 /// A state that the sampler visits: every sequence before its next token is drawn.
 #[derive(Debug)]
 pub struct State<'a> {
@@ -53,19 +46,28 @@ pub struct State<'a> {
 const BLOCK_PROMPTS: usize = 48;
 
 /// Completions of each prompt, all samples of the first prompt first.
-pub fn completions(model: &Model, request: &SampleRequest) -> Vec<Vec<u32>> {
-    let mut continuation = Continuation::default();
-    let blocks = request.prompts.chunks(BLOCK_PROMPTS).enumerate();
-    blocks
-        .flat_map(|(block, prompts)| {
-            let first_prompt = request.first_prompt + block * BLOCK_PROMPTS;
-            let request = SampleRequest { prompts, first_prompt, ..*request };
-            sample_together(&mut continuation, &model.decoder, &model.weights, &request, |_| ())
-        })
-        .collect()
+///
+/// # Errors
+///
+/// Those of the device; the CPU has none.
+pub fn completions(
+    device: &Device,
+    model: &Model,
+    request: &SampleRequest,
+) -> Result<Vec<Vec<u32>>, Fault> {
+    let mut sequences = engine::sequences(device, model)?;
+    let mut completions = Vec::new();
+    for (block, prompts) in request.prompts.chunks(BLOCK_PROMPTS).enumerate() {
+        let first_prompt = request.first_prompt + block * BLOCK_PROMPTS;
+        let request = SampleRequest { prompts, first_prompt, ..*request };
+        let end_tokens = &model.decoder.config().end_tokens;
+        let grown = grow(&mut *sequences, &request, end_tokens, &mut |_, _, _| ())?;
+        completions.extend(grown);
+    }
+    Ok(completions)
 }
 
-/// Completions of all prompts of the request in one go; `visit` sees every state before its token is drawn.
+/// Completions of all prompts of the request in one go, on the CPU; `visit` sees every state before its token is drawn.
 pub fn sample_together(
     continuation: &mut Continuation,
     decoder: &Decoder,
@@ -73,34 +75,37 @@ pub fn sample_together(
     request: &SampleRequest,
     mut visit: impl FnMut(State),
 ) -> Vec<Vec<u32>> {
-    let end_tokens = &decoder.config().end_tokens;
+    let mut sequences = HostSequences::new(continuation, decoder, weights);
+    let mut with_logits =
+        |sequences: &HostSequences, drawn_before: Option<&[u32]>, open: &[bool]| {
+            visit(State { drawn_before, logits: sequences.logits(), open });
+        };
+    let grown = grow(&mut sequences, request, &decoder.config().end_tokens, &mut with_logits);
+    grown.expect("the CPU needs nothing that could be missing")
+}
+
+/// Lets sequences grow until all are closed or full. `visit` sees them before each draw, the tokens drawn in the state before,
+/// and which are open.
+fn grow<S: Sequences + ?Sized>(
+    sequences: &mut S,
+    request: &SampleRequest,
+    end_tokens: &[u32],
+    visit: &mut dyn FnMut(&S, Option<&[u32]>, &[bool]),
+) -> Result<Vec<Vec<u32>>, Fault> {
     let mut streams = uniform_streams(request);
     let n_sequences = streams.len();
     let mut completions = vec![Vec::with_capacity(request.max_tokens); n_sequences];
-    let (mut uniforms, mut logps) = (vec![0.0; n_sequences], vec![0.0; n_sequences]);
+    let mut uniforms = vec![0.0; n_sequences];
     let (mut drawn, mut open) = (vec![0; n_sequences], vec![true; n_sequences]);
-    let mut scaled = Vec::new();
 
-    continuation.begin(decoder, weights, request.prompts, request.n_samples, request.max_tokens);
+    sequences.begin(request.prompts, request.n_samples, request.max_tokens)?;
     for position in 0..request.max_tokens {
-        let drawn_before = (position > 0).then_some(&drawn[..]);
-        visit(State { drawn_before, logits: continuation.logits(), open: &open });
+        visit(sequences, (position > 0).then_some(&drawn[..]), &open);
         uniforms
             .iter_mut()
             .zip(&mut streams)
             .for_each(|(uniform, stream)| *uniform = stream.next());
-        let vocabulary = decoder.config().vocabulary;
-        let logits = continuation.logits();
-        match request.draw {
-            Draw::Likeliest => {
-                let rows = drawn.iter_mut().zip(logits.chunks_exact(vocabulary));
-                rows.for_each(|(token, logits)| *token = likeliest(logits));
-            }
-            Draw::Temperature(temperature) => {
-                let logits = divided(logits, temperature, &mut scaled);
-                sample::categorical(&mut drawn, &mut logps, logits, &uniforms, vocabulary);
-            }
-        }
+        sequences.draw(&mut drawn, request.draw, &uniforms)?;
         for ((completion, open), token) in completions.iter_mut().zip(&mut open).zip(&drawn) {
             if *open {
                 completion.push(*token);
@@ -110,28 +115,9 @@ pub fn sample_together(
         if position + 1 == request.max_tokens || !open.contains(&true) {
             break;
         }
-        continuation.advance(decoder, weights, &drawn);
+        sequences.advance(&drawn)?;
     }
-    completions
-}
-
-/// The first of the largest.
-fn likeliest(logits: &[f32]) -> u32 {
-    let larger = |best: (usize, f32), (token, &logit): (usize, &f32)| match logit > best.1 {
-        true => (token, logit),
-        false => best,
-    };
-    logits.iter().enumerate().fold((0, f32::NEG_INFINITY), larger).0 as u32
-}
-
-/// The logits themselves at temperature 1.
-fn divided<'a>(logits: &'a [f32], temperature: f64, scaled: &'a mut Vec<f32>) -> &'a [f32] {
-    if temperature == 1.0 {
-        return logits;
-    }
-    scaled.clear();
-    scaled.extend(logits.iter().map(|logit| (f64::from(*logit) / temperature) as f32));
-    scaled
+    Ok(completions)
 }
 
 fn uniform_streams(request: &SampleRequest) -> Vec<Uniforms> {

@@ -1,4 +1,4 @@
-//! Trains a language model with a preference loss on CPU, and says what the loss is worth.
+//! Trains a language model with a preference loss, on the CPU or a CUDA device, and says what the loss is worth.
 //!
 //! ```text
 //! tokens ─▶ model forward ─▶ token log-probs ─▶ sum over the completion ─▶ pairs ──┐
@@ -15,6 +15,8 @@ mod arithmetic;
 pub mod batch;
 pub mod bench;
 pub mod data;
+pub mod device;
+mod engine;
 pub mod fault;
 mod files;
 pub mod finetune;

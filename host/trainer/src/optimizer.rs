@@ -159,6 +159,11 @@ impl Optimizer {
         [&self.first, &self.second]
     }
 
+    /// Lets the running means go: there will be no update.
+    pub fn forget(&mut self) {
+        (self.first, self.second) = (Vec::new(), Vec::new());
+    }
+
     /// Goes on after `n_updates` of another optimizer with the same settings.
     pub fn restore(&mut self, n_updates: usize, moments: [Vec<f32>; 2]) {
         self.n_updates = n_updates as u64;
@@ -184,7 +189,7 @@ impl Optimizer {
 }
 
 /// Runs of neighbouring tensors with the same weight decay.
-fn groups(settings: &OptimizerSettings, tensors: &[Tensor]) -> Vec<adamw::Group> {
+pub(crate) fn groups(settings: &OptimizerSettings, tensors: &[Tensor]) -> Vec<adamw::Group> {
     let decays = |tensor: &Tensor| settings.decay == Decay::All || tensor.is_matrix();
     let runs = tensors.chunk_by(|left, right| decays(left) == decays(right));
     runs.map(|run| adamw::Group {

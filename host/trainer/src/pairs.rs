@@ -70,16 +70,6 @@ pub(crate) fn pack(batch: &mut Packed, pair: &PreferencePair) {
     }
 }
 
-/// The log-probs of a batch of pairs.
-pub(crate) fn summed_logps<'a>(
-    batch: &'a Packed,
-    token_logps: &'a [f32],
-) -> impl Iterator<Item = PairLogps> + 'a {
-    let sum = |tokens: &std::ops::Range<usize>| sum(&token_logps[tokens.clone()]);
-    let pairs = batch.completions.chunks_exact(2);
-    pairs.map(move |pair| PairLogps { chosen: sum(&pair[0]), rejected: sum(&pair[1]) })
-}
-
 /// A completion's log-prob: its tokens' in order, in `f64`.
 pub(crate) fn sum(token_logps: &[f32]) -> f64 {
     token_logps.iter().map(|&logp| f64::from(logp)).sum()

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use crate::batch::Packed;
 use crate::data::{Outcome, PreferenceFile, Tally};
+use crate::device::Device;
+use crate::engine::{self, Frozen};
 use crate::fault::Fault;
-use crate::model::{Activations, DecoderConfig, Keep, Model};
+use crate::model::{DecoderConfig, Model};
 use crate::pairs::{PairLogps, PreferencePair, ReferencedPair, pack, sum};
 
 /// The log-probs of a row's two completions.
@@ -41,51 +43,60 @@ const BLOCK_ROWS: usize = 4096;
 /// A row that cannot be used, unless the file skips such rows, or that is longer than the model's context; what
 /// `take` returns.
 pub fn score<E: From<Fault>>(
+    device: &Device,
     model: &Model,
     file: &PreferenceFile,
     mut take: impl FnMut(RowLogps) -> Result<(), E>,
 ) -> Result<Tally, E> {
-    let (mut tally, mut scorer) = (Tally::default(), Scorer::new(model));
+    let (mut tally, mut scorer) = (Tally::default(), Scorer::new(device, model)?);
     for row in 0..file.n_rows() {
         let outcome = file.row(row)?;
         tally.count(&outcome);
         let Outcome::Pair(encoded) = outcome else { continue };
         check_context(model.decoder.config(), row, &encoded.pair)?;
         if scorer.add(row, &encoded.pair) {
-            scorer.scored().into_iter().try_for_each(&mut take)?;
+            scorer.scored()?.into_iter().try_for_each(&mut take)?;
         }
     }
-    scorer.scored().into_iter().try_for_each(take)?;
+    scorer.scored()?.into_iter().try_for_each(take)?;
     Ok(tally)
 }
 
 /// Each pair with its log-probs under the reference.
-pub fn reference_logps(reference: &Model, pairs: Vec<PreferencePair>) -> Vec<ReferencedPair> {
-    let (mut scorer, mut scored) = (Scorer::new(reference), Vec::with_capacity(pairs.len()));
+///
+/// # Errors
+///
+/// Those of the device; the CPU has none.
+pub fn reference_logps(
+    device: &Device,
+    reference: &Model,
+    pairs: Vec<PreferencePair>,
+) -> Result<Vec<ReferencedPair>, Fault> {
+    let mut scorer = Scorer::new(device, reference)?;
+    let mut scored = Vec::with_capacity(pairs.len());
     for (row, pair) in pairs.iter().enumerate() {
         if scorer.add(row, pair) {
-            scored.extend(scorer.scored());
+            scored.extend(scorer.scored()?);
         }
     }
-    scored.extend(scorer.scored());
+    scored.extend(scorer.scored()?);
     let with_reference =
         |(pair, logps): (_, RowLogps)| ReferencedPair { pair, reference: logps.sums() };
-    pairs.into_iter().zip(scored).map(with_reference).collect()
+    Ok(pairs.into_iter().zip(scored).map(with_reference).collect())
 }
 
 /// Collects rows and computes them together.
 #[derive(Debug)]
 pub(crate) struct Scorer<'a> {
-    model: &'a Model,
+    model: Box<dyn Frozen + 'a>,
     rows: Vec<usize>,
     batch: Packed,
-    activations: Activations,
 }
 
 impl<'a> Scorer<'a> {
-    pub(crate) fn new(model: &'a Model) -> Self {
-        let (batch, activations) = (Packed::default(), Activations::new(Keep::Nothing));
-        Self { model, rows: Vec::new(), batch, activations }
+    pub(crate) fn new(device: &Device, model: &'a Model) -> Result<Self, Fault> {
+        let model = engine::freeze(device, model)?;
+        Ok(Self { model, rows: Vec::new(), batch: Packed::default() })
     }
 
     /// Adds a row, and says whether it is time to compute.
@@ -96,13 +107,12 @@ impl<'a> Scorer<'a> {
     }
 
     /// The log-probs of all rows that were added since the last call.
-    pub(crate) fn scored(&mut self) -> Vec<RowLogps> {
+    pub(crate) fn scored(&mut self) -> Result<Vec<RowLogps>, Fault> {
         if self.rows.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let Self { model, rows, batch, activations } = self;
-        model.decoder.forward(&model.weights, batch, activations);
-        let logps = activations.token_logps();
+        let Self { model, rows, batch } = self;
+        let logps = model.token_logps(batch)?;
         let of = |tokens: &std::ops::Range<usize>| logps[tokens.clone()].to_vec();
         let pairs = batch.completions.chunks_exact(2);
         let scored = rows.iter().zip(pairs).map(|(&row, pair)| RowLogps {
@@ -113,7 +123,7 @@ impl<'a> Scorer<'a> {
         let scored = scored.collect();
         rows.clear();
         batch.clear();
-        scored
+        Ok(scored)
     }
 }
 

@@ -8,7 +8,6 @@
 //! Not here: which pairs come next and when to stop (`train`, `task`).
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kernels::{Write, clip};
@@ -16,40 +15,45 @@ use serde::Serialize;
 use tracing::trace_span;
 
 use crate::batch::Packed;
-use crate::fault::TrainFailure;
+use crate::device::Device;
+use crate::engine::{self, Engine, clip_factor};
+use crate::fault::{Fault, TrainFailure};
 use crate::lora::Adapters;
 use crate::loss::{LossGradients, PairBatch, PreferenceLoss, Rejected, checked};
-use crate::model::{Activations, Decoder, Keep, Model, Tensor};
+use crate::model::{Decoder, Keep, Model, Tensor};
 use crate::optimizer::{Optimizer, OptimizerSettings};
-use crate::pairs::{ReferencedPair, pack, summed_logps};
+use crate::pairs::{ReferencedPair, pack};
 use crate::stats::mean;
 use crate::tokens::{TokenMetrics, TokenTally};
 
 /// A policy in training and all that a step needs; buffers are reused from step to step.
 #[derive(Debug)]
 pub struct Trainer {
-    decoder: Arc<Decoder>,
-    weights: Vec<f32>,
-    gradients: Vec<f32>,
+    engine: Box<dyn Engine>,
     /// What clipping multiplied the last step's gradient with.
     gradient_scale: f32,
-    optimizer: Optimizer,
-    /// What is trained in place of the weights.
-    adapters: Option<Adapters>,
+    adapters: Option<AdapterTraining>,
     settings: OptimizerSettings,
     n_steps: usize,
     /// Most pairs of one pass.
     pairs_per_pass: usize,
+    keep: Keep,
     /// β of the rewards in the metrics.
     reward_beta: f64,
     /// Steps done.
     step: usize,
     batch: Packed,
-    activations: Activations,
     pairs: PairBatch,
-    /// Per completion token.
-    dlogps: Vec<f32>,
+    /// Per completion.
+    derivatives: Vec<f32>,
     timings: Timings,
+}
+
+/// Adapters that are trained in place of the weights, on the CPU whatever computes the rest: they are small.
+#[derive(Debug)]
+struct AdapterTraining {
+    adapters: Adapters,
+    optimizer: Optimizer,
 }
 
 /// Parameters in training with the running means that AdamW keeps of their gradients, in one layout.
@@ -120,27 +124,38 @@ pub struct PairMetrics {
 pub const REWARD_BETA: f64 = 0.1;
 
 impl Trainer {
-    /// A policy that begins as `model`, for a run of `n_steps`.
+    /// A policy on the CPU that begins as `model`, for a run of `n_steps`.
     pub fn new(model: Model, settings: OptimizerSettings, n_steps: usize) -> Self {
-        let layout = model.decoder.layout();
-        Self {
-            gradients: vec![0.0; layout.len()],
+        let started = Self::on(&Device::Cpu, model, settings, n_steps);
+        started.expect("the CPU needs nothing that could be missing")
+    }
+
+    /// The same on any device.
+    ///
+    /// # Errors
+    ///
+    /// No room on the device.
+    pub fn on(
+        device: &Device,
+        model: Model,
+        settings: OptimizerSettings,
+        n_steps: usize,
+    ) -> Result<Self, Fault> {
+        Ok(Self {
+            engine: engine::start(device, model, settings.clone())?,
             gradient_scale: 1.0,
-            optimizer: Optimizer::new(settings.clone(), &layout.tensors),
-            decoder: model.decoder,
-            weights: model.weights,
             adapters: None,
             settings,
             n_steps,
             pairs_per_pass: usize::MAX,
+            keep: Keep::All,
             reward_beta: REWARD_BETA,
             step: 0,
             batch: Packed::default(),
-            activations: Activations::default(),
             pairs: PairBatch::default(),
-            dlogps: Vec::new(),
+            derivatives: Vec::new(),
             timings: Timings::default(),
-        }
+        })
     }
 
     /// The same with less memory: passes of at most `pairs` pairs, and of a pass what `keep` says is kept.
@@ -148,40 +163,50 @@ impl Trainer {
         assert!(pairs > 0, "a pass needs at least one pair");
         assert_ne!(keep, Keep::Nothing, "training needs a backward pass");
         self.pairs_per_pass = pairs;
-        self.activations = Activations::new(keep);
+        self.keep = keep;
+        self.engine.configure(keep, false);
         self
     }
 
     /// The same, with [`TokenMetrics`] in what it says of pairs, and rewards of this β.
     pub fn with_token_metrics(mut self, reward_beta: f64) -> Self {
-        self.activations = self.activations.with_statistics();
+        self.engine.configure(self.keep, true);
         self.reward_beta = reward_beta;
         self
     }
 
     /// The same, with adapters trained and the weights frozen.
     pub fn with_adapters(mut self, adapters: Adapters) -> Self {
-        self.optimizer = Optimizer::new(self.settings.clone(), adapters.tensors());
-        self.adapters = Some(adapters);
+        let optimizer = Optimizer::new(self.settings.clone(), adapters.tensors());
+        self.engine.freeze();
+        self.adapters = Some(AdapterTraining { adapters, optimizer });
         self
     }
 
     /// What is trained in place of the weights.
     pub fn adapters(&self) -> Option<&Adapters> {
-        self.adapters.as_ref()
+        self.adapters.as_ref().map(|training| &training.adapters)
     }
 
     /// The policy's weights.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    ///
+    /// # Errors
+    ///
+    /// A device that does not give them back; the CPU does.
+    pub fn weights(&self) -> Result<Cow<'_, [f32]>, Fault> {
+        self.engine.weights()
     }
 
     /// The gradient of the last step's mean loss, before clipping.
-    pub fn gradients(&self) -> &[f32] {
-        &self.gradients
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`].
+    pub fn gradients(&self) -> Result<Cow<'_, [f32]>, Fault> {
+        self.engine.gradients()
     }
 
-    /// Where the time of the last step went.
+    /// Where the time of the last step went, as far as the host waited for it.
     pub fn timings(&self) -> Timings {
         self.timings
     }
@@ -193,39 +218,63 @@ impl Trainer {
 
     /// The decoder of the policy.
     pub fn decoder(&self) -> &Decoder {
-        &self.decoder
+        self.engine.decoder()
     }
 
     /// What training changes: the weights, or the adapters.
-    pub fn trained(&self) -> Trained<&[f32]> {
-        let [first, second] = self.optimizer.moments();
-        let parameters = self.adapters.as_ref().map_or(&self.weights[..], Adapters::parameters);
-        Trained { parameters, first, second }
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`].
+    pub fn trained(&self) -> Result<Trained<Cow<'_, [f32]>>, Fault> {
+        let (parameters, [first, second]) = match &self.adapters {
+            None => (self.engine.weights()?, self.engine.moments()?),
+            Some(AdapterTraining { adapters, optimizer }) => {
+                (Cow::Borrowed(adapters.parameters()), optimizer.moments().map(Cow::Borrowed))
+            }
+        };
+        Ok(Trained { parameters, first, second })
     }
 
     /// The tensors of what training changes.
     pub fn trained_tensors(&self) -> &[Tensor] {
-        self.adapters.as_ref().map_or(&self.decoder.layout().tensors, Adapters::tensors)
+        self.adapters().map_or(&self.decoder().layout().tensors, Adapters::tensors)
     }
 
     /// The gradient of the last step by what training changes, clipped if the settings say so.
-    pub fn trained_gradients(&self) -> Cow<'_, [f32]> {
-        let gradients = self.adapters.as_ref().map_or(&self.gradients[..], Adapters::gradients);
-        match self.gradient_scale {
-            1.0 => Cow::Borrowed(gradients),
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`].
+    pub fn trained_gradients(&self) -> Result<Cow<'_, [f32]>, Fault> {
+        let gradients = match self.adapters() {
+            None => self.engine.gradients()?,
+            Some(adapters) => Cow::Borrowed(adapters.gradients()),
+        };
+        Ok(match self.gradient_scale {
+            1.0 => gradients,
             scale => Cow::Owned(gradients.iter().map(|gradient| scale * gradient).collect()),
-        }
+        })
     }
 
     /// Goes on where another trainer stopped after `n_steps_done` steps.
-    pub fn restore(&mut self, n_steps_done: usize, trained: Trained<Vec<f32>>) {
+    ///
+    /// # Errors
+    ///
+    /// No room on the device.
+    pub fn restore(
+        &mut self,
+        n_steps_done: usize,
+        trained: Trained<Vec<f32>>,
+    ) -> Result<(), Fault> {
         self.step = n_steps_done;
-        self.optimizer.restore(n_steps_done, [trained.first, trained.second]);
+        let Trained { parameters, first, second } = trained;
         match &mut self.adapters {
-            None => self.weights = trained.parameters,
-            Some(adapters) => {
-                adapters.restore(trained.parameters);
-                adapters.form(&mut self.weights);
+            None => self.engine.restore(n_steps_done, parameters, [first, second]),
+            Some(AdapterTraining { adapters, optimizer }) => {
+                optimizer.restore(n_steps_done, [first, second]);
+                adapters.restore(parameters);
+                self.engine.write_weights(&mut |weights| adapters.form(weights))
             }
         }
     }
@@ -239,31 +288,38 @@ impl Trainer {
         tally: &mut Tally,
     ) -> Result<(), TrainFailure> {
         for part in pairs.chunks(self.pairs_per_pass) {
-            self.judge(part, loss, tally)?;
+            self.judge(part, loss, tally, None)?;
         }
         Ok(())
     }
 
-    /// The policy's log-probs of a part, and what the loss says of them.
+    /// The policy's log-probs of a part, and what the loss says of them. `learns`: what a backward pass that follows does
+    /// with the gradients that are there.
     fn judge(
         &mut self,
         part: &[&ReferencedPair],
         loss: &mut dyn PreferenceLoss,
         tally: &mut Tally,
+        learns: Option<Write>,
     ) -> Result<LossGradients, TrainFailure> {
-        self.forward(part)?;
+        self.forward(part, learns)?;
         let answer = trace_span!("loss").in_scope(|| loss.evaluate(&self.pairs))?;
         let answer = checked(answer, part.len(), self.step)?;
         tally.add(&self.pairs, &answer, self.reward_beta);
-        if let Some(statistics) = self.activations.token_statistics() {
-            tally.tokens.get_or_insert_default().add(&self.batch, statistics);
+        if let Some(statistics) = self.engine.token_statistics()? {
+            tally.tokens.get_or_insert_default().add(&self.batch, &statistics);
         }
         Ok(answer)
     }
 
     /// The trained policy.
-    pub fn into_model(self) -> Model {
-        Model { decoder: self.decoder, weights: self.weights }
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`].
+    pub fn into_model(self) -> Result<Model, Fault> {
+        let weights = self.engine.weights()?.into_owned();
+        Ok(Model { decoder: self.engine.decoder().clone(), weights })
     }
 
     /// One step on at least one pair.
@@ -292,8 +348,8 @@ impl Trainer {
         // What the first part finds in the gradients is the last step's.
         let mut write = Write::Overwrite;
         for part in pairs.chunks(self.pairs_per_pass) {
-            let answer = self.judge(part, loss, &mut tally)?;
-            self.backward(&answer, pairs.len(), write);
+            let answer = self.judge(part, loss, &mut tally, Some(write))?;
+            self.backward(&answer, pairs.len())?;
             write = Write::Accumulate;
         }
         let _span = trace_span!("update").entered();
@@ -305,24 +361,31 @@ impl Trainer {
     }
 
     /// Fills `self.pairs` with the batch's log-probs.
-    fn forward(&mut self, pairs: &[&ReferencedPair]) -> Result<(), Rejected> {
+    fn forward(
+        &mut self,
+        pairs: &[&ReferencedPair],
+        learns: Option<Write>,
+    ) -> Result<(), TrainFailure> {
         let _span = trace_span!("forward").entered();
         let started = Instant::now();
         self.batch.clear();
         pairs.iter().for_each(|pair| pack(&mut self.batch, &pair.pair));
-        self.decoder.forward(&self.weights, &self.batch, &mut self.activations);
+        self.engine.forward(&self.batch)?;
+        if let Some(write) = learns {
+            self.engine.expect_backward(write)?;
+        }
         self.pairs.clear();
-        let policy = summed_logps(&self.batch, self.activations.token_logps());
-        for (row, (pair, policy)) in pairs.iter().zip(policy).enumerate() {
-            for (name, logp) in [("chosen", policy.chosen), ("rejected", policy.rejected)] {
+        let logps = self.engine.completion_logps(&self.batch)?;
+        for (row, (pair, policy)) in pairs.iter().zip(logps.chunks_exact(2)).enumerate() {
+            for (name, &logp) in ["chosen", "rejected"].iter().zip(policy) {
                 if !logp.is_finite() {
                     let place =
                         format!("the policy's log-prob of the {name} completion of pair {row}");
-                    return Err(Rejected::non_finite(&place, logp, self.step));
+                    return Err(Rejected::non_finite(&place, logp, self.step).into());
                 }
             }
-            self.pairs.policy_chosen_logps.push(policy.chosen);
-            self.pairs.policy_rejected_logps.push(policy.rejected);
+            self.pairs.policy_chosen_logps.push(policy[0]);
+            self.pairs.policy_rejected_logps.push(policy[1]);
             self.pairs.reference_chosen_logps.push(pair.reference.chosen);
             self.pairs.reference_rejected_logps.push(pair.reference.rejected);
             self.pairs.chosen_tokens.push(pair.pair.chosen.len() as u32);
@@ -332,67 +395,59 @@ impl Trainer {
         Ok(())
     }
 
-    /// A part's share of the gradient of the mean over `n_pairs` pairs.
-    fn backward(&mut self, answer: &LossGradients, n_pairs: usize, write: Write) {
+    /// A part's share of the gradient of the mean over `n_pairs` pairs: every token of a completion gets its
+    /// completion's derivative over n.
+    fn backward(&mut self, answer: &LossGradients, n_pairs: usize) -> Result<(), Fault> {
         let _span = trace_span!("backward").entered();
         let started = Instant::now();
-        self.spread_over_tokens(answer, n_pairs as f64);
-        self.decoder.backward(
-            &mut self.gradients,
-            &self.weights,
-            &self.batch,
-            &mut self.activations,
-            &self.dlogps,
-            write,
-        );
-        self.timings.backward += started.elapsed();
-    }
-
-    /// d(mean loss)/d(token log-prob): every token of a completion gets its completion's derivative over n pairs.
-    fn spread_over_tokens(&mut self, answer: &LossGradients, n_pairs: f64) {
-        self.dlogps.resize(self.batch.targets.len(), 0.0);
         let derivatives = answer.policy_chosen.iter().zip(&answer.policy_rejected);
         let per_completion = derivatives.flat_map(|(chosen, rejected)| [chosen, rejected]);
-        for (tokens, derivative) in self.batch.completions.iter().zip(per_completion) {
-            self.dlogps[tokens.clone()].fill((derivative / n_pairs) as f32);
-        }
+        self.derivatives.clear();
+        self.derivatives.extend(per_completion.map(|d| (d / n_pairs as f64) as f32));
+        self.engine.backward(&self.batch, &self.derivatives)?;
+        self.timings.backward += started.elapsed();
+        Ok(())
     }
 
-    /// Updates what is trained by the clipped gradient, and returns the norm before clipping. Two passes over memory: the
-    /// norm is not finite where any gradient is not, and the update says whether the weights are.
-    fn update(&mut self, learning_rate: f64) -> Result<f64, Rejected> {
-        let (parameters, gradients) = match &mut self.adapters {
-            None => (&mut self.weights[..], &self.gradients[..]),
-            Some(adapters) => {
-                adapters.take_gradients(&self.gradients);
-                adapters.trainable_and_gradient()
+    /// Updates what is trained by the clipped gradient, and returns the norm before clipping.
+    fn update(&mut self, learning_rate: f64) -> Result<f64, TrainFailure> {
+        let maximum = self.settings.gradient_norm_max;
+        let norm = match &mut self.adapters {
+            None => self.engine.gradient_norm(maximum)?,
+            Some(AdapterTraining { adapters, .. }) => {
+                adapters.take_gradients(&self.engine.gradients()?);
+                clip::global_norm(adapters.gradients())
             }
         };
-        let norm = clip::global_norm(gradients);
         if !norm.is_finite() {
-            return Err(Rejected::non_finite("the norm of the gradient", norm, self.step));
+            return Err(Rejected::non_finite("the norm of the gradient", norm, self.step).into());
         }
-        let exceeded = self.settings.gradient_norm_max.filter(|maximum| norm > *maximum);
-        self.gradient_scale = exceeded.map_or(1.0, |maximum| (maximum / norm) as f32);
-        let finite =
-            self.optimizer.update(parameters, gradients, self.gradient_scale, learning_rate);
-        if let Some(adapters) = &mut self.adapters {
-            adapters.form(&mut self.weights);
-        }
-        // What adapters form is not what was updated.
-        match finite && self.adapters.is_none() {
+        self.gradient_scale = clip_factor(norm, maximum);
+        let finite = match &mut self.adapters {
+            None => self.engine.update(learning_rate)?,
+            Some(AdapterTraining { adapters, optimizer }) => {
+                let (parameters, gradients) = adapters.trainable_and_gradient();
+                let scale = self.gradient_scale;
+                let _ = optimizer.update(parameters, gradients, scale, learning_rate);
+                self.engine.write_weights(&mut |weights| adapters.form(weights))?;
+                // What adapters form is not what was updated.
+                false
+            }
+        };
+        match finite {
             true => Ok(norm),
             false => self.check_weights().map(|()| norm),
         }
     }
 
-    fn check_weights(&self) -> Result<(), Rejected> {
-        let Some(element) = self.weights.iter().position(|weight| !weight.is_finite()) else {
+    fn check_weights(&self) -> Result<(), TrainFailure> {
+        let weights = self.engine.weights()?;
+        let Some(element) = weights.iter().position(|weight| !weight.is_finite()) else {
             return Ok(());
         };
         let tensor =
-            self.decoder.layout().tensor_at(element).map_or("a weight", |tensor| &tensor.name);
-        Err(Rejected::non_finite(tensor, f64::from(self.weights[element]), self.step))
+            self.decoder().layout().tensor_at(element).map_or("a weight", |tensor| &tensor.name);
+        Err(Rejected::non_finite(tensor, f64::from(weights[element]), self.step).into())
     }
 }
 

@@ -65,11 +65,11 @@ pub fn train(
         batch.clear();
         batch.extend(order.by_ref().take(settings.pairs_per_step).map(|index| &pairs[index]));
         let metrics = trainer.step(&batch, loss)?;
-        if after_step(&metrics, trainer.weights())?.is_break() {
+        if after_step(&metrics, &trainer.weights()?)?.is_break() {
             break;
         }
     }
-    Ok(trainer.into_model())
+    Ok(trainer.into_model()?)
 }
 
 /// Indices of pairs without end: one random permutation after the other.

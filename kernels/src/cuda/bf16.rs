@@ -2,6 +2,7 @@
 
 use super::{Buffer, View};
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
+use std::fmt::Debug;
 
 /// The upper half of an `f32`: its sign, its exponent and 7 bits of its fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,9 @@ unsafe impl DeviceRepr for Bf16 {}
 unsafe impl ValidAsZeroBits for Bf16 {}
 
 /// A number as the kernels store it, their `real`.
-pub trait Real: DeviceRepr + ValidAsZeroBits + Copy + From<f32> + Into<f32> + Sized {
+pub trait Real:
+    DeviceRepr + ValidAsZeroBits + Copy + Debug + Send + Sync + From<f32> + Into<f32> + 'static
+{
     /// Its name in messages and in the cache's keys.
     const NAME: &'static str;
     /// What the compiler is told to make `real` this type.

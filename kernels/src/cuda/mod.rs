@@ -15,6 +15,7 @@ mod ids;
 mod launch;
 mod memory;
 mod products;
+mod staging;
 
 pub use bf16::{Bf16, Real};
 pub use compiler::{Compiler, Source, Target};
@@ -25,3 +26,4 @@ pub use ids::Ids;
 pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, count};
 pub use memory::{Arena, Piece, Scratch};
 pub(crate) use products::{Base, Operand, Product};
+pub use staging::Staged;

@@ -187,17 +187,34 @@ fn threads() -> Finding {
     }
 }
 
-/// Whether the driver has a device. lossbox trains on the CPU; the GPU backend is not built yet.
+/// Whether `--device cuda` would find all that it needs. A machine without a GPU lacks nothing.
 fn gpu() -> Finding {
-    let present = Path::new("/dev/nvidia0").exists();
+    let (status, detail, remedy) = match trainer::device::cuda_name(0) {
+        Ok(name) => (
+            Status::Good,
+            format!("{name}: `--device cuda` trains on it"),
+            String::new(),
+        ),
+        Err(fault) if !Path::new("/dev/nvidia0").exists() => {
+            let reason = fault.to_string();
+            let reason = reason.split("; hint: ").next().unwrap_or_default();
+            (
+                Status::Optional,
+                format!("training runs on the CPU: {reason}"),
+                String::new(),
+            )
+        }
+        Err(fault) => {
+            let message = fault.to_string();
+            let (detail, remedy) = message.split_once("; hint: ").unwrap_or((&message, ""));
+            (Status::Optional, detail.to_owned(), remedy.to_owned())
+        }
+    };
     Finding {
         what: "GPU",
-        status: Status::Optional,
-        detail: match present {
-            true => "an NVIDIA device is there, but this version trains on the CPU".to_owned(),
-            false => "none; training runs on the CPU".to_owned(),
-        },
-        remedy: String::new(),
+        status,
+        detail,
+        remedy,
     }
 }
 

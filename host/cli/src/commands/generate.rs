@@ -7,9 +7,10 @@ use trainer::generate::{Draw, SampleRequest, completions};
 use trainer::random::Purpose;
 
 use crate::args::Generate;
-use crate::{Outcome, screen};
+use crate::settings::Settings;
+use crate::{Outcome, device, screen};
 
-pub(crate) fn run(args: &Generate) -> Result<Outcome> {
+pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
     let draw = draw(args)?;
     ensure!(args.n > 0, "--n 0 samples nothing (hint: at least 1)");
     ensure!(
@@ -39,7 +40,9 @@ pub(crate) fn run(args: &Generate) -> Result<Outcome> {
         purpose: Purpose::Generation,
         draw,
     };
-    for (sample, tokens) in completions(&folder.model, &request).iter().enumerate() {
+    let device = device::open(args.on.device, args.on.precision, settings)?;
+    let sampled = completions(&device, &folder.model, &request)?;
+    for (sample, tokens) in sampled.iter().enumerate() {
         let text = tokenizer.decode(tokens)?;
         match args.json {
             true => screen::json(&json!({ "sample": sample, "text": text, "token_ids": tokens }))?,

@@ -9,7 +9,8 @@ use trainer::folder::ModelFolder;
 use trainer::score::{RowLogps, score};
 
 use crate::args::Logps;
-use crate::{Outcome, screen};
+use crate::settings::Settings;
+use crate::{Outcome, device, screen};
 
 /// A row as it is printed: sums in nats, and how many tokens they are over.
 #[derive(Serialize)]
@@ -40,7 +41,7 @@ impl Line {
     }
 }
 
-pub(crate) fn run(args: &Logps) -> Result<Outcome> {
+pub(crate) fn run(args: &Logps, settings: &Settings) -> Result<Outcome> {
     let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let length = Length {
         max_tokens: args.max_length,
@@ -52,7 +53,8 @@ pub(crate) fn run(args: &Logps) -> Result<Outcome> {
     };
     let data = folder.data(&args.data, length, bad_rows)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let tally = score(&folder.model, &data, |logps| {
+    let device = device::open(args.on.device, args.on.precision, settings)?;
+    let tally = score(&device, &folder.model, &data, |logps| {
         let line = Line::new(logps, args.per_token);
         match args.json {
             true => serde_json::to_writer(&mut out, &line)?,

@@ -84,10 +84,10 @@ fn fill(
     trainer: &Trainer,
     state: &State,
 ) -> Result<(), Fault> {
-    let (tensors, trained) = (trainer.trained_tensors(), trainer.trained());
+    let (tensors, trained) = (trainer.trained_tensors(), trainer.trained()?);
     write_trained(place, directory, trainer, &state.settings.model)?;
     for (name, values) in MOMENTS.into_iter().zip([trained.first, trained.second]) {
-        write_tensors(&place.join(name), tensors, values)?;
+        write_tensors(&place.join(name), tensors, &values)?;
     }
     let state = serde_json::to_vec_pretty(state).expect("a state is plain data");
     files::write(&place.join(STATE), &state)
@@ -105,7 +105,7 @@ pub(super) fn write_trained(
     }
     directory.write_config(place)?;
     directory.write_companions(place)?;
-    write_tensors(&place.join(MODEL), trainer.trained_tensors(), trainer.weights())
+    write_tensors(&place.join(MODEL), trainer.trained_tensors(), &trainer.weights()?)
 }
 
 const MODEL: &str = "model.safetensors";

@@ -15,6 +15,7 @@ use super::references::References;
 use super::settings::Settings;
 use crate::arithmetic::useful_flop;
 use crate::data::{EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
+use crate::device::Device;
 use crate::fault::{Fault, TrainFailure};
 use crate::files;
 use crate::folder::ModelFolder;
@@ -31,6 +32,8 @@ use crate::step::{self, Trainer};
 pub struct Job {
     /// How.
     pub settings: Settings,
+    /// What computes, opened as the settings name it.
+    pub device: Device,
     /// What the loss is, by content: a checkpoint of another loss is refused.
     pub loss_id: String,
     /// β of the rewards in the metrics, where the loss has one.
@@ -133,7 +136,8 @@ pub fn run(
     let adapters =
         settings.lora()?.map(|lora| Adapters::new(decoder, weights, &lora, settings.seed));
     let adapters = adapters.transpose()?;
-    let mut frozen = Frozen { policy: &folder.model, directory: reference.as_ref() };
+    let mut frozen =
+        Frozen { device: &job.device, policy: &folder.model, directory: reference.as_ref() };
     let path = |name: &str| settings.run.join(name);
     let mut references = References::open(&path("reference-logps"), &sources, data.n_rows())?;
     let used = rows_used(settings, &data, n_steps)?;
@@ -149,7 +153,7 @@ pub fn run(
         }
     };
     let ModelFolder { directory, model, .. } = folder;
-    let trainer = Trainer::new(model, settings.optimizer(), n_steps)
+    let trainer = Trainer::on(&job.device, model, settings.optimizer(), n_steps)?
         .with_passes(settings.pass_pairs.unwrap_or(usize::MAX), settings.keep())
         .with_token_metrics(job.reward_beta.unwrap_or(step::REWARD_BETA));
     let trainer = match adapters {
@@ -254,6 +258,7 @@ fn rows_used(
 
 /// The reference, whose weights are read only if something is missing.
 struct Frozen<'a> {
+    device: &'a Device,
     policy: &'a Model,
     directory: Option<&'a ModelDirectory>,
 }
@@ -276,12 +281,12 @@ impl Frozen<'_> {
         }
         let loaded = self.directory.map(Model::load).transpose()?;
         let model = loaded.as_ref().unwrap_or(self.policy);
-        let mut scorer = Scorer::new(model);
+        let mut scorer = Scorer::new(self.device, model)?;
         for (done, &row) in missing.iter().enumerate() {
             let Outcome::Pair(encoded) = file.row(row)? else { continue };
             check_context(model.decoder.config(), row, &encoded.pair)?;
             if scorer.add(row, &encoded.pair) {
-                keep(references, scorer.scored())?;
+                keep(references, scorer.scored()?)?;
                 if watch(&Progress::References { done, of: missing.len() }).is_break() {
                     return Err(Fault::settings(
                         format!("ended after the reference log-probs of {done} rows"),
@@ -290,7 +295,7 @@ impl Frozen<'_> {
                 }
             }
         }
-        keep(references, scorer.scored())
+        keep(references, scorer.scored()?)
     }
 }
 
@@ -323,8 +328,7 @@ struct Training<'a> {
 impl Training<'_> {
     fn restore(&mut self, place: &Path) -> Result<(), Fault> {
         let trained = checkpoint::read_trained(place, &self.trainer)?;
-        self.trainer.restore(self.state.step, trained);
-        Ok(())
+        self.trainer.restore(self.state.step, trained)
     }
 
     fn train(
@@ -482,7 +486,7 @@ impl Training<'_> {
     fn save(&self, save: &Path) -> Result<(), Fault> {
         let Self { settings, directory, trainer, .. } = self;
         if let Some(path) = &settings.save_gradients {
-            write_tensors(path, trainer.trained_tensors(), &trainer.trained_gradients())?;
+            write_tensors(path, trainer.trained_tensors(), &trainer.trained_gradients()?)?;
         }
         files::create_folder(save, |partial| {
             checkpoint::write_trained(partial, directory, trainer, &settings.model)

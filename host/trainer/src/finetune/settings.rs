@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{BadRows, Length, Order};
+use crate::device::{DeviceName, Precision};
 use crate::fault::Fault;
 use crate::lora::LoraSettings;
 use crate::model::{DecoderConfig, Keep};
@@ -67,6 +68,10 @@ pub struct Settings {
     pub eval_every: usize,
     /// Computes activations again in the backward pass instead of keeping them.
     pub recompute: bool,
+    /// What computes.
+    pub device: DeviceName,
+    /// What a CUDA device stores; bf16 without.
+    pub precision: Option<Precision>,
     /// Threads; all cores without.
     pub threads: Option<usize>,
     /// File for the gradients of the last step.
@@ -118,6 +123,8 @@ impl Default for Settings {
             eval_data: None,
             eval_every: 0,
             recompute: false,
+            device: DeviceName::Cpu,
+            precision: None,
             threads: None,
             save_gradients: None,
             skip_bad_rows: false,
@@ -319,6 +326,8 @@ mod tests {
         assert!(settings.no_shuffle && settings.check().is_ok());
         check_refused("batch_pairs = 4", "batch_pairs");
         check_refused("steps = -1", "configuration");
+        check_refused("steps = 1\ndevice = 'gpu'", "expected cpu, cuda or cuda:N");
+        check_refused("steps = 1\nprecision = 'fp16'", "precision");
     }
 
     #[test]

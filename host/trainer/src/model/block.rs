@@ -21,36 +21,36 @@ use crate::batch::Packed;
 /// The operations of a block and where their weights lie. D width, Q query heads, K key heads, F feed-forward.
 #[derive(Debug)]
 pub(super) struct Block {
-    attention_norm: Norm,
+    pub attention_norm: Norm,
     /// D → Q
-    q: Linear,
+    pub q: Linear,
     /// D → K
-    k: Linear,
+    pub k: Linear,
     /// D → K
-    v: Linear,
+    pub v: Linear,
     /// Of each query head and of each key head.
-    head_norms: Option<HeadNorms>,
+    pub head_norms: Option<HeadNorms>,
     /// Which of the decoder's rotations.
-    rotation: Option<usize>,
+    pub rotation: Option<usize>,
     pub heads: attention::Shape,
     /// Q → D
-    o: Linear,
-    attention_output_norm: Option<Norm>,
-    mlp_norm: Norm,
+    pub o: Linear,
+    pub attention_output_norm: Option<Norm>,
+    pub mlp_norm: Norm,
     /// D → F
-    gate: Option<Linear>,
+    pub gate: Option<Linear>,
     /// D → F
-    up: Linear,
-    activation: Activation,
+    pub up: Linear,
+    pub activation: Activation,
     /// F → D
-    down: Linear,
-    mlp_output_norm: Option<Norm>,
+    pub down: Linear,
+    pub mlp_output_norm: Option<Norm>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct HeadNorms {
-    q: Norm,
-    k: Norm,
+pub(super) struct HeadNorms {
+    pub q: Norm,
+    pub k: Norm,
 }
 
 /// What all blocks of a pass read.

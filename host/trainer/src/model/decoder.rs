@@ -91,7 +91,8 @@ impl Decoder {
         );
         let inputs = self.head_inputs(b.predicting, weights, batch);
         let kept = (*keep != Keep::Nothing).then_some(logits);
-        let (logp, lse, shape) = (b.token_logps, b.logits_lse, self.head_shape(batch));
+        let (logp, lse, shape) =
+            (b.token_logps, b.logits_lse, self.head_shape(batch.targets.len()));
         match statistics {
             None => logprob::forward(logp, lse, kept, inputs, shape),
             Some(rows) => {
@@ -146,7 +147,7 @@ impl Decoder {
         let (mut d, mut layers) = (b.gradients, b.layers);
         let inputs = self.head_inputs(b.predicting, weights, batch);
         let g = &mut WeightGradients { buffer: gradients, write };
-        let (dhead, shape) = (g.of(self.layout.head), self.head_shape(batch));
+        let (dhead, shape) = (g.of(self.layout.head), self.head_shape(batch.targets.len()));
         logprob::backward(d.predicting, dhead, dlogps, b.logits_lse, logits, inputs, shape, write);
         let overwrite = Write::Overwrite;
         embedding::backward(d.hidden, d.predicting, &batch.predicting_rows, width, overwrite);
@@ -207,9 +208,9 @@ impl Decoder {
         logprob::Inputs { hidden: predicting, head, targets: &batch.targets }
     }
 
-    fn head_shape(&self, batch: &Packed) -> logprob::Shape {
+    pub(super) fn head_shape(&self, rows: usize) -> logprob::Shape {
         let DecoderConfig { width, vocabulary, logits_softcap: softcap, .. } = self.config;
-        logprob::Shape { rows: batch.targets.len(), width, vocabulary, softcap }
+        logprob::Shape { rows, width, vocabulary, softcap }
     }
 }
 

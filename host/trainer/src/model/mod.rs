@@ -9,6 +9,7 @@ mod block;
 mod cache;
 mod checkpoint;
 mod config;
+pub(crate) mod cuda;
 mod decoder;
 mod directory;
 mod layout;

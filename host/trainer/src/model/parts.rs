@@ -68,9 +68,9 @@ impl Linear {
 /// LayerNorm or RMSNorm over rows of the width of its weight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Norm {
-    slots: NormSlots,
-    kind: NormKind,
-    epsilon: f32,
+    pub slots: NormSlots,
+    pub kind: NormKind,
+    pub epsilon: f32,
 }
 
 /// What a norm knows about each row after forward. `mean` is empty for RMSNorm.

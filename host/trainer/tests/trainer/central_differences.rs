@@ -12,7 +12,7 @@ use trainer::batch::Packed;
 use trainer::model::{Activations, Model};
 use trainer::pairs::PreferencePair;
 
-use crate::family_parity::{CASES, Case, case};
+use crate::families::{CASES, Case, case};
 use crate::plain_decoder::PlainDecoder;
 use crate::support::worst_difference;
 

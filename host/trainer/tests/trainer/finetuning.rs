@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::helpers::jsonl;
 use crate::reference_parity::check_trained;
 use crate::support::*;
 use serde_json::Value;
 use tempfile::TempDir;
 use trainer::TrainFailure;
+use trainer::device::Device;
 use trainer::finetune::{Finished, Job, Progress, Settings, run};
 use trainer::loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
 use trainer::model::{Model, ModelDirectory};
@@ -61,7 +63,7 @@ impl Place {
 }
 
 fn job(settings: Settings) -> Job {
-    Job { settings, loss_id: "dpo".into(), reward_beta: None, resume: false }
+    Job { settings, device: Device::Cpu, loss_id: "dpo".into(), reward_beta: None, resume: false }
 }
 
 fn on(job: &Job) -> Finished {

@@ -4,8 +4,10 @@
 //! `tests/golden/README.md`.
 
 mod central_differences;
+mod families;
 mod family_parity;
 mod finetuning;
+mod helpers;
 mod plain_decoder;
 mod preference_data;
 mod reference_parity;

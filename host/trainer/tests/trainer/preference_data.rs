@@ -13,6 +13,7 @@ use trainer::data::{
     BadRows, EncodedPair, Encoding, Kind, Length, Order, Outcome, Place, Position, PreferenceFile,
     Tally, Truncation,
 };
+use trainer::device::Device;
 use trainer::pairs::PreferencePair;
 use trainer::score::reference_logps;
 use trainer::tokenizer::{Tokenizer, TokenizerFiles};
@@ -569,8 +570,8 @@ fn completions_of_different_prompts_have_their_own_log_probs() {
         ..pairs[0].clone()
     };
     assert_ne!(pairs[0].prompt, pairs[1].prompt);
-    let own = reference_logps(&model, pairs);
-    let crossed = reference_logps(&model, vec![crossed]);
+    let own = reference_logps(&Device::Cpu, &model, pairs).expect("on the CPU");
+    let crossed = reference_logps(&Device::Cpu, &model, vec![crossed]).expect("on the CPU");
     let close = |left: f64, right: f64| (left - right).abs() < 1e-5 * right.abs();
     assert!(close(crossed[0].reference.chosen, own[0].reference.chosen));
     assert!(close(crossed[0].reference.rejected, own[1].reference.rejected));

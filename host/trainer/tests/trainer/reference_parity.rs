@@ -198,9 +198,10 @@ fn a_batch_taken_in_parts_gives_the_same_step() {
                 .with_passes(pairs_per_pass, Keep::Streams);
             let metrics = parts.step(&batch, &mut dpo(0.1)).expect("a step");
             assert!((metrics.pairs.loss - losses[0]).abs() < 1e-7);
-            let expected: Vec<f64> = whole.gradients().iter().map(|g| f64::from(*g)).collect();
+            let expected: Vec<f64> =
+                whole.gradients().expect("on the CPU").iter().map(|g| f64::from(*g)).collect();
             let norm = expected.iter().map(|g| g * g).sum::<f64>().sqrt();
-            let worst = worst_difference(parts.gradients(), &expected);
+            let worst = worst_difference(&parts.gradients().expect("on the CPU"), &expected);
             assert!(worst < 1e-6 * norm, "off by {worst:e} at a norm of {norm}");
         }
     }
@@ -224,7 +225,8 @@ fn gradients_of_the_mean_dpo_loss_agree_with_pytorch_for_every_parameter() {
             let golden = tensor_f64(&format!("{family}/grads_f64.safetensors"), &tensor.name);
             let golden = without_key_bias(tensor, &golden);
             let scale = golden.iter().fold(0.0f64, |scale, value| scale.max(value.abs()));
-            let got = without_key_bias(tensor, &tensor.in_file_order(trainer.gradients()));
+            let gradients = trainer.gradients().expect("on the CPU");
+            let got = without_key_bias(tensor, &tensor.in_file_order(&gradients));
             let relative = worst_difference(&got, &golden) / scale;
             assert!(relative < 4e-6, "{}: off by {relative:e} of {scale}", tensor.name);
             worst_relative = worst_relative.max(relative);
@@ -249,7 +251,8 @@ fn check_weights(family: &str, decay: Decay, n_steps: usize, file: &str) {
             step + 1
         );
     }
-    check_trained(family, decay, n_steps, file, trainer.weights());
+    let weights = trainer.weights().expect("on the CPU");
+    check_trained(family, decay, n_steps, file, &weights);
 }
 
 /// The second half of `check_weights`, for weights from anywhere.

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::support::{golden, greedy, json, policy};
+use crate::helpers::greedy;
+use crate::support::{golden, json, policy};
 use trainer::Fault;
 use trainer::data::{BadRows, Length};
+use trainer::device::Device;
 use trainer::folder::ModelFolder;
 use trainer::generate::{Draw, SampleRequest, completions};
 use trainer::pairs::PreferencePair;
@@ -18,7 +20,7 @@ fn family_pairs(family: &str) -> Vec<PreferencePair> {
 
 fn file_of(pairs: &[PreferencePair], folder: &tempfile::TempDir) -> PathBuf {
     let path = folder.path().join("pairs.jsonl");
-    std::fs::write(&path, crate::support::jsonl(pairs)).expect("written");
+    std::fs::write(&path, crate::helpers::jsonl(pairs)).expect("written");
     path
 }
 
@@ -29,7 +31,7 @@ fn check_scored(folder: &ModelFolder, family: &str, golden: &str) {
     let path = file_of(&family_pairs(family), &temporary);
     let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
     let mut rows: Vec<RowLogps> = Vec::new();
-    let tally = score(&folder.model, &data, |row| {
+    let tally = score(&Device::Cpu, &folder.model, &data, |row| {
         rows.push(row);
         Ok::<_, Fault>(())
     });
@@ -100,7 +102,8 @@ fn a_row_beyond_the_context_is_refused_with_the_remedy() {
     let path = file_of(&[long], &temporary);
     let folder = ModelFolder::open(&golden("gpt2")).expect("a model");
     let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
-    let refused = score(&folder.model, &data, |_| Ok::<_, Fault>(())).expect_err("too long");
+    let refused =
+        score(&Device::Cpu, &folder.model, &data, |_| Ok::<_, Fault>(())).expect_err("too long");
     assert!(refused.to_string().contains("--max-length"), "{refused}");
 }
 
@@ -119,8 +122,11 @@ fn the_likeliest_completion_is_the_greedy_one_and_a_low_temperature_comes_close(
         expected.truncate(end + 1);
     }
     for draw in [Draw::Likeliest, Draw::Temperature(1e-4)] {
-        assert_eq!(completions(&model, &request(&prompts, draw)), [&expected[..]; 2]);
+        let request = request(&prompts, draw);
+        let got = completions(&Device::Cpu, &model, &request).expect("on the CPU");
+        assert_eq!(got, [&expected[..]; 2]);
     }
-    let warm = completions(&model, &request(&prompts, Draw::Temperature(1.0)));
+    let request = request(&prompts, Draw::Temperature(1.0));
+    let warm = completions(&Device::Cpu, &model, &request).expect("on the CPU");
     assert_ne!(warm[0], warm[1]);
 }

@@ -8,7 +8,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::{argmax, json, worst_difference};
+use crate::helpers::argmax;
+use crate::support::{json, worst_difference};
 use half::bf16;
 use kernels::Write;
 use trainer::batch::Packed;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use crate::support::dpo;
 use trainer::batch::Packed;
+use trainer::device::Device;
 use trainer::generate::{Draw, SampleRequest, completions};
 use trainer::model::{Activations, Model, ModelDirectory};
 use trainer::pairs::ReferencedPair;
@@ -259,7 +260,7 @@ fn log_ratios(policy: &Model, n_samples: usize) -> Vec<f64> {
         purpose: Purpose::Generation,
         draw: Draw::Temperature(1.0),
     };
-    let completions = completions(policy, &request);
+    let completions = completions(&Device::Cpu, policy, &request).expect("on the CPU");
     let mut batch = Packed::default();
     for (prompt, completions) in prompts.iter().zip(completions.chunks(n_samples)) {
         let completions: Vec<&[u32]> = completions.iter().map(Vec::as_slice).collect();
@@ -298,7 +299,7 @@ fn completions_do_not_depend_on_what_is_sampled_beside_them() {
             purpose: Purpose::Generation,
             draw: Draw::Temperature(1.0),
         };
-        completions(task().base(), &request)
+        completions(&Device::Cpu, task().base(), &request).expect("on the CPU")
     };
     let together = sample(0..24, 3);
     for prompt in [0, 7, 23] {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde_json::Value;
+use trainer::device::Device;
 use trainer::loss::{LossFailure, LossGradients, PairBatch};
-use trainer::model::{Continuation, Model, ModelDirectory};
+use trainer::model::{Model, ModelDirectory};
 use trainer::pairs::{PreferencePair, ReferencedPair};
 use trainer::score::reference_logps;
 
@@ -64,20 +65,8 @@ pub(crate) fn pairs(family: &str) -> Vec<PreferencePair> {
         .collect()
 }
 
-/// Pairs as a file of token ids.
-pub(crate) fn jsonl(pairs: &[PreferencePair]) -> String {
-    let row = |pair: &PreferencePair| {
-        let PreferencePair { prompt, chosen, rejected, .. } = pair;
-        let row = serde_json::json!({
-            "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected,
-        });
-        format!("{row}\n")
-    };
-    pairs.iter().map(row).collect()
-}
-
 pub(crate) fn referenced_pairs(family: &str) -> Vec<ReferencedPair> {
-    reference_logps(&frozen_reference(family), pairs(family))
+    reference_logps(&Device::Cpu, &frozen_reference(family), pairs(family)).expect("on the CPU")
 }
 
 /// DPO (Rafailov et al. 2023, eq. 7) with its derivative −β·σ(−β·ρ).
@@ -97,23 +86,6 @@ pub(crate) fn dpo(beta: f64) -> impl FnMut(&PairBatch) -> Result<LossGradients, 
             policy_chosen: slopes,
         })
     }
-}
-
-/// The likeliest token, again and again, with the prompt and what has been said kept in a cache.
-pub(crate) fn greedy(model: &Model, prompt: &[u32], n_tokens: usize) -> Vec<u32> {
-    let mut continuation = Continuation::default();
-    continuation.begin(&model.decoder, &model.weights, &[prompt.to_vec()], 1, n_tokens);
-    let mut tokens = Vec::new();
-    while tokens.len() < n_tokens {
-        tokens.push(argmax(continuation.logits()));
-        continuation.advance(&model.decoder, &model.weights, &tokens[tokens.len() - 1..]);
-    }
-    tokens
-}
-
-pub(crate) fn argmax(logits: &[f32]) -> u32 {
-    let order = |left: &(usize, &f32), right: &(usize, &f32)| left.1.total_cmp(right.1);
-    logits.iter().enumerate().max_by(order).map(|(token, _)| token as u32).expect("a vocabulary")
 }
 
 /// The largest absolute difference.

@@ -6,6 +6,7 @@
 //! in a sum (see `reference_parity`), times β = 0.1, of either sign over four pairs and more.
 
 use serde_json::Value;
+use trainer::device::Device;
 use trainer::optimizer::{Decay, OptimizerSettings};
 use trainer::pairs::{PreferencePair, ReferencedPair};
 use trainer::score::reference_logps;
@@ -112,7 +113,8 @@ fn two_hundred_losses_follow_those_of_pytorch() {
             .map(|field| serde_json::from_value(row[field].clone()).expect("token ids"));
         PreferencePair::new(prompt, chosen, rejected)
     };
-    let pairs = reference_logps(&policy("llama"), text.lines().map(pair).collect());
+    let pairs = reference_logps(&Device::Cpu, &policy("llama"), text.lines().map(pair).collect())
+        .expect("on the CPU");
     let (batches, golden): (Vec<_>, _) = (pairs.chunks(8).collect(), training("curve"));
     let losses = losses("llama", &batches, &golden);
     // It learns: the mean over the last round of batches is below half of where it began.

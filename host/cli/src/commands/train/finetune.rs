@@ -15,14 +15,14 @@ use trainer::finetune::{self, Finished, Job, Progress, Settings};
 
 use super::{Loss, rejected, verdict};
 use crate::args::Train;
-use crate::{Outcome, plugin, screen};
+use crate::{Outcome, device, plugin, screen, settings};
 
 /// Where runs go that the user does not name, and what their names begin with.
 const RUNS: &str = "runs";
 const PREFIX: &str = "train-";
 
 /// What the user said, in the configuration file and then in flags; none without a model.
-pub(super) fn settings(args: &Train) -> Result<Option<Settings>> {
+pub(super) fn settings_of(args: &Train) -> Result<Option<Settings>> {
     let text = match &args.config {
         None => String::new(),
         Some(path) => std::fs::read_to_string(path)
@@ -69,7 +69,12 @@ fn numbered(runs: &Path, resume: bool) -> Result<PathBuf> {
     }
 }
 
-pub(super) fn run(args: &Train, settings: Settings, loss: &Loss) -> Result<Outcome> {
+pub(super) fn run(
+    args: &Train,
+    settings: Settings,
+    loss: &Loss,
+    machine: &settings::Settings,
+) -> Result<Outcome> {
     refuse_parts_of_a_batch(&settings, loss)?;
     let mut guest = match loss.start(Stage::Train)? {
         Ok(guest) => guest,
@@ -79,8 +84,10 @@ pub(super) fn run(args: &Train, settings: Settings, loss: &Loss) -> Result<Outco
         trainer::use_threads(n_threads)?;
     }
     let loss_id = format!("{} {:?}", loss.probed.hash(), loss.hyperparameters);
+    let device = device::open(settings.device, settings.precision, machine)?;
     let job = Job {
         settings,
+        device,
         loss_id,
         reward_beta: loss.hyperparameter("beta"),
         resume: args.resume,

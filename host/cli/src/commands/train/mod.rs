@@ -43,7 +43,7 @@ impl Loss {
 }
 
 pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
-    let run = finetune::settings(args)?;
+    let run = finetune::settings_of(args)?;
     let named = match &run {
         Some(run) => &run.loss,
         None => args
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
     };
     let profile = profile::start(args.profile.as_deref())?;
     let outcome = match run {
-        Some(run) => finetune::run(args, run, &loss),
+        Some(run) => finetune::run(args, run, &loss, settings),
         None => sentiment::run(args, &loss, settings),
     };
     if let Some(profile) = profile {

@@ -6,6 +6,7 @@
 
 use super::scorer::Scorer;
 use super::settings::PairSettings;
+use crate::device::Device;
 use crate::fault::Fault;
 use crate::generate::{Draw, SampleRequest, completions};
 use crate::model::Model;
@@ -38,7 +39,7 @@ pub(super) fn make(
             purpose: Purpose::PairCompletions,
             draw: Draw::Temperature(1.0),
         };
-        let completions = completions(base, &request);
+        let completions = completions(&Device::Cpu, base, &request)?;
         for (prompt, completions) in prompts.iter().zip(completions.chunks(settings.n_samples)) {
             let scored = completions.iter().map(|completion| {
                 Ok((scorer.score(&tokenizer.decode(completion)?), completion.clone()))
@@ -47,7 +48,7 @@ pub(super) fn make(
         }
         on_prompts(first_prompt + prompts.len());
     }
-    Ok(reference_logps(base, pairs))
+    reference_logps(&Device::Cpu, base, pairs)
 }
 
 /// Best against worst, second against second-worst, …, where the scores differ clearly.

@@ -1,0 +1,28 @@
+//! The device that computes, opened as the user named it.
+
+use anyhow::{Result, ensure};
+use trainer::device::{Device, DeviceName, Precision};
+
+use crate::settings::Settings;
+
+/// Where compiled kernels lie in the cache.
+const KERNELS: &str = "cuda-kernels";
+
+/// # Errors
+/// What is missing of a CUDA device's driver, card, compiler and libraries; a precision for the CPU.
+pub(crate) fn open(
+    name: DeviceName,
+    precision: Option<Precision>,
+    settings: &Settings,
+) -> Result<Device> {
+    ensure!(
+        name != DeviceName::Cpu || precision.is_none(),
+        "--precision is of CUDA devices, and the CPU computes in f32 (hint: add --device cuda, or leave it out)"
+    );
+    let cache = settings.cache.join(KERNELS);
+    Ok(Device::open(
+        name,
+        precision.unwrap_or_default(),
+        Some(&cache),
+    )?)
+}

@@ -1,0 +1,206 @@
+//! A CUDA device as an engine.
+//!
+//! Weights, gradients and moments stay there from the first step to the last. What crosses are the tokens of a batch, one
+//! number per completion in either direction, and the gradient's norm. While the host asks the loss, the device clears the
+//! gradients.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use kernels::clip::cuda::{Norm, global_norm};
+use kernels::cuda::{Buffer, Device, Real, Staged};
+use kernels::{Write, adamw};
+
+use super::{Engine, Frozen};
+use crate::batch::Packed;
+use crate::fault::Fault;
+use crate::model::cuda::{Gradients, Memory, Pass, Weights};
+use crate::model::{Decoder, Keep, Model, TokenStatistics};
+use crate::optimizer::{OptimizerSettings, groups};
+
+/// A policy on a device, its activations stored as R.
+#[derive(Debug)]
+pub(super) struct Cuda<R: Real> {
+    device: Arc<Device>,
+    decoder: Arc<Decoder>,
+    weights: Weights<R>,
+    gradients: Gradients,
+    /// Empty where the weights are frozen.
+    moments: Option<[Buffer<f32>; 2]>,
+    n_updates: u64,
+    settings: OptimizerSettings,
+    groups: Vec<adamw::Group>,
+    memory: Memory<R>,
+    logps: Staged<f64>,
+    /// Of the gradients, and their clipping factor.
+    norm: Option<Norm>,
+}
+
+impl<R: Real> Cuda<R> {
+    pub(super) fn new(
+        device: Arc<Device>,
+        model: Model,
+        settings: OptimizerSettings,
+    ) -> Result<Self, Fault> {
+        let Model { decoder, weights } = model;
+        let len = weights.len();
+        Ok(Self {
+            weights: Weights::upload(&device, &weights)?,
+            gradients: Gradients { buffer: device.zeros(len)? },
+            moments: None,
+            n_updates: 0,
+            groups: groups(&settings, &decoder.layout().tensors),
+            settings,
+            memory: Memory::new(Keep::All, false),
+            logps: Staged::default(),
+            norm: None,
+            decoder,
+            device,
+        })
+    }
+}
+
+impl<R: Real> Engine for Cuda<R> {
+    fn decoder(&self) -> &Arc<Decoder> {
+        &self.decoder
+    }
+
+    fn configure(&mut self, keep: Keep, statistics: bool) {
+        self.memory = Memory::new(keep, statistics);
+    }
+
+    fn forward(&mut self, batch: &Packed) -> Result<(), Fault> {
+        let Self { device, decoder, weights, .. } = self;
+        self.memory.forward(&Pass { device, decoder, weights }, batch)?;
+        Ok(self.logps.download(device, &self.memory.completion_logps())?)
+    }
+
+    fn expect_backward(&mut self, write: Write) -> Result<(), Fault> {
+        match write {
+            Write::Accumulate => Ok(()),
+            Write::Overwrite => Ok(self.device.clear(&mut self.gradients.buffer.as_view_mut())?),
+        }
+    }
+
+    fn completion_logps(&mut self, _: &Packed) -> Result<Vec<f64>, Fault> {
+        Ok(self.logps.values()?.to_vec())
+    }
+
+    fn token_statistics(&self) -> Result<Option<Cow<'_, [TokenStatistics]>>, Fault> {
+        Ok(self.memory.token_statistics(&self.device)?.map(Cow::Owned))
+    }
+
+    fn backward(&mut self, _: &Packed, derivatives: &[f32]) -> Result<(), Fault> {
+        let Self { device, decoder, weights, .. } = self;
+        let pass = Pass { device, decoder, weights };
+        Ok(self.memory.backward(&pass, &mut self.gradients, derivatives)?)
+    }
+
+    fn gradient_norm(&mut self, maximum: Option<f64>) -> Result<f64, Fault> {
+        let maximum = maximum.unwrap_or(f64::INFINITY);
+        let norm = global_norm(&self.device, &self.gradients.buffer.as_view(), maximum)?;
+        let value = norm.value(&self.device)?;
+        self.norm = Some(norm);
+        Ok(value)
+    }
+
+    fn update(&mut self, learning_rate: f64) -> Result<bool, Fault> {
+        let device = &self.device;
+        let norm = self.norm.take().expect("the norm is asked for before an update");
+        let [first, second] = match self.moments.take() {
+            Some(moments) => moments,
+            None => {
+                let len = self.gradients.buffer.len();
+                [device.zeros(len)?, device.zeros(len)?]
+            }
+        };
+        let [first, second] = self.moments.insert([first, second]);
+        self.n_updates += 1;
+        let OptimizerSettings { beta1, beta2, epsilon, .. } = self.settings;
+        let settings = adamw::Settings { learning_rate, beta1, beta2, epsilon };
+        let moments = adamw::cuda::Moments {
+            first: &mut first.as_view_mut(),
+            second: &mut second.as_view_mut(),
+        };
+        let Weights { masters, copy } = &mut self.weights;
+        let mut copy = copy.as_mut().map(|copy| copy.as_view_mut());
+        adamw::cuda::step::<R>(
+            device,
+            &mut masters.as_view_mut(),
+            copy.as_mut(),
+            moments,
+            &self.gradients.buffer.as_view(),
+            norm.factor(),
+            self.n_updates,
+            &settings,
+            &self.groups,
+        )?;
+        // Not finite where any weight is not; squares of f32 do not overflow f64.
+        let of_weights = global_norm(device, &self.weights.masters.as_view(), f64::INFINITY)?;
+        Ok(of_weights.value(device)?.is_finite())
+    }
+
+    fn weights(&self) -> Result<Cow<'_, [f32]>, Fault> {
+        Ok(Cow::Owned(self.device.download(&self.weights.masters.as_view())?))
+    }
+
+    fn gradients(&self) -> Result<Cow<'_, [f32]>, Fault> {
+        Ok(Cow::Owned(self.device.download(&self.gradients.buffer.as_view())?))
+    }
+
+    fn moments(&self) -> Result<[Cow<'_, [f32]>; 2], Fault> {
+        let Some([first, second]) = &self.moments else {
+            let none = || Cow::Owned(vec![0.0; self.gradients.buffer.len()]);
+            return Ok([none(), none()]);
+        };
+        let down = |moments: &Buffer<f32>| self.device.download(&moments.as_view());
+        Ok([Cow::Owned(down(first)?), Cow::Owned(down(second)?)])
+    }
+
+    fn restore(
+        &mut self,
+        n_updates: usize,
+        weights: Vec<f32>,
+        [first, second]: [Vec<f32>; 2],
+    ) -> Result<(), Fault> {
+        self.n_updates = n_updates as u64;
+        self.weights.replace(&self.device, &weights)?;
+        self.moments = Some([self.device.upload(&first)?, self.device.upload(&second)?]);
+        Ok(())
+    }
+
+    fn freeze(&mut self) {
+        self.moments = None;
+    }
+
+    fn write_weights(&mut self, write: &mut dyn FnMut(&mut [f32])) -> Result<(), Fault> {
+        let mut weights = self.weights()?.into_owned();
+        write(&mut weights);
+        Ok(self.weights.replace(&self.device, &weights)?)
+    }
+}
+
+/// A model that is asked, with the memory of its passes.
+#[derive(Debug)]
+pub(super) struct Asked<'a, R> {
+    device: Arc<Device>,
+    decoder: &'a Decoder,
+    weights: Weights<R>,
+    memory: Memory<R>,
+}
+
+impl<'a, R: Real> Asked<'a, R> {
+    pub(super) fn new(device: Arc<Device>, model: &'a Model) -> Result<Self, Fault> {
+        let weights = Weights::upload(&device, &model.weights)?;
+        let memory = Memory::new(Keep::Nothing, false);
+        Ok(Self { device, decoder: &model.decoder, weights, memory })
+    }
+}
+
+impl<R: Real> Frozen for Asked<'_, R> {
+    fn token_logps(&mut self, batch: &Packed) -> Result<Cow<'_, [f32]>, Fault> {
+        let Self { device, decoder, weights, memory } = self;
+        memory.forward(&Pass { device, decoder, weights }, batch)?;
+        Ok(Cow::Owned(memory.token_logps(device)?))
+    }
+}

@@ -1,0 +1,135 @@
+//! What computes a policy in training: the CPU (`host`) or a CUDA device (`cuda`).
+//!
+//! A [`Step`](crate::step) sees one number per completion, in either direction, and none of what lies between. Calls may
+//! return before their work is done, as long as the results are there when they are asked for. Not here: what a loss says
+//! (`step`). A model that is only asked, and not trained, is [`Frozen`] or a set of [`Sequences`].
+
+mod cuda;
+mod host;
+mod sequences;
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use kernels::Write;
+use kernels::cuda::Bf16;
+pub use sequences::Draw;
+pub(crate) use sequences::{HostSequences, Sequences};
+
+use crate::batch::Packed;
+use crate::device::{Device, Precision};
+use crate::fault::Fault;
+use crate::model::{Decoder, Keep, Model, TokenStatistics};
+use crate::optimizer::OptimizerSettings;
+
+/// A policy with its gradients and moments, wherever they lie.
+pub(crate) trait Engine: Debug + Send {
+    /// The architecture.
+    fn decoder(&self) -> &Arc<Decoder>;
+
+    /// What passes keep and whether they say what holds of tokens; before the first of them.
+    fn configure(&mut self, keep: Keep, statistics: bool);
+
+    /// The log-probs of a batch.
+    fn forward(&mut self, batch: &Packed) -> Result<(), Fault>;
+
+    /// A backward pass will follow: whatever needs no derivative may begin. Its gradients replace what is there, or are added.
+    fn expect_backward(&mut self, write: Write) -> Result<(), Fault>;
+
+    /// The log-prob of each completion of the batch, in nats.
+    fn completion_logps(&mut self, batch: &Packed) -> Result<Vec<f64>, Fault>;
+
+    /// What holds of the distribution of each completion token; none unless asked for.
+    fn token_statistics(&self) -> Result<Option<Cow<'_, [TokenStatistics]>>, Fault>;
+
+    /// The gradient of Σ derivative·log-prob over the completions of the batch.
+    fn backward(&mut self, batch: &Packed, derivatives: &[f32]) -> Result<(), Fault>;
+
+    /// The norm of all gradients. `maximum` is what an update clips them to, if anything.
+    fn gradient_norm(&mut self, maximum: Option<f64>) -> Result<f64, Fault>;
+
+    /// One update by the gradients, clipped as [`Self::gradient_norm`] was told. Says whether all weights are finite after it.
+    fn update(&mut self, learning_rate: f64) -> Result<bool, Fault>;
+
+    /// The weights.
+    fn weights(&self) -> Result<Cow<'_, [f32]>, Fault>;
+
+    /// The gradients, before clipping.
+    fn gradients(&self) -> Result<Cow<'_, [f32]>, Fault>;
+
+    /// AdamW's running means of the gradients and of their squares.
+    fn moments(&self) -> Result<[Cow<'_, [f32]>; 2], Fault>;
+
+    /// Goes on where another engine stopped.
+    fn restore(
+        &mut self,
+        n_updates: usize,
+        weights: Vec<f32>,
+        moments: [Vec<f32>; 2],
+    ) -> Result<(), Fault>;
+
+    /// The weights will be written from outside ([`Self::write_weights`]) and not by updates: moments are let go.
+    fn freeze(&mut self);
+
+    /// Lets `write` change the weights.
+    fn write_weights(&mut self, write: &mut dyn FnMut(&mut [f32])) -> Result<(), Fault>;
+}
+
+/// A model that is asked for log-probs and does not change.
+pub(crate) trait Frozen: Debug {
+    /// The log-prob of each completion token of the batch, in nats.
+    fn token_logps(&mut self, batch: &Packed) -> Result<Cow<'_, [f32]>, Fault>;
+}
+
+/// The clipping factor for gradients of this norm.
+pub(crate) fn clip_factor(norm: f64, maximum: Option<f64>) -> f32 {
+    let exceeded = maximum.filter(|maximum| norm > *maximum);
+    exceeded.map_or(1.0, |maximum| (maximum / norm) as f32)
+}
+
+/// An engine on a device that begins with a model's weights.
+pub(crate) fn start(
+    device: &Device,
+    model: Model,
+    settings: OptimizerSettings,
+) -> Result<Box<dyn Engine>, Fault> {
+    Ok(match device {
+        Device::Cpu => Box::new(host::Host::new(model, settings)),
+        Device::Cuda { device, precision: Precision::F32 } => {
+            Box::new(cuda::Cuda::<f32>::new(device.clone(), model, settings)?)
+        }
+        Device::Cuda { device, precision: Precision::Bf16 } => {
+            Box::new(cuda::Cuda::<Bf16>::new(device.clone(), model, settings)?)
+        }
+    })
+}
+
+/// A model on a device, to be asked.
+pub(crate) fn freeze<'a>(device: &Device, model: &'a Model) -> Result<Box<dyn Frozen + 'a>, Fault> {
+    Ok(match device {
+        Device::Cpu => Box::new(host::Asked::new(model)),
+        Device::Cuda { device, precision: Precision::F32 } => {
+            Box::new(cuda::Asked::<f32>::new(device.clone(), model)?)
+        }
+        Device::Cuda { device, precision: Precision::Bf16 } => {
+            Box::new(cuda::Asked::<Bf16>::new(device.clone(), model)?)
+        }
+    })
+}
+
+/// Sequences that a model on a device continues.
+pub(crate) fn sequences<'a>(
+    device: &Device,
+    model: &'a Model,
+) -> Result<Box<dyn Sequences + 'a>, Fault> {
+    Ok(match device {
+        Device::Cpu => Box::new(HostSequences::owned(model)),
+        Device::Cuda { device, precision: Precision::F32 } => {
+            Box::new(sequences::OnDevice::<f32>::new(device.clone(), model)?)
+        }
+        Device::Cuda { device, precision: Precision::Bf16 } => {
+            Box::new(sequences::OnDevice::<Bf16>::new(device.clone(), model)?)
+        }
+    })
+}
