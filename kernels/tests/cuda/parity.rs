@@ -1,8 +1,7 @@
 //! Every operation on a device against the CPU's, on odd shapes, as f32 and as bf16.
 //!
-//! Inputs are rounded to the stored number first, so that both compute from the same.
+//! Inputs are rounded to the stored number first, so that both compute from the same. The tests are in `agree.rs`.
 
-use crate::device::device;
 use crate::support::{assert_close, random, random_ids, tolerance};
 use kernels::Write::{self, Accumulate, Overwrite};
 use kernels::activation::Activation;
@@ -14,20 +13,47 @@ use kernels::{
 };
 use lossbox_kernels as kernels;
 
-/// Runs a check for both stored numbers, or says that there is no device.
-macro_rules! on_a_device {
-    ($name:ident, $check:ident) => {
-        #[test]
-        fn $name() {
-            if let Some(device) = device(stringify!($name)) {
-                $check::<f32>(&device);
-                $check::<Bf16>(&device);
-            }
-        }
+/// An operation's check, for either stored number; it panics where they differ.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    /// The sources whose kernels it launches.
+    pub(crate) files: &'static [&'static str],
+    pub(crate) f32: fn(&Device),
+    /// `None` where nothing is stored as a real.
+    pub(crate) bf16: Option<fn(&Device)>,
+}
+
+macro_rules! check {
+    ($name:literal, $files:expr, $check:ident) => {
+        Check { name: $name, files: &$files, f32: $check::<f32>, bf16: Some($check::<Bf16>) }
     };
 }
 
+/// All of them.
+pub(crate) const CHECKS: [Check; 14] = [
+    check!("embedding_agrees", ["embedding.cu"], check_embedding),
+    check!(
+        "residual_and_bias_agree",
+        ["residual.cu", "bias.cu", "partials.cu"],
+        check_residual_and_bias
+    ),
+    check!("rmsnorm_agrees", ["rmsnorm.cu", "partials.cu"], check_rmsnorm),
+    check!("layernorm_agrees", ["layernorm.cu", "partials.cu"], check_layernorm),
+    check!("rope_agrees", ["rope.cu"], check_rope),
+    check!("activations_agree", ["activation.cu", "gated.cu"], check_activations),
+    check!("attention_agrees", ["attention.cu", "tensor.cu"], check_attention),
+    check!("decoding_agrees", ["decode.cu"], check_decoding),
+    check!("products_agree", [], check_products),
+    check!("log_probs_agree", ["logprob.cu"], check_log_probs),
+    check!("adamw_agrees", ["adamw.cu"], check_adamw),
+    Check { name: "the_norm_agrees_and_clips", files: &["clip.cu"], f32: check_norm, bf16: None },
+    Check { name: "divergences_agree", files: &["kl.cu"], f32: check_divergences, bf16: None },
+    Check { name: "draws_agree", files: &["sample.cu"], f32: check_draws, bf16: None },
+];
+
 const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (301, 64)];
+/// Rows whose sums exceed a block's shared memory in both norms.
+const WIDE: (usize, usize) = (2, 12_301);
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
 
 fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
@@ -37,8 +63,6 @@ fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
 fn down<R: Real>(device: &Device, buffer: &Buffer<R>) -> Vec<f32> {
     device.download_reals(&buffer.as_view()).unwrap()
 }
-
-on_a_device!(embedding_agrees, check_embedding);
 
 fn check_embedding<R: Real>(device: &Device) {
     let vocabulary = 11;
@@ -65,8 +89,6 @@ fn check_embedding<R: Real>(device: &Device) {
     }
 }
 
-on_a_device!(residual_and_bias_agree, check_residual_and_bias);
-
 fn check_residual_and_bias<R: Real>(device: &Device) {
     for (rows, width) in SHAPES {
         let (mut y, other) = (random::<R>(rows * width, 1), random::<R>(rows * width, 2));
@@ -87,10 +109,10 @@ fn check_residual_and_bias<R: Real>(device: &Device) {
     }
 }
 
-on_a_device!(rmsnorm_agrees, check_rmsnorm);
-
 fn check_rmsnorm<R: Real>(device: &Device) {
-    for ((rows, width), write) in SHAPES.into_iter().flat_map(|s| WRITES.map(|w| (s, w))) {
+    for ((rows, width), write) in
+        SHAPES.into_iter().chain([WIDE]).flat_map(|s| WRITES.map(|w| (s, w)))
+    {
         let settings = rmsnorm::cuda::Settings {
             epsilon: 1e-5,
             offset: if width % 2 == 0 { 1.0 } else { 0.0 },
@@ -158,10 +180,10 @@ fn check_rmsnorm<R: Real>(device: &Device) {
     }
 }
 
-on_a_device!(layernorm_agrees, check_layernorm);
-
 fn check_layernorm<R: Real>(device: &Device) {
-    for ((rows, width), write) in SHAPES.into_iter().flat_map(|s| WRITES.map(|w| (s, w))) {
+    for ((rows, width), write) in
+        SHAPES.into_iter().chain([WIDE]).flat_map(|s| WRITES.map(|w| (s, w)))
+    {
         if width == 1 {
             // A single column has no variance: its rstd is ε's alone, and differences of equal numbers are left.
             continue;
@@ -248,8 +270,6 @@ fn check_layernorm<R: Real>(device: &Device) {
     }
 }
 
-on_a_device!(rope_agrees, check_rope);
-
 fn check_rope<R: Real>(device: &Device) {
     for (rows, heads, head_dim) in [(1, 1, 2), (7, 3, 10), (33, 5, 64)] {
         let (x, positions) = (random::<R>(rows * heads * head_dim, 1), random_ids(rows, 50, 2));
@@ -266,8 +286,6 @@ fn check_rope<R: Real>(device: &Device) {
         assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
     }
 }
-
-on_a_device!(activations_agree, check_activations);
 
 fn check_activations<R: Real>(device: &Device) {
     let activations = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu];
@@ -326,8 +344,6 @@ const HEADS: [Heads; 7] = [
     Heads { heads: 2, kv_heads: 2, head_dim: 64, scale: 0.5, softcap: None, window: Some(4) },
     Heads { heads: 4, kv_heads: 1, head_dim: 256, scale: 0.1, softcap: Some(1.5), window: Some(1) },
 ];
-
-on_a_device!(attention_agrees, check_attention);
 
 fn check_attention<R: Real>(device: &Device) {
     for (segments, shape) in
@@ -390,8 +406,6 @@ fn check_attention<R: Real>(device: &Device) {
     }
 }
 
-on_a_device!(decoding_agrees, check_decoding);
-
 fn check_decoding<R: Real>(device: &Device) {
     let (lengths, capacity) = ([0, 1, 5, 7, 3], 7);
     let sequences = lengths.len();
@@ -428,8 +442,6 @@ fn check_decoding<R: Real>(device: &Device) {
         assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
     }
 }
-
-on_a_device!(products_agree, check_products);
 
 fn check_products<R: Real>(device: &Device) {
     for ((rows, inputs, outputs), write) in [(1, 1, 1), (8, 16, 24), (5, 33, 7), (65, 40, 96)]
@@ -471,8 +483,6 @@ fn check_products<R: Real>(device: &Device) {
         assert_close("dw", &down(device, &dw_there), &dw, 1e-5);
     }
 }
-
-on_a_device!(log_probs_agree, check_log_probs);
 
 fn check_log_probs<R: Real>(device: &Device) {
     // The last one takes nine chunks.
@@ -532,10 +542,7 @@ fn check_log_probs<R: Real>(device: &Device) {
     }
 }
 
-#[test]
-fn the_norm_agrees_and_clips() {
-    let Some(session) = device("the_norm_agrees_and_clips") else { return };
-    let device = &*session;
+fn check_norm(device: &Device) {
     for n in [1, 1000, 33_001] {
         let gradients = random::<f32>(n, 1);
         let there = up::<f32>(device, &gradients);
@@ -549,8 +556,6 @@ fn the_norm_agrees_and_clips() {
         }
     }
 }
-
-on_a_device!(adamw_agrees, check_adamw);
 
 fn check_adamw<R: Real>(device: &Device) {
     let n = 1301;
@@ -602,10 +607,7 @@ fn check_adamw<R: Real>(device: &Device) {
     }
 }
 
-#[test]
-fn divergences_agree() {
-    let Some(session) = device("divergences_agree") else { return };
-    let device = &*session;
+fn check_divergences(device: &Device) {
     for (rows, vocabulary) in [(1, 2), (3, 17), (2, 5003)] {
         let scaled = |seed| -> Vec<f32> {
             random::<f32>(rows * vocabulary, seed).iter().map(|x| 4.0 * x).collect()
@@ -621,10 +623,7 @@ fn divergences_agree() {
     }
 }
 
-#[test]
-fn draws_agree() {
-    let Some(session) = device("draws_agree") else { return };
-    let device = &*session;
+fn check_draws(device: &Device) {
     for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (9, 5003)] {
         let mut logits: Vec<f32> =
             random::<f32>(rows * vocabulary, 1).iter().map(|x| 4.0 * x).collect();
@@ -652,11 +651,4 @@ fn draws_agree() {
         assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
         assert_close("logp", &down(device, &logp_there), &logp, 1e-5);
     }
-}
-
-#[test]
-fn a_device_that_is_not_there_is_named() {
-    let Some(_session) = device("a_device_that_is_not_there_is_named") else { return };
-    let fault = Device::open(1000, None).expect_err("no machine has a thousand cards");
-    assert!(fault.to_string().contains("sees no device 1000"), "{fault}");
 }

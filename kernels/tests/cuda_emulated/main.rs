@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "../cuda/agree.rs"]
+mod agree;
 mod device;
 #[path = "../cuda/parity.rs"]
 mod parity;
