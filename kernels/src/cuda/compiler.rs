@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// The file, for messages.
     pub file: &'static str,
-    /// What stands in front of it besides `common.cuh`.
-    header: &'static str,
+    /// What stands in front of it besides `common.cuh`: file and text.
+    header: Option<(&'static str, &'static str)>,
     text: &'static str,
     bf16_only: bool,
 }
@@ -24,12 +24,12 @@ pub struct Source {
 impl Source {
     /// The text of a `.cu`, which finds `common.cuh` in front of it.
     pub(crate) const fn new(file: &'static str, text: &'static str) -> Self {
-        Self { file, header: "", text, bf16_only: false }
+        Self { file, header: None, text, bf16_only: false }
     }
 
     /// The same with another header after that.
-    pub(crate) const fn with_header(self, header: &'static str) -> Self {
-        Self { header, ..self }
+    pub(crate) const fn with_header(self, file: &'static str, text: &'static str) -> Self {
+        Self { header: Some((file, text)), ..self }
     }
 
     /// The same for tensor cores, which take bf16.
@@ -42,10 +42,21 @@ impl Source {
         !self.bf16_only || R::DEFINITION.is_some()
     }
 
-    /// What is compiled: the file behind its headers, with its own line numbers.
+    /// What is compiled: the file behind its headers.
     pub fn whole(&self) -> String {
-        let common = include_str!("common.cuh");
-        format!("{common}\n{}\n#line 1 \"{}\"\n{}", self.header, self.file, self.text)
+        Self::join(&self.parts())
+    }
+
+    /// The files of which [`Self::whole`] is made, with their texts, in their order.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
+        let common = [("common.cuh", include_str!("common.cuh"))];
+        common.into_iter().chain(self.header).chain([(self.file, self.text)]).collect()
+    }
+
+    /// One text of several files. Each keeps its own line numbers.
+    pub fn join(parts: &[(&str, &str)]) -> String {
+        let lines = parts.iter().map(|(file, text)| format!("#line 1 \"{file}\"\n{text}\n"));
+        lines.collect()
     }
 
     /// The names of the kernels, in the order of the file.
@@ -132,20 +143,36 @@ impl Compiler {
     /// # Errors
     /// [`Fault::Compile`] with NVRTC's log.
     pub fn ptx<R: Real>(&self, source: &Source, target: Target) -> Result<String, Fault> {
-        let flags: Vec<&str> =
-            ["--std=c++17", target.flag()].into_iter().chain(R::DEFINITION).collect();
+        let flags = flags::<R>(target);
         let text = source.whole();
         let place = self.cache.as_ref().map(|cache| cache.join(self.key(&text, &flags)));
         if let Some(ptx) = place.as_deref().and_then(read) {
             return Ok(ptx);
         }
+        let ptx = self.compile::<R>(source.file, &text, target)?;
+        if let Some(place) = place {
+            keep(&place, &ptx);
+        }
+        Ok(ptx)
+    }
+
+    /// The PTX of any text, which is not kept: what [`Self::ptx`] does for a source with its headers. `file` is for messages.
+    ///
+    /// # Errors
+    /// [`Fault::Compile`] with NVRTC's log.
+    pub fn compile<R: Real>(
+        &self,
+        file: &'static str,
+        text: &str,
+        target: Target,
+    ) -> Result<String, Fault> {
         let options = CompileOptions {
-            options: flags.iter().map(|&flag| flag.to_owned()).collect(),
-            name: Some(source.file.to_owned()),
+            options: flags::<R>(target).iter().map(|&flag| flag.to_owned()).collect(),
+            name: Some(file.to_owned()),
             ..CompileOptions::default()
         };
-        let ptx = nvrtc::compile_ptx_with_opts(&text, options).map_err(|error| Fault::Compile {
-            file: source.file,
+        let ptx = nvrtc::compile_ptx_with_opts(text, options).map_err(|error| Fault::Compile {
+            file,
             target: target.name(),
             real: R::NAME,
             version: self.version,
@@ -154,11 +181,7 @@ impl Compiler {
                 other => other.to_string(),
             },
         })?;
-        let ptx = ptx.to_src();
-        if let Some(place) = place {
-            keep(&place, &ptx);
-        }
-        Ok(ptx)
+        Ok(ptx.to_src())
     }
 
     fn key(&self, text: &str, flags: &[&str]) -> String {
@@ -171,6 +194,10 @@ impl Compiler {
         let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{digits}.ptx")
     }
+}
+
+fn flags<R: Real>(target: Target) -> Vec<&'static str> {
+    ["--std=c++17", target.flag()].into_iter().chain(R::DEFINITION).collect()
 }
 
 /// A cached result. Every one that was written whole ends in a closing brace.
@@ -217,7 +244,7 @@ mod tests {
         let whole = SOURCE.whole();
         let (headers, text) = whole.split_once("#line 1 \"x.cu\"\n").expect("a line mark");
         assert!(headers.contains("block_sum"));
-        assert_eq!(text, SOURCE.text);
+        assert_eq!(text.trim_end(), SOURCE.text);
     }
 
     #[test]

@@ -81,16 +81,10 @@ impl Launch {
         Self::rows(tasks.div_ceil(WARPS), WARPS * WARP)
     }
 
-    /// With dynamic shared memory for `n` floats.
-    ///
-    /// 48 KiB are there without asking: 12,288 floats. More is a shape that no model has, and panics.
-    pub(crate) fn with_shared_floats(self, n: usize) -> Self {
+    /// With dynamic shared memory for `n` floats, where they fit into the 48 KiB that are there without asking.
+    pub(crate) fn with_shared_floats(self, n: usize) -> Option<Self> {
         const FLOATS_MAX: usize = 12_288;
-        assert!(
-            n <= FLOATS_MAX,
-            "a row's sums need {n} floats of shared memory, expected at most {FLOATS_MAX}"
-        );
-        Self { shared_bytes: 4 * count(n), ..self }
+        (n <= FLOATS_MAX).then(|| Self { shared_bytes: 4 * count(n), ..self })
     }
 }
 
@@ -165,8 +159,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "12289 floats of shared memory")]
-    fn too_wide_a_row_is_refused() {
-        let _ = Launch::rows(1, 1).with_shared_floats(12_289);
+    fn shared_memory_has_its_limit() {
+        let launch = Launch::rows(1, 1);
+        let shared_bytes = |n| launch.with_shared_floats(n).map(|launch| launch.shared_bytes);
+        assert_eq!([12_288, 12_289].map(shared_bytes), [Some(48 << 10), None]);
     }
 }

@@ -5,8 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod agree;
 mod compile;
 mod device;
+mod memory;
 mod parity;
 mod pass;
 mod support;

@@ -1,19 +1,15 @@
 //! What a pass over a batch needs around its large operations, on a device against the CPU: statistics of logits, sums of
-//! completions, gathered rows, residual connections, memory that is handed out again.
+//! completions, gathered rows, residual connections, drawn tokens.
 
-use crate::device::device;
 use crate::parity::{down, up};
-use crate::support::{assert_close, on_a_device, random, random_ids, tolerance};
+use crate::support::{assert_close, random, random_ids, tolerance};
 use kernels::Write::Overwrite;
-use kernels::cuda::{Arena, Bf16, Device, Ids, Real};
-use kernels::{completion, embedding, logprob, matmul};
+use kernels::cuda::{Device, Ids, Real};
+use kernels::{completion, embedding, logprob, matmul, sample};
 use lossbox_kernels as kernels;
 
 /// Logits that are equal, far apart, or not there: which token is likeliest, and an entropy that stays a number.
-#[test]
-fn statistics_agree_where_logits_tie_or_are_extreme() {
-    let Some(session) = device("statistics_agree_where_logits_tie_or_are_extreme") else { return };
-    let device = &*session;
+pub(crate) fn check_statistics(device: &Device) {
     // With hidden 1 the head is the logits. Chunks of 64 tokens.
     let (vocabulary, low) = (200, -1e30_f32);
     let ties = [(3, 5.0), (70, 5.0), (150, 5.0)];
@@ -69,10 +65,8 @@ fn statistics_agree_where_logits_tie_or_are_extreme() {
     }
 }
 
-#[test]
-fn sums_of_completions_agree() {
-    let Some(session) = device("sums_of_completions_agree") else { return };
-    let device = &*session;
+/// Completions of no token and of many.
+pub(crate) fn check_sums(device: &Device) {
     for starts in [vec![0, 1], vec![0, 3, 35, 35, 68, 1068], (0..=40).map(|i| 7 * i).collect()] {
         let (completions, tokens) = (starts.len() - 1, starts[starts.len() - 1] as usize);
         let there = completion::cuda::Starts::upload(device, &starts).unwrap();
@@ -102,9 +96,7 @@ fn sums_of_completions_agree() {
     }
 }
 
-on_a_device!(products_begin_with_the_stream, check_residual_products);
-
-fn check_residual_products<R: Real>(device: &Device) {
+pub(crate) fn check_residual_products<R: Real>(device: &Device) {
     for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 33), (64, 40, 16)] {
         let shape = matmul::Shape { rows, inputs, outputs };
         let (x, w) = (random::<R>(rows * inputs, 1), random::<R>(outputs * inputs, 2));
@@ -128,9 +120,7 @@ fn check_residual_products<R: Real>(device: &Device) {
     }
 }
 
-on_a_device!(gradients_of_gathered_rows_agree, check_gathered_rows);
-
-fn check_gathered_rows<R: Real>(device: &Device) {
+pub(crate) fn check_gathered_rows<R: Real>(device: &Device) {
     for (rows, n_ids, width) in [(1, 1, 1), (5, 9, 7), (40, 13, 300)] {
         let (ids, dy) = (random_ids(n_ids, rows, 1), random::<R>(n_ids * width, 2));
         let groups = embedding::cuda::RowGroups::upload(device, &ids, rows).unwrap();
@@ -144,41 +134,65 @@ fn check_gathered_rows<R: Real>(device: &Device) {
     }
 }
 
-#[test]
-fn pieces_of_an_arena_lie_side_by_side() {
-    let Some(session) = device("pieces_of_an_arena_lie_side_by_side") else { return };
-    let device = &*session;
-    let take =
-        |arena: &mut Arena| (arena.take::<f32>(3), arena.take::<u32>(100), arena.take::<f64>(1));
-    let mut plan = Arena::plan(device);
-    let planned = take(&mut plan);
-    assert_eq!((planned.0.len(), plan.taken_bytes()), (0, 256 + 512 + 256));
-    let mut arena = Arena::new(device, plan.taken_bytes(), "a test").unwrap();
-    for round in 0..2 {
-        let (mut a, mut b, mut c) = take(&mut arena);
-        device.copy_in(&mut a.as_view_mut(), &[1.0, 2.0, round as f32]).unwrap();
-        device.copy_in(&mut b.as_view_mut(), &[7; 100]).unwrap();
-        device.clear(&mut c.as_view_mut()).unwrap();
-        assert_eq!(down(device, &a), [1.0, 2.0, round as f32]);
-        assert_eq!(device.download(&b.as_view()).unwrap(), [7; 100]);
-        assert_eq!(device.download(&c.as_view()).unwrap(), [0.0]);
-        drop((a, b, c));
-        arena.reset();
-    }
-    let held = arena.take::<f32>(1);
-    let reset = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arena.reset()));
-    assert!(reset.is_err(), "a piece that is held must stop a reset");
-    drop(held);
-}
-
-on_a_device!(scaling_agrees, check_scaling);
-
-fn check_scaling<R: Real>(device: &Device) {
+pub(crate) fn check_scaling<R: Real>(device: &Device) {
     for n in [1, 257, 1000] {
         let mut y = random::<R>(n, 1);
         let mut there = up::<R>(device, &y);
         embedding::cuda::scale(device, &mut there.as_view_mut(), 11.3).unwrap();
         embedding::scale(&mut y, 11.3);
         assert_close("y", &down(device, &there), &y, tolerance::<R>());
+    }
+}
+
+pub(crate) fn check_draws(device: &Device) {
+    for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (9, 5003)] {
+        let mut logits: Vec<f32> =
+            random::<f32>(rows * vocabulary, 1).iter().map(|x| 4.0 * x).collect();
+        logits[0] = f32::NEG_INFINITY;
+        let mut uniforms: Vec<f64> =
+            random::<f32>(rows, 2).iter().map(|&x| (f64::from(x) + 1.0) / 2.0).collect();
+        (uniforms[0], uniforms[1]) = (0.0, 1.0 - f64::EPSILON);
+        let (mut ids, mut logp) = (vec![0; rows], vec![0.0; rows]);
+        sample::categorical(&mut ids, &mut logp, &logits, &uniforms, vocabulary);
+        let (logits_there, uniforms_there) =
+            (up::<f32>(device, &logits), device.upload(&uniforms).unwrap());
+        let (mut ids_there, mut logp_there) =
+            (device.zeros::<u32>(rows).unwrap(), device.zeros(rows).unwrap());
+        let (ids_view, logp_view) = (&mut ids_there.as_view_mut(), &mut logp_there.as_view_mut());
+        let logits_view = &logits_there.as_view();
+        sample::cuda::categorical(
+            device,
+            ids_view,
+            logp_view,
+            logits_view,
+            &uniforms_there,
+            vocabulary,
+        )
+        .unwrap();
+        assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
+        assert_close("logp", &down(device, &logp_there), &logp, 1e-5);
+
+        // Two that tie, far apart.
+        let last = logits.len() - 1;
+        logits[last] = 9.0;
+        logits[last + 1 - vocabulary / 2 - 1] = 9.0;
+        sample::likeliest(&mut ids, &logits, vocabulary);
+        let mut logits_there = up::<f32>(device, &logits);
+        let ids_view = &mut ids_there.as_view_mut();
+        sample::cuda::likeliest(device, ids_view, &logits_there.as_view(), vocabulary).unwrap();
+        assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
+
+        sample::cuda::divide(device, &mut logits_there.as_view_mut(), 0.7).unwrap();
+        let divided: Vec<f32> =
+            logits.iter().map(|&logit| (f64::from(logit) / 0.7) as f32).collect();
+        assert_eq!(down(device, &logits_there), divided);
+        logprob::cuda::cap(device, &mut logits_there.as_view_mut(), 2.5).unwrap();
+        let mut capped = divided;
+        capped[0] = 0.0;
+        logprob::cap(&mut capped, 2.5);
+        let mut got = down(device, &logits_there);
+        assert_eq!(got[0], -2.5, "an infinite logit is capped");
+        got[0] = 0.0;
+        assert_close("capped", &got, &capped, 1e-5);
     }
 }

@@ -4,20 +4,6 @@ use kernels::cuda::{Fault, Real};
 use lossbox_kernels as kernels;
 use std::io::Write as _;
 
-/// Runs a check for both stored numbers, or says that there is no device.
-macro_rules! on_a_device {
-    ($name:ident, $check:ident) => {
-        #[test]
-        fn $name() {
-            if let Some(device) = device(stringify!($name)) {
-                $check::<f32>(&device);
-                $check::<Bf16>(&device);
-            }
-        }
-    };
-}
-pub(crate) use on_a_device;
-
 /// Says what is not tested here and why, whatever the harness captures.
 pub(crate) fn skipped(what: &str, why: &str) {
     let line = format!("SKIPPED: {what}: {why}\n");

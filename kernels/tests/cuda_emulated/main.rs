@@ -6,7 +6,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "../cuda/agree.rs"]
+mod agree;
 mod device;
+#[path = "../cuda/memory.rs"]
+mod memory;
 #[path = "../cuda/parity.rs"]
 mod parity;
 #[path = "../cuda/pass.rs"]

@@ -16,6 +16,19 @@ pub struct Emulator {
     driver: &'static libloading::Library,
 }
 
+/// A mistake in the launches of a kernel, made on purpose: whoever tests the launches should notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tampering {
+    /// Two arguments change places; they must be of one size.
+    SwapArguments(usize, usize),
+    /// So many blocks more or fewer along an axis, from 0.
+    AddBlocks(usize, i32),
+    /// One warp less in each block.
+    DropWarp,
+    /// Four bytes less of dynamic shared memory.
+    DropShared,
+}
+
 /// Why the stand-ins cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -155,5 +168,41 @@ impl Emulator {
     pub fn set_driver_version(&self, major: i32, minor: i32) {
         type Set = extern "C" fn(i32) -> i32;
         self.call::<Set>(b"cuda_emulator_set_version")(1000 * major + 10 * minor);
+    }
+
+    /// Sets the number of warp instructions after which a block is taken not to end; 2³² without it.
+    pub fn set_steps_max(&self, steps_max: u64) {
+        type Set = extern "C" fn(u64) -> i32;
+        self.call::<Set>(b"cuda_emulator_set_steps")(steps_max);
+    }
+
+    /// For mutation tests: a module of the original's text is loaded as the replacement from now on, and as itself again
+    /// with `None`. Modules that are loaded already stay as they are.
+    pub fn substitute(&self, original: &str, replacement: Option<&str>) {
+        type Substitute = extern "C" fn(*const std::ffi::c_char, *const std::ffi::c_char) -> i32;
+        let text = |text: &str| CString::new(text.replace('\0', " ")).unwrap_or_default();
+        let (original, replacement) = (text(original), replacement.map(text));
+        let replacement = replacement
+            .as_ref()
+            .map_or(std::ptr::null(), |text| text.as_ptr());
+        self.call::<Substitute>(b"cuda_emulator_substitute")(original.as_ptr(), replacement);
+    }
+
+    /// For mutation tests: every launch of a kernel goes wrong in this way from now on, and none with `None`.
+    pub fn tamper(&self, mistake: Option<(&str, Tampering)>) {
+        type Tamper = extern "C" fn(*const std::ffi::c_char, u32, i32, i32) -> i32;
+        let tamper = self.call::<Tamper>(b"cuda_emulator_tamper");
+        let Some((kernel, tampering)) = mistake else {
+            tamper(std::ptr::null(), 0, 0, 0);
+            return;
+        };
+        let kernel = CString::new(kernel).unwrap_or_default();
+        let (kind, one, other) = match tampering {
+            Tampering::SwapArguments(one, other) => (0, one as i32, other as i32),
+            Tampering::AddBlocks(axis, n) => (1, axis as i32, n),
+            Tampering::DropWarp => (2, 0, 0),
+            Tampering::DropShared => (3, 0, 0),
+        };
+        tamper(kernel.as_ptr(), kind, one, other);
     }
 }

@@ -14,4 +14,4 @@
 mod emulator;
 
 pub use cuda_stand_in::{Report, ReportKind};
-pub use emulator::{Emulator, InstallError, LIBRARIES, library_path};
+pub use emulator::{Emulator, InstallError, LIBRARIES, Tampering, library_path};

@@ -6,7 +6,7 @@ use cudarc::driver::PushKernelArg;
 
 /// The kernels.
 pub const SOURCE: Source =
-    Source::new("activation.cu", include_str!("activation.cu")).with_header(CURVES);
+    Source::new("activation.cu", include_str!("activation.cu")).with_header("curve.cuh", CURVES);
 
 /// The number that `curve.cuh` knows it by.
 pub(crate) fn curve(activation: Activation) -> u32 {

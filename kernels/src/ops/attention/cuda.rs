@@ -9,10 +9,11 @@ use cudarc::driver::{DevicePtr, DeviceRepr, PushKernelArg};
 const HEADER: &str = include_str!("attention.cuh");
 /// The kernels of the exact version.
 pub const SOURCE: Source =
-    Source::new("attention.cu", include_str!("attention.cu")).with_header(HEADER);
+    Source::new("attention.cu", include_str!("attention.cu")).with_header("attention.cuh", HEADER);
 /// The kernels for tensor cores.
-pub const TENSOR: Source =
-    Source::new("tensor.cu", include_str!("tensor.cu")).with_header(HEADER).bf16_only();
+pub const TENSOR: Source = Source::new("tensor.cu", include_str!("tensor.cu"))
+    .with_header("attention.cuh", HEADER)
+    .bf16_only();
 
 /// Queries of a block of `tensor.cu`, and its threads.
 const TILE: usize = 64;

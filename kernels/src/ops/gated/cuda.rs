@@ -6,7 +6,8 @@ use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
-pub const SOURCE: Source = Source::new("gated.cu", include_str!("gated.cu")).with_header(CURVES);
+pub const SOURCE: Source =
+    Source::new("gated.cu", include_str!("gated.cu")).with_header("curve.cuh", CURVES);
 
 /// y = f(gate)·up, element by element; all of one length.
 ///

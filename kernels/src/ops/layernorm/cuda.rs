@@ -70,7 +70,7 @@ pub fn residual_forward<R: Real>(
     unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
 }
 
-/// dx = or += the gradient of x; dweight and dbias grow. Shapes as in [`forward`]; width is 6,144 at most.
+/// dx = or += the gradient of x; dweight and dbias grow. Shapes as in [`forward`].
 ///
 /// # Errors
 /// [`Fault`] of the launches.
@@ -92,13 +92,17 @@ pub fn backward<R: Real>(
     check([dy.len(), x.len()], [mean.len(), rstd.len()], [dweight.len(), dbias.len()]);
     let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
     let mut partials = device.scratch::<f32>(blocks * 2 * width)?;
-    let kernel = device.kernel::<R>(&SOURCE, "layernorm_backward")?;
+    let launch = Launch::rows(blocks, width);
+    let (name, launch) = match launch.with_shared_floats(2 * width) {
+        Some(launch) => ("layernorm_backward", launch),
+        None => ("layernorm_backward_wide", launch),
+    };
+    let kernel = device.kernel::<R>(&SOURCE, name)?;
     let (n_rows, n_columns, accumulate) =
         (count(rows), count(width), u32::from(write == Write::Accumulate));
     let mut arguments = kernel.arguments(device);
     arguments.arg(dx).arg(&mut *partials).arg(dy).arg(x).arg(mean).arg(rstd).arg(weight);
     arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&accumulate);
-    let launch = Launch::rows(blocks, width).with_shared_floats(2 * width);
     // SAFETY: partials are [blocks, 2·width], and the kernel stops at the last row.
     unsafe { kernel.launch(&mut arguments, launch)? };
     add_partials(device, dweight, &partials, blocks, 0)?;

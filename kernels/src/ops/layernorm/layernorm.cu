@@ -5,7 +5,8 @@
 // [blocks, 2·width], dweight's before dbias's; s bytes per real.
 // Forward, one block per row. Bytes: 2·s·rows·width + 8·rows, twice the former with the residual. FLOPs: 8·rows·width.
 // Backward, one block per rows_per_block rows; `partials_add` adds up the blocks. Bytes: 3·s·rows·width (4 to accumulate) +
-// 8·blocks·width. FLOPs: 14·rows·width. Later passes over a row find it in the caches.
+// 8·blocks·width. FLOPs: 14·rows·width. Later passes over a row find it in the caches; so does
+// each row the sums of a wide one, 16·width more from there.
 
 // Writes a row of y, given the row's sum, and its mean and rstd. The variance is taken around the mean, so that a large
 // mean does not drown it.
@@ -56,14 +57,12 @@ extern "C" __global__ void layernorm_residual_forward(
     normalise(y + row, mean, rstd, stream + row, weight, bias, sum, width, epsilon);
 }
 
-// Element c of the shared sums belongs to one thread alone, so that no barrier guards them.
-extern "C" __global__ void layernorm_backward(
-    real* dx, float* partials, const real* dy, const real* x, const float* mean, const float* rstd,
+// dx of a stretch of rows, and its part of dweight and dbias [width]. Element c of both belongs to one thread alone, so that
+// no barrier guards it, wherever it lies.
+__device__ inline void backward(
+    float* dweight, float* dbias, real* dx, const real* dy, const real* x, const float* mean, const float* rstd,
     const real* weight, uint rows, uint width, uint rows_per_block, uint accumulate
 ) {
-    extern __shared__ float sums[];  // [2, width]
-    float* dweight = sums;
-    float* dbias = sums + width;
     for (uint c = threadIdx.x; c < width; c += blockDim.x) dweight[c] = dbias[c] = 0.0f;
     const uint first = blockIdx.x * rows_per_block;
     const uint end = min(first + rows_per_block, rows);
@@ -87,9 +86,26 @@ extern "C" __global__ void layernorm_backward(
             dbias[c] += output;
         }
     }
+}
+
+extern "C" __global__ void layernorm_backward(
+    real* dx, float* partials, const real* dy, const real* x, const float* mean, const float* rstd,
+    const real* weight, uint rows, uint width, uint rows_per_block, uint accumulate
+) {
+    extern __shared__ float sums[];  // [2, width]
+    backward(sums, sums + width, dx, dy, x, mean, rstd, weight, rows, width, rows_per_block, accumulate);
+    float* partial = partials + (size_t)blockIdx.x * 2 * width;
     for (uint c = threadIdx.x; c < width; c += blockDim.x) {
-        float* partial = partials + (size_t)blockIdx.x * 2 * width;
-        partial[c] = dweight[c];
-        partial[width + c] = dbias[c];
+        partial[c] = sums[c];
+        partial[width + c] = sums[width + c];
     }
+}
+
+// The same for rows that are too wide for shared memory: sums grow where they will be read.
+extern "C" __global__ void layernorm_backward_wide(
+    real* dx, float* partials, const real* dy, const real* x, const float* mean, const float* rstd,
+    const real* weight, uint rows, uint width, uint rows_per_block, uint accumulate
+) {
+    float* sums = partials + (size_t)blockIdx.x * 2 * width;
+    backward(sums, sums + width, dx, dy, x, mean, rstd, weight, rows, width, rows_per_block, accumulate);
 }

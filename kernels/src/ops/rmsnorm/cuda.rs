@@ -70,7 +70,7 @@ pub fn residual_forward<R: Real>(
     unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
 }
 
-/// dx = or += the gradient of x; dweight += the gradient of the weight. Shapes as in [`forward`]; width is 12,288 at most.
+/// dx = or += the gradient of x; dweight += the gradient of the weight. Shapes as in [`forward`].
 ///
 /// # Errors
 /// [`Fault`] of the launches.
@@ -90,13 +90,17 @@ pub fn backward<R: Real>(
     check(dy.len(), rstd.len(), x.len(), dweight.len());
     let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
     let mut partials = device.scratch::<f32>(blocks * width)?;
-    let kernel = device.kernel::<R>(&SOURCE, "rmsnorm_backward")?;
+    let launch = Launch::rows(blocks, width);
+    let (name, launch) = match launch.with_shared_floats(width) {
+        Some(launch) => ("rmsnorm_backward", launch),
+        None => ("rmsnorm_backward_wide", launch),
+    };
+    let kernel = device.kernel::<R>(&SOURCE, name)?;
     let (n_rows, n_columns, accumulate) =
         (count(rows), count(width), u32::from(write == Write::Accumulate));
     let mut arguments = kernel.arguments(device);
     arguments.arg(dx).arg(&mut *partials).arg(dy).arg(x).arg(weight).arg(rstd);
     arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&offset).arg(&accumulate);
-    let launch = Launch::rows(blocks, width).with_shared_floats(width);
     // SAFETY: partials are [blocks, width], and the kernel stops at the last row.
     unsafe { kernel.launch(&mut arguments, launch)? };
     add_partials(device, dweight, &partials, blocks, 0)

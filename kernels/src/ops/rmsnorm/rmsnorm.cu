@@ -5,7 +5,8 @@
 // s bytes per real.
 // Forward, one block per row. Bytes: 2·s·rows·width + 4·rows, twice the former with the residual. FLOPs: 5·rows·width.
 // Backward, one block per rows_per_block rows; `partials_add` adds up the blocks. Bytes: 3·s·rows·width (4 to accumulate) +
-// 4·blocks·width. FLOPs: 11·rows·width. The second pass over a row finds it in the caches.
+// 4·blocks·width. FLOPs: 11·rows·width. The second pass over a row finds it in the caches; so does each row the sums of a
+// wide one, 8·width more from there.
 
 // Writes a row of y and returns its rstd.
 __device__ inline float normalise(
@@ -48,12 +49,12 @@ extern "C" __global__ void rmsnorm_residual_forward(
     if (threadIdx.x == 0) rstd[blockIdx.x] = result;
 }
 
-// Element c of the shared sums belongs to one thread alone, so that no barrier guards them.
-extern "C" __global__ void rmsnorm_backward(
-    real* dx, float* partials, const real* dy, const real* x, const real* weight, const float* rstd, uint rows,
+// dx of a stretch of rows, and its part of dweight [width]. Element c of dweight belongs to one thread alone, so that no
+// barrier guards it, wherever it lies.
+__device__ inline void backward(
+    float* dweight, real* dx, const real* dy, const real* x, const real* weight, const float* rstd, uint rows,
     uint width, uint rows_per_block, float offset, uint accumulate
 ) {
-    extern __shared__ float dweight[];  // [width]
     for (uint c = threadIdx.x; c < width; c += blockDim.x) dweight[c] = 0.0f;
     const uint first = blockIdx.x * rows_per_block;
     const uint end = min(first + rows_per_block, rows);
@@ -72,6 +73,23 @@ extern "C" __global__ void rmsnorm_backward(
             dweight[c] += output * input * scale;
         }
     }
+}
+
+extern "C" __global__ void rmsnorm_backward(
+    real* dx, float* partials, const real* dy, const real* x, const real* weight, const float* rstd, uint rows,
+    uint width, uint rows_per_block, float offset, uint accumulate
+) {
+    extern __shared__ float dweight[];  // [width]
+    backward(dweight, dx, dy, x, weight, rstd, rows, width, rows_per_block, offset, accumulate);
     for (uint c = threadIdx.x; c < width; c += blockDim.x)
         partials[(size_t)blockIdx.x * width + c] = dweight[c];
+}
+
+// The same for rows that are too wide for shared memory: sums grow where they will be read.
+extern "C" __global__ void rmsnorm_backward_wide(
+    real* dx, float* partials, const real* dy, const real* x, const real* weight, const float* rstd, uint rows,
+    uint width, uint rows_per_block, float offset, uint accumulate
+) {
+    float* dweight = partials + (size_t)blockIdx.x * width;
+    backward(dweight, dx, dy, x, weight, rstd, rows, width, rows_per_block, offset, accumulate);
 }

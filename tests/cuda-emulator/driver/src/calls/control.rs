@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use super::state::with;
+use super::state::{Tampering, with};
 use super::{INVALID_VALUE, SUCCESS, calls, get_text, put, put_bytes};
 
 calls! {
@@ -47,6 +47,32 @@ calls! {
     /// What the device says of its compute capability.
     fn cuda_emulator_set_capability(major: i32, minor: i32) {
         with(|driver| driver.capability = (major, minor));
+        SUCCESS
+    }
+    /// Warp instructions after which a block is taken not to end.
+    fn cuda_emulator_set_steps(steps_max: u64) {
+        with(|driver| driver.steps_max = steps_max);
+        SUCCESS
+    }
+    /// From now on a module of this text is loaded as another; as itself again with a null pointer for the other.
+    fn cuda_emulator_substitute(original: *const c_char, replacement: *const c_char) {
+        let Some(original) = get_text(original) else { return INVALID_VALUE };
+        with(|driver| match get_text(replacement) {
+            Some(replacement) => driver.substitutes.insert(original, replacement),
+            None => driver.substitutes.remove(&original),
+        });
+        SUCCESS
+    }
+    /// From now on launches of a kernel go wrong in this way; in none with a null pointer for the kernel.
+    fn cuda_emulator_tamper(kernel: *const c_char, kind: u32, one: i32, other: i32) {
+        let tampering = match kind {
+            0 => Tampering::SwapArguments(one as usize, other as usize),
+            1 => Tampering::AddBlocks(one as usize, other),
+            2 => Tampering::DropWarp,
+            3 => Tampering::DropShared,
+            _ => return INVALID_VALUE,
+        };
+        with(|driver| driver.tampering = get_text(kernel).map(|kernel| (kernel, tampering)));
         SUCCESS
     }
     /// How much memory the device has.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::{SHARED_BYTES, SHARED_BYTES_MAX};
 use super::queue::stream_of;
-use super::state::{Function, Work, host_report, with};
+use super::state::{Function, Tampering, Work, host_report, with};
 use super::{
     Handle, INVALID_HANDLE, INVALID_PTX, INVALID_VALUE, NOT_FOUND, NOT_SUPPORTED, OUT_OF_RESOURCES,
     SUCCESS, calls, get, get_bytes, get_text, put,
@@ -19,6 +19,8 @@ fn load(to: *mut u64, source: &str) -> i32 {
         if let Some(error) = driver.is_forbidden() {
             return error;
         }
+        let substitute = driver.substitutes.get(source).cloned();
+        let source = substitute.as_deref().unwrap_or(source);
         let memory = &mut driver.memory;
         let mut place = |variable: &crate::ptx::Variable| {
             let n = variable.bytes.len();
@@ -112,6 +114,13 @@ fn launch(function: u64, grid: Grid, stream: Handle, arguments: *const *const u8
             };
             values.push(get_bytes(argument, parameter.bytes));
         }
+        let (mut grid, mut values) = (grid, values);
+        if let Some((name, tampering)) = &driver.tampering
+            && *name == function.name
+            && !tamper(*tampering, &mut grid, &mut values)
+        {
+            return SUCCESS;
+        }
         driver.submit(
             stream_of(stream),
             Work::Launch {
@@ -121,6 +130,19 @@ fn launch(function: u64, grid: Grid, stream: Handle, arguments: *const *const u8
             },
         )
     })
+}
+
+/// Spoils a launch; false where nothing is left of it.
+fn tamper(tampering: Tampering, grid: &mut Grid, arguments: &mut [Vec<u8>]) -> bool {
+    match tampering {
+        Tampering::SwapArguments(one, other) => arguments.swap(one, other),
+        Tampering::AddBlocks(axis, n) => {
+            grid.blocks[axis] = grid.blocks[axis].saturating_add_signed(n);
+        }
+        Tampering::DropWarp => grid.threads[0] = grid.threads[0].saturating_sub(32),
+        Tampering::DropShared => grid.shared_bytes = grid.shared_bytes.saturating_sub(4),
+    }
+    !grid.blocks.contains(&0) && grid.threads[0] > 0
 }
 
 calls! {

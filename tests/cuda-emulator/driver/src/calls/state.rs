@@ -18,6 +18,21 @@ pub(crate) use super::work::Work;
 /// Of the emulated device unless it is set otherwise, in bytes.
 const MEMORY_BYTES: usize = 16 << 30;
 
+/// Warp instructions after which a block is taken not to end, unless it is set otherwise.
+const STEPS_MAX: u64 = 1 << 32;
+
+/// A mistake that a test wants in launches, to see whether it is noticed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tampering {
+    SwapArguments(usize, usize),
+    /// By so many blocks along an axis; none is left where there was one.
+    AddBlocks(usize, i32),
+    /// One warp less; none is left where there was one.
+    DropWarp,
+    /// Four bytes less of dynamic shared memory.
+    DropShared,
+}
+
 /// A kernel of a loaded module.
 #[derive(Clone)]
 pub(crate) struct Function {
@@ -65,6 +80,11 @@ pub(crate) struct Driver {
     pub(crate) n_instructions: u64,
     pub(crate) capability: (i32, i32),
     pub(crate) version: i32,
+    pub(crate) steps_max: u64,
+    /// Modules that are loaded in the place of others, by the others' text.
+    pub(crate) substitutes: HashMap<String, String>,
+    /// What launches of this kernel get wrong.
+    pub(crate) tampering: Option<(String, Tampering)>,
     pub(crate) instance: u32,
     handles: u64,
 }
@@ -101,6 +121,9 @@ impl Driver {
             n_instructions: 0,
             capability: (9, 0),
             version: 13000,
+            steps_max: STEPS_MAX,
+            substitutes: HashMap::new(),
+            tampering: None,
             instance: 0,
             handles: 0x1000,
         }

@@ -95,6 +95,7 @@ impl Driver {
                     arguments,
                     &mut self.memory,
                     &mut self.instance,
+                    self.steps_max,
                 );
                 self.n_instructions += n_instructions;
                 self.note(reports);

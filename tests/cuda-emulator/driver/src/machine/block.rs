@@ -1,6 +1,6 @@
 //! One block: its warps in order, from barrier to barrier.
 
-use super::launch::{Grid, Launch, STEPS_MAX, Stop};
+use super::launch::{Grid, Launch, Stop};
 use super::shadow::Shadow;
 use super::warp::{Group, Warp};
 use crate::isa::warp::{Barrier, Count};
@@ -292,7 +292,7 @@ impl Core {
         let lanes = guarded(step, warp, group.lanes, &launch.constants);
         launch.n_instructions += u64::from(lanes.count_ones());
         self.n_steps += 1;
-        if self.n_steps > STEPS_MAX {
+        if self.n_steps > launch.steps_max {
             return self.trap(warp, step, lanes, "the block does not end", launch);
         }
         match &step.op {

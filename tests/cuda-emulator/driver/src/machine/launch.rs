@@ -18,9 +18,6 @@ pub(crate) struct Grid {
 /// Reports that one launch collects before it ends early.
 const REPORTS_MAX: usize = 64;
 
-/// Warp instructions after which a block is taken not to end.
-pub(crate) const STEPS_MAX: u64 = 1 << 32;
-
 /// What all blocks of a launch share.
 pub(crate) struct Launch<'a> {
     pub(crate) kernel: &'a Kernel,
@@ -32,6 +29,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) first_instance: u32,
     /// Thread instructions carried out.
     pub(crate) n_instructions: u64,
+    /// Warp instructions after which a block is taken not to end.
+    pub(crate) steps_max: u64,
 }
 
 /// A launch that cannot go on; what is wrong is among its reports.
@@ -74,6 +73,7 @@ pub(crate) fn launch(
     arguments: &[Vec<u8>],
     memory: &mut GlobalMemory,
     instance: &mut u32,
+    steps_max: u64,
 ) -> (Vec<Report>, u64) {
     let mut launch = Launch {
         kernel,
@@ -88,6 +88,7 @@ pub(crate) fn launch(
         reports: Vec::new(),
         first_instance: *instance + 1,
         n_instructions: 0,
+        steps_max,
     };
     let mut block = Block::new(kernel, grid);
     let [nx, ny, nz] = grid.blocks;
