@@ -47,6 +47,8 @@ pub struct Trainer {
     batch: Packed,
     activations: Activations,
     pairs: PairBatch,
+    /// Of the step that is being made.
+    tally: Tally,
     /// Per completion token.
     dlogps: Vec<f32>,
     timings: Timings,
@@ -61,6 +63,14 @@ pub struct Trained<T> {
     pub first: T,
     /// Means of the squared gradients.
     pub second: T,
+}
+
+impl Trained<&[f32]> {
+    fn owned(&self) -> Trained<Vec<f32>> {
+        let [parameters, first, second] =
+            [self.parameters, self.first, self.second].map(<[f32]>::to_vec);
+        Trained { parameters, first, second }
+    }
 }
 
 /// Where the time of the last step went.
@@ -138,6 +148,7 @@ impl Trainer {
             batch: Packed::default(),
             activations: Activations::default(),
             pairs: PairBatch::default(),
+            tally: Tally::default(),
             dlogps: Vec::new(),
             timings: Timings::default(),
         }
@@ -288,7 +299,8 @@ impl Trainer {
     ) -> Result<StepMetrics, TrainFailure> {
         let _span = trace_span!("step").entered();
         self.timings = Timings::default();
-        let mut tally = Tally::default();
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.clear();
         // What the first part finds in the gradients is the last step's.
         let mut write = Write::Overwrite;
         for part in pairs.chunks(self.pairs_per_pass) {
@@ -299,9 +311,20 @@ impl Trainer {
         let _span = trace_span!("update").entered();
         let started = Instant::now();
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
-        let grad_norm = self.update(learning_rate)?;
+        let former = self.settings.may_overflow(learning_rate).then(|| self.trained().owned());
+        let grad_norm = match (self.update(learning_rate), former) {
+            (Err(rejected), Some(former)) => {
+                let step = self.step;
+                self.restore(step - 1, former);
+                self.step = step;
+                return Err(rejected.into());
+            }
+            (updated, _) => updated?,
+        };
         self.timings.optimizer = started.elapsed();
-        Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs: tally.metrics() })
+        let pairs = tally.metrics();
+        self.tally = tally;
+        Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs })
     }
 
     /// Fills `self.pairs` with the batch's log-probs.
@@ -411,6 +434,16 @@ impl Tally {
     /// Whether nothing has been said yet.
     pub fn is_empty(&self) -> bool {
         self.losses.is_empty()
+    }
+
+    /// Forgets everything and keeps the memory.
+    fn clear(&mut self) {
+        let Self { losses, rewards_chosen, rewards_rejected, logps_chosen, logps_rejected, tokens } =
+            self;
+        for list in [losses, rewards_chosen, rewards_rejected, logps_chosen, logps_rejected] {
+            list.clear();
+        }
+        *tokens = None;
     }
 
     fn add(&mut self, pairs: &PairBatch, answer: &LossGradients, beta: f64) {

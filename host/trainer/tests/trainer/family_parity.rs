@@ -1,7 +1,7 @@
 //! Every family of models, held against transformers in double precision: forward, gradients, and sampling with a cache.
 //!
 //! `tests/golden/families` has small models with every variation that a family brings: biases, scaled rotations,
-//! sliding windows, norms of queries and keys, output norms, caps. Tolerances are about three times what transformers
+//! sliding windows, norms of queries and keys, output norms, caps, a padding token that occurs. Tolerances are about three times what transformers
 //! itself in single precision is off by.
 
 use crate::support::{golden, greedy, json, tensor_f64, worst_difference};
@@ -10,7 +10,7 @@ use trainer::batch::Packed;
 use trainer::model::{Activations, Keep, Model, ModelDirectory};
 use trainer::pairs::PreferencePair;
 
-pub(crate) const CASES: [&str; 12] = [
+pub(crate) const CASES: [&str; 14] = [
     "gpt2_erf",
     "llama_biased",
     "llama_linear",
@@ -23,6 +23,8 @@ pub(crate) const CASES: [&str; 12] = [
     "gemma",
     "gemma2",
     "gemma3",
+    "llama_padded",
+    "gemma_padded",
 ];
 
 pub(crate) struct Case {
