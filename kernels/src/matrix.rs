@@ -5,7 +5,6 @@
 //! into one tile per thread, which leaves every element's sum as it is, and runs them in parallel. Views hold no data.
 
 use crate::Write;
-use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -120,36 +119,93 @@ impl<'a> MatrixMut<'a> {
         })
     }
 
-    /// Cuts the matrix into `n_rows` × `n_columns` tiles of nearly equal size, at whole vectors.
-    fn tiles(self, n_rows: usize, n_columns: usize) -> Vec<Tile<'a>> {
-        let mut tiles = Vec::with_capacity(n_rows * n_columns);
-        for rows in cuts(self.rows, n_rows, 8) {
-            for columns in cuts(self.columns, n_columns, 16) {
-                // SAFETY: both ranges begin inside the matrix or are empty at its end, so the offset is that of an
-                // element or one past the last.
-                let data = unsafe { self.data.add(rows.start * self.row_stride + columns.start) };
-                // The invariant holds for the tile because its elements are a subset of this view's, which is
-                // consumed, and the subsets of different tiles are disjoint.
-                let matrix = MatrixMut { data, rows: rows.len(), columns: columns.len(), ..self };
-                tiles.push(Tile { rows: rows.clone(), columns, matrix });
-            }
-        }
-        tiles
+    /// The first rows, and the others.
+    fn split_at_row(self, row: usize) -> [Self; 2] {
+        assert!(row <= self.rows, "row {row} of {}", self.rows);
+        // SAFETY: the offset is that of a row of the matrix, or past the last element of a matrix without further rows,
+        // where it is none. The invariant holds because this view is consumed and the parts share no element.
+        let data =
+            unsafe { self.data.add(if row == self.rows { 0 } else { row * self.row_stride }) };
+        [Self { rows: row, ..self }, Self { data, rows: self.rows - row, ..self }]
+    }
+
+    /// The first columns, and the others.
+    pub(crate) fn split_at_column(self, column: usize) -> [Self; 2] {
+        assert!(column <= self.columns, "column {column} of {}", self.columns);
+        // SAFETY: the offset is that of an element of the first row or none. The invariant holds because this view is
+        // consumed and the parts share no element.
+        let data = unsafe { self.data.add(if self.rows == 0 { 0 } else { column }) };
+        [Self { columns: column, ..self }, Self { data, columns: self.columns - column, ..self }]
     }
 }
 
-/// `length` in `n` parts that begin at multiples of `step`; the last takes the rest.
-fn cuts(length: usize, n: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    let side = length / n / step * step;
-    let cut = move |i: usize| if i == n { length } else { i * side };
-    (0..n).map(move |i| cut(i)..cut(i + 1)).filter(|part| !part.is_empty())
+/// Where `length` is cut into `n` parts: at multiples of `step`, the last part takes the rest.
+#[derive(Clone, Copy)]
+struct Cuts {
+    length: usize,
+    n: usize,
+    step: usize,
 }
 
-/// A part of a writable matrix, and where it lies.
-struct Tile<'a> {
+impl Cuts {
+    fn at(self, index: usize) -> usize {
+        match index == self.n {
+            true => self.length,
+            false => self.length / self.n / self.step * self.step * index,
+        }
+    }
+}
+
+/// A part of a writable matrix between two cuts of its rows and two of its columns.
+struct Tiles<'a> {
+    matrix: MatrixMut<'a>,
     rows: Range<usize>,
     columns: Range<usize>,
-    matrix: MatrixMut<'a>,
+}
+
+impl<'a> Tiles<'a> {
+    /// Hands each tile to `work` with the rows and the columns that it covers, in parallel halves. Empty ones are left out.
+    fn for_each(self, cuts: [Cuts; 2], work: &(impl Fn(MatrixMut, [Range<usize>; 2]) + Sync)) {
+        let Self { matrix, rows, columns } = self;
+        let extent = |cuts: Cuts, range: &Range<usize>| cuts.at(range.start)..cuts.at(range.end);
+        let covered = [extent(cuts[0], &rows), extent(cuts[1], &columns)];
+        let [upper, lower] = if rows.len() > 1 {
+            let middle = rows.start + rows.len() / 2;
+            let halves = matrix.split_at_row(cuts[0].at(middle) - covered[0].start);
+            let [upper, lower] = halves;
+            [
+                Tiles { matrix: upper, rows: rows.start..middle, columns: columns.clone() },
+                Tiles { matrix: lower, rows: middle..rows.end, columns },
+            ]
+        } else if columns.len() > 1 {
+            let middle = columns.start + columns.len() / 2;
+            let halves = matrix.split_at_column(cuts[1].at(middle) - covered[1].start);
+            let [left, right] = halves;
+            [
+                Tiles { matrix: left, rows: rows.clone(), columns: columns.start..middle },
+                Tiles { matrix: right, rows, columns: middle..columns.end },
+            ]
+        } else {
+            if covered.iter().all(|range| !range.is_empty()) {
+                work(matrix, covered);
+            }
+            return;
+        };
+        rayon::join(|| upper.for_each(cuts, work), || lower.for_each(cuts, work));
+    }
+}
+
+/// Cuts a matrix into `n_rows` × `n_columns` tiles of nearly equal size, at whole vectors, and works on them in parallel.
+fn in_tiles(
+    matrix: MatrixMut,
+    [n_rows, n_columns]: [usize; 2],
+    work: &(impl Fn(MatrixMut, [Range<usize>; 2]) + Sync),
+) {
+    let cuts = [
+        Cuts { length: matrix.rows, n: n_rows, step: 8 },
+        Cuts { length: matrix.columns, n: n_columns, step: 16 },
+    ];
+    Tiles { matrix, rows: 0..n_rows, columns: 0..n_columns }.for_each(cuts, work);
 }
 
 fn check_extent(len: usize, rows: usize, columns: usize, row_stride: usize) {
@@ -208,8 +264,8 @@ pub(crate) fn multiply_in_tiles(c: MatrixMut, a: Matrix, b: Matrix, write: Write
     if row_tiles * column_tiles == 1 {
         return multiply(c, a, b, 1.0, write);
     }
-    c.tiles(row_tiles, column_tiles).into_par_iter().for_each(|tile| {
-        multiply(tile.matrix, a.rows(tile.rows), b.columns(tile.columns), 1.0, write);
+    in_tiles(c, [row_tiles, column_tiles], &|tile, [rows, columns]| {
+        multiply(tile, a.rows(rows), b.columns(columns), 1.0, write);
     });
 }
 
@@ -259,13 +315,13 @@ mod tests {
     fn tiles_cover_every_element_once() {
         for (rows, columns) in [(1, 1), (5, 7), (32, 48), (33, 17), (100, 50)] {
             let mut data = vec![0.0; rows * columns];
-            let tiles = MatrixMut::new(&mut data, rows, columns).tiles(3, 2);
-            for tile in tiles {
-                let (m, n) = (tile.rows.len(), tile.columns.len());
+            let matrix = MatrixMut::new(&mut data, rows, columns);
+            in_tiles(matrix, [3, 2], &|tile, [rows, columns]| {
+                let (m, n) = (rows.len(), columns.len());
                 let ones = vec![1.0; m.max(n)];
                 let (a, b) = (Matrix::new(&ones, m, 1), Matrix::new(&ones, 1, n));
-                multiply(tile.matrix, a, b, 1.0, Write::Accumulate);
-            }
+                multiply(tile, a, b, 1.0, Write::Accumulate);
+            });
             assert!(data.iter().all(|&x| x == 1.0), "{rows} × {columns}");
         }
     }
@@ -295,10 +351,10 @@ mod tests {
                 let product = |n_threads: usize| {
                     let mut c = vec![f32::NAN; rows * columns];
                     let (n_rows, n_columns) = n_tiles(a, b, n_threads);
-                    for tile in MatrixMut::new(&mut c, rows, columns).tiles(n_rows, n_columns) {
-                        let (a, b) = (a.rows(tile.rows), b.columns(tile.columns));
-                        multiply(tile.matrix, a, b, 1.0, Write::Overwrite);
-                    }
+                    let matrix = MatrixMut::new(&mut c, rows, columns);
+                    in_tiles(matrix, [n_rows, n_columns], &|tile, [rows, columns]| {
+                        multiply(tile, a.rows(rows), b.columns(columns), 1.0, Write::Overwrite);
+                    });
                     c.iter().map(|c| c.to_bits()).collect::<Vec<_>>()
                 };
                 let whole = product(1);

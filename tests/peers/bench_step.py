@@ -4,8 +4,10 @@
     python tests/peers/bench_step.py --lossbox target/release/lossbox [--config i ii iii] [--threads 1 2]
 
 Every measurement runs in a process of its own, peers and lossbox in turns, so that the machine's state is the same for
-all. Prints one JSON object per measurement and a table at the end. For the tuned figures set LD_PRELOAD to tcmalloc and,
-on AMD, MKL_ENABLE_INSTRUCTIONS=AVX512 beside this script.
+all. Prints one JSON object per measurement and a table at the end. `--preload tcmalloc.so mkl.so` measures the peers twice,
+as they are and with these libraries before theirs: an allocator, and for AMD one that makes MKL take its AVX-512 path:
+
+    echo 'int mkl_serv_intel_cpu_true(void) { return 1; }' | cc -shared -fPIC -x c -o mkl.so -
 """
 
 import argparse
@@ -31,7 +33,8 @@ def model_and_ids(size):
     layers, width, heads, vocabulary, tokens, pairs = size
     torch.manual_seed(0)
     config = GPT2Config(n_layer=layers, n_embd=width, n_head=heads, vocab_size=vocabulary, n_positions=tokens,
-                        bos_token_id=1, eos_token_id=2, pad_token_id=0, use_cache=False)
+                        bos_token_id=1, eos_token_id=2, pad_token_id=0, use_cache=False,
+                        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)  # as trl has it
     ids = lambda n: torch.randint(3, vocabulary, (pairs, n))
     half = tokens // 2
     return GPT2LMHeadModel(config), ids(half), ids(half), ids(half)
@@ -114,13 +117,16 @@ def worker(kind, config, threads, steps):
     return dict(median_ms=1e3 * statistics.median(times), min_ms=1e3 * min(times), peak_rss_mb=peak)
 
 
-def run(kind, config, threads, steps, lossbox):
+def run(kind, config, threads, steps, lossbox, preload):
+    kind, _, tuned = kind.partition(" ")
     if kind == "lossbox":
         command = [lossbox, "bench", "step", "--config", config, "--threads", str(threads), "--json"]
     else:
         command = [sys.executable, __file__, "--worker", kind, config, str(threads), str(steps)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
                    "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+    if tuned:
+        environment |= {"LD_PRELOAD": ":".join(preload), "MKL_ENABLE_INSTRUCTIONS": "AVX512"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
@@ -132,6 +138,7 @@ def main():
     parser.add_argument("--lossbox")
     parser.add_argument("--config", nargs="+", default=list(SIZES))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--preload", nargs="+", default=[])
     parser.add_argument("--worker", nargs=4)
     args = parser.parse_args()
     if args.worker:
@@ -142,13 +149,15 @@ def main():
     for config in args.config:
         for threads in args.threads:
             steps = {"i": 30, "ii": 10, "iii": 5}[config]
-            kinds = ["trl", "by_hand"] + (["lossbox"] if args.lossbox else [])
-            figures = {kind: run(kind, config, threads, steps, args.lossbox) for kind in kinds}
+            kinds = ["trl", "by_hand"] + (["trl tuned", "by_hand tuned"] if args.preload else [])
+            kinds += ["lossbox"] if args.lossbox else []
+            figures = {kind: run(kind, config, threads, steps, args.lossbox, args.preload) for kind in kinds}
             for kind, figure in figures.items():
                 print(json.dumps(dict(kind=kind, config=config, threads=threads, **figure)), flush=True)
             rows.append((config, threads, figures))
     for config, threads, figures in rows:
-        cells = [f"{kind} {f['median_ms']:.0f} ms, {f['peak_rss_mb']:.0f} MB" for kind, f in figures.items()]
+        cells = [f"{kind} {f['median_ms']:.0f} ms (at least {f['min_ms']:.0f}), {f['peak_rss_mb']:.0f} MB"
+                 for kind, f in figures.items()]
         print(f"{config:>3} on {threads}: " + "; ".join(cells))
 
 

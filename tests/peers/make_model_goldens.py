@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM
 
 VOCABULARY = 61
+PADDED = 17
 BASE = dict(
     vocab_size=VOCABULARY, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0,
@@ -53,6 +54,9 @@ CASES = {
                                  rope_parameters={
                                      "sliding_attention": dict(rope_type="default", rope_theta=100.0),
                                      "full_attention": dict(rope_type="linear", rope_theta=10000.0, factor=2.0)})),
+    # PADDED occurs in prompts and completions: transformers keeps its row of the embedding from learning there.
+    "llama_padded": ("llama", of(BASE, pad_token_id=PADDED)),
+    "gemma_padded": ("gemma", of(BASE, head_dim=8, pad_token_id=PADDED - VOCABULARY)),
 }
 LENGTHS = [(5, 14, 9), (1, 12, 17), (11, 1, 2)]  # prompt, chosen, rejected
 WEIGHTS = [0.5, -0.3, -0.7, 0.2, 1.1, -0.4]
@@ -79,9 +83,10 @@ def build(model_type, fields, seed):
     return model.eval()
 
 
-def completions(seed):
+def completions(seed, padded):
     rng = np.random.default_rng(seed)
-    draw = lambda n: [int(token) for token in rng.integers(3, VOCABULARY, n)]
+    draw = lambda n: [PADDED if padded and i % 3 == 0 else int(token)
+                      for i, token in enumerate(rng.integers(3, VOCABULARY, n))]
     pairs = []
     for prompt, chosen, rejected in LENGTHS:
         pairs.append(dict(prompt=draw(prompt), chosen=draw(chosen), rejected=draw(rejected)))
@@ -109,7 +114,7 @@ def greedy(model, prompt, n):
 def main(root):
     single, weights = {}, {}
     for seed, (name, (model_type, fields)) in enumerate(CASES.items()):
-        model, pairs = build(model_type, fields, seed), completions(seed)
+        model, pairs = build(model_type, fields, seed), completions(seed, "padded" in name)
         model.save_pretrained(root / name)
         weights[name] = {key: p.detach().numpy().copy() for key, p in model.named_parameters()}
         single[name] = [logps.detach().numpy() for logps in all_logps(model, pairs)]
@@ -120,7 +125,7 @@ def main(root):
         with torch.no_grad():
             for key, parameter in model.named_parameters():
                 parameter.copy_(torch.from_numpy(weights[name][key]))
-        pairs = completions(seed)
+        pairs = completions(seed, "padded" in name)
         logps = all_logps(model, pairs)
         worst = max(float(np.abs(a.detach().numpy() - b).max()) for a, b in zip(logps, single[name]))
         assert worst < 1e-5, f"{name}: float64 and float32 differ by {worst}"

@@ -111,6 +111,12 @@ impl OptimizerSettings {
         self.learning_rate * factor
     }
 
+    /// Whether an update may take weights out of the range of `f32`. Its size is at most a few times the rate, so with rates
+    /// below 10¹⁰ and a decay that makes no weight larger it would take more than 10²⁰ steps.
+    pub(crate) fn may_overflow(&self, learning_rate: f64) -> bool {
+        learning_rate > 1e10 || learning_rate * self.weight_decay > 2.0
+    }
+
     /// Refuses what no update could be computed with.
     pub fn check(&self) -> Result<(), Fault> {
         let ranges = [

@@ -44,6 +44,10 @@ pub struct Trainer {
     step: usize,
     batch: Packed,
     pairs: PairBatch,
+    /// Of the step that is being made.
+    tally: Tally,
+    /// Per completion.
+    logps: Vec<f64>,
     /// Per completion.
     derivatives: Vec<f32>,
     timings: Timings,
@@ -65,6 +69,15 @@ pub struct Trained<T> {
     pub first: T,
     /// Means of the squared gradients.
     pub second: T,
+}
+
+impl Trained<Cow<'_, [f32]>> {
+    /// The same, on its own.
+    pub fn into_owned(self) -> Trained<Vec<f32>> {
+        let [parameters, first, second] =
+            [self.parameters, self.first, self.second].map(Cow::into_owned);
+        Trained { parameters, first, second }
+    }
 }
 
 /// Where the time of the last step went.
@@ -153,6 +166,8 @@ impl Trainer {
             step: 0,
             batch: Packed::default(),
             pairs: PairBatch::default(),
+            tally: Tally::default(),
+            logps: Vec::new(),
             derivatives: Vec::new(),
             timings: Timings::default(),
         })
@@ -344,7 +359,8 @@ impl Trainer {
     ) -> Result<StepMetrics, TrainFailure> {
         let _span = trace_span!("step").entered();
         self.timings = Timings::default();
-        let mut tally = Tally::default();
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.clear();
         // What the first part finds in the gradients is the last step's.
         let mut write = Write::Overwrite;
         for part in pairs.chunks(self.pairs_per_pass) {
@@ -355,9 +371,23 @@ impl Trainer {
         let _span = trace_span!("update").entered();
         let started = Instant::now();
         let learning_rate = self.settings.learning_rate_at(self.step, self.n_steps);
-        let grad_norm = self.update(learning_rate)?;
+        let former = match self.settings.may_overflow(learning_rate) {
+            true => Some(self.trained()?.into_owned()),
+            false => None,
+        };
+        let grad_norm = match (self.update(learning_rate), former) {
+            (Err(failure), Some(former)) => {
+                let step = self.step;
+                self.restore(step - 1, former)?;
+                self.step = step;
+                return Err(failure);
+            }
+            (updated, _) => updated?,
+        };
         self.timings.optimizer = started.elapsed();
-        Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs: tally.metrics() })
+        let pairs = tally.metrics();
+        self.tally = tally;
+        Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs })
     }
 
     /// Fills `self.pairs` with the batch's log-probs.
@@ -375,8 +405,8 @@ impl Trainer {
             self.engine.expect_backward(write)?;
         }
         self.pairs.clear();
-        let logps = self.engine.completion_logps(&self.batch)?;
-        for (row, (pair, policy)) in pairs.iter().zip(logps.chunks_exact(2)).enumerate() {
+        self.engine.completion_logps(&self.batch, &mut self.logps)?;
+        for (row, (pair, policy)) in pairs.iter().zip(self.logps.chunks_exact(2)).enumerate() {
             for (name, &logp) in ["chosen", "rejected"].iter().zip(policy) {
                 if !logp.is_finite() {
                     let place =
@@ -466,6 +496,16 @@ impl Tally {
     /// Whether nothing has been said yet.
     pub fn is_empty(&self) -> bool {
         self.losses.is_empty()
+    }
+
+    /// Forgets everything and keeps the memory.
+    fn clear(&mut self) {
+        let Self { losses, rewards_chosen, rewards_rejected, logps_chosen, logps_rejected, tokens } =
+            self;
+        for list in [losses, rewards_chosen, rewards_rejected, logps_chosen, logps_rejected] {
+            list.clear();
+        }
+        *tokens = None;
     }
 
     fn add(&mut self, pairs: &PairBatch, answer: &LossGradients, beta: f64) {

@@ -10,7 +10,7 @@ use kernels::attention::{Segment, Shape as Heads};
 use kernels::cuda::{Bf16, Buffer, Device, Ids, Real};
 use kernels::{
     activation, adamw, attention, bias, clip, decode, embedding, gated, kl, layernorm, logprob,
-    matmul, residual, rmsnorm, rope, sample,
+    matmul, residual, rmsnorm, rope,
 };
 use lossbox_kernels as kernels;
 
@@ -112,7 +112,7 @@ fn check_embedding<R: Real>(device: &Device) {
         let y_there = &mut on_device.0.as_view_mut();
         embedding::cuda::forward(device, y_there, &table_there.as_view(), &checked, width, write)
             .unwrap();
-        let groups = embedding::cuda::Groups::upload(device, &ids, vocabulary).unwrap();
+        let groups = embedding::cuda::Groups::upload(device, &ids, vocabulary, None).unwrap();
         let dy_there = up::<R>(device, &dy);
         let dtable_there = &mut on_device.1.as_view_mut();
         embedding::cuda::backward(device, dtable_there, &dy_there.as_view(), &groups, width)

@@ -82,8 +82,10 @@ impl<R: Real> Engine for Cuda<R> {
         }
     }
 
-    fn completion_logps(&mut self, _: &Packed) -> Result<Vec<f64>, Fault> {
-        Ok(self.logps.values()?.to_vec())
+    fn completion_logps(&mut self, _: &Packed, logps: &mut Vec<f64>) -> Result<(), Fault> {
+        logps.clear();
+        logps.extend(self.logps.values()?);
+        Ok(())
     }
 
     fn token_statistics(&self) -> Result<Option<Cow<'_, [TokenStatistics]>>, Fault> {
@@ -135,6 +137,9 @@ impl<R: Real> Engine for Cuda<R> {
             &settings,
             &self.groups,
         )?;
+        if !self.settings.may_overflow(learning_rate) {
+            return Ok(true);
+        }
         // Not finite where any weight is not; squares of f32 do not overflow f64.
         let of_weights = global_norm(device, &self.weights.masters.as_view(), f64::INFINITY)?;
         Ok(of_weights.value(device)?.is_finite())

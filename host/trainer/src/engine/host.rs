@@ -64,9 +64,11 @@ impl Engine for Host {
         Ok(())
     }
 
-    fn completion_logps(&mut self, batch: &Packed) -> Result<Vec<f64>, Fault> {
-        let logps = self.activations.token_logps();
-        Ok(batch.completions.iter().map(|tokens| sum(&logps[tokens.clone()])).collect())
+    fn completion_logps(&mut self, batch: &Packed, logps: &mut Vec<f64>) -> Result<(), Fault> {
+        let of_tokens = self.activations.token_logps();
+        logps.clear();
+        logps.extend(batch.completions.iter().map(|tokens| sum(&of_tokens[tokens.clone()])));
+        Ok(())
     }
 
     fn token_statistics(&self) -> Result<Option<Cow<'_, [TokenStatistics]>>, Fault> {

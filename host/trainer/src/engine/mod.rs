@@ -37,8 +37,8 @@ pub(crate) trait Engine: Debug + Send {
     /// A backward pass will follow: whatever needs no derivative may begin. Its gradients replace what is there, or are added.
     fn expect_backward(&mut self, write: Write) -> Result<(), Fault>;
 
-    /// The log-prob of each completion of the batch, in nats.
-    fn completion_logps(&mut self, batch: &Packed) -> Result<Vec<f64>, Fault>;
+    /// The log-prob of each completion of the batch, in nats, in place of what the list holds.
+    fn completion_logps(&mut self, batch: &Packed, logps: &mut Vec<f64>) -> Result<(), Fault>;
 
     /// What holds of the distribution of each completion token; none unless asked for.
     fn token_statistics(&self) -> Result<Option<Cow<'_, [TokenStatistics]>>, Fault>;

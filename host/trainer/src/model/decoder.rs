@@ -187,6 +187,10 @@ impl Decoder {
         if let Some(scale) = self.config.embedding_scale {
             embedding::scale(dstream, scale);
         }
+        if let Some(padding) = self.config.padding_token {
+            let rows = dstream.chunks_exact_mut(width).zip(&batch.tokens);
+            rows.filter(|(_, token)| **token == padding).for_each(|(row, _)| row.fill(0.0));
+        }
         // A tied head has written there already.
         let write = if self.config.tied_head { Write::Accumulate } else { write };
         let dtable = g.of(self.layout.embedding);

@@ -5,7 +5,7 @@ use trainer::lora::{Adapters, LoraSettings};
 use trainer::optimizer::{Decay, OptimizerSettings, Schedule};
 use trainer::pairs::ReferencedPair;
 use trainer::score::reference_logps;
-use trainer::step::{StepMetrics, Trained, Trainer};
+use trainer::step::{StepMetrics, Trainer};
 
 use crate::device::session;
 use crate::support::{dpo, frozen_reference, pairs, policy, referenced_pairs, worst_difference};
@@ -108,12 +108,7 @@ fn a_run_that_is_taken_up_again_goes_on_with_the_same_bytes() {
         let expected = steps(&mut whole, "llama", 6);
         let mut before = trainer("llama", &device);
         steps(&mut before, "llama", 3);
-        let Trained { parameters, first, second } = before.trained().expect("from the device");
-        let trained = Trained {
-            parameters: parameters.into_owned(),
-            first: first.into_owned(),
-            second: second.into_owned(),
-        };
+        let trained = before.trained().expect("from the device").into_owned();
         let mut after = trainer("llama", &device);
         after.restore(3, trained).expect("room");
         assert_eq!(steps(&mut after, "llama", 3), expected[3..]);

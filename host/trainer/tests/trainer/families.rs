@@ -5,7 +5,7 @@ use trainer::pairs::PreferencePair;
 
 use crate::support::{golden, json};
 
-pub(crate) const CASES: [&str; 12] = [
+pub(crate) const CASES: [&str; 14] = [
     "gpt2_erf",
     "llama_biased",
     "llama_linear",
@@ -18,6 +18,8 @@ pub(crate) const CASES: [&str; 12] = [
     "gemma",
     "gemma2",
     "gemma3",
+    "llama_padded",
+    "gemma_padded",
 ];
 
 pub(crate) struct Case {

@@ -3,14 +3,13 @@
 //! Forward runs in parallel over blocks of query rows. Backward runs in parallel over families of segments and key heads,
 //! because keys and values of a prefix collect the gradients of all its segments, in order.
 
-use super::tile::{Block, Tile, families};
+use super::tile::{self, Block, Tile};
 use super::{Gradients, Inputs, Outputs, Segment, Shape};
 use crate::Write::Overwrite;
 use crate::elementary::{exp, tanh};
 use crate::matrix::{Matrix, MatrixMut, multiply};
 use crate::scratch;
 use crate::vector::{LANES, dot, exponentials, maximum, vectorised};
-use rayon::prelude::*;
 use std::ops::Range;
 
 pub(super) fn forward(
@@ -20,21 +19,50 @@ pub(super) fn forward(
     segments: &[Segment],
     shape: &Shape,
 ) {
-    let mut tasks = Vec::new();
-    let (mut y_left, mut lse_left) = (y, lse);
-    for block in segments.iter().flat_map(|segment| Block::of(segment, shape)) {
-        let (y, y_rest) = y_left.split_at_mut(block.len * shape.q_width());
-        let (lse, lse_rest) = lse_left.split_at_mut(block.len * shape.heads);
-        tasks.push((block, y, lse));
-        (y_left, lse_left) = (y_rest, lse_rest);
-    }
-    tasks.into_par_iter().for_each(|(block, y, lse)| {
-        let heads = MatrixMut::new(y, block.len, shape.q_width());
-        let heads = heads.split_columns(shape.group() * shape.head_dim);
-        for (kv_head, y) in heads.enumerate() {
-            forward_tile(y, lse, inputs, &Tile { block, kv_head, shape });
+    match halves(segments) {
+        Some((first, rest)) => {
+            let rows = n_rows(first);
+            let (y, y_rest) = y.split_at_mut(rows * shape.q_width());
+            let (lse, lse_rest) = lse.split_at_mut(rows * shape.heads);
+            rayon::join(
+                || forward(y, lse, inputs, first, shape),
+                || forward(y_rest, lse_rest, inputs, rest, shape),
+            );
         }
-    });
+        None => segments.iter().for_each(|segment| {
+            forward_rows(y, lse, inputs, Block::whole(segment, shape), shape);
+        }),
+    }
+}
+
+/// All query rows of a segment, in parallel halves down to blocks.
+fn forward_rows(y: &mut [f32], lse: &mut [f32], inputs: Inputs, rows: Block, shape: &Shape) {
+    if let Some([upper, lower]) = rows.halves(shape) {
+        let (y, y_rest) = y.split_at_mut(upper.len * shape.q_width());
+        let (lse, lse_rest) = lse.split_at_mut(upper.len * shape.heads);
+        rayon::join(
+            || forward_rows(y, lse, inputs, upper, shape),
+            || forward_rows(y_rest, lse_rest, inputs, lower, shape),
+        );
+        return;
+    }
+    if rows.len == 0 {
+        return;
+    }
+    let heads = MatrixMut::new(y, rows.len, shape.q_width());
+    let heads = heads.split_columns(shape.group() * shape.head_dim);
+    for (kv_head, y) in heads.enumerate() {
+        forward_tile(y, lse, inputs, &Tile { block: rows, kv_head, shape });
+    }
+}
+
+/// Two parts of several segments.
+fn halves(segments: &[Segment]) -> Option<(&[Segment], &[Segment])> {
+    (segments.len() > 1).then(|| segments.split_at(segments.len() / 2))
+}
+
+fn n_rows(segments: &[Segment]) -> usize {
+    segments.iter().map(|segment| segment.len).sum()
 }
 
 /// y \[len, group·head_dim\] and lse \[len, heads\] are the block's own rows.
@@ -95,16 +123,41 @@ fn hide(row: &mut [f32], visible: Range<usize>, filler: f32, softcap: Option<f32
     row
 }
 
-/// Segments that share rows, and one key head's gradients of those rows.
+/// Segments that share rows, and the gradients of those rows by some of the key heads.
 struct Family<'a> {
     segments: &'a [Segment],
-    kv_head: usize,
-    /// \[rows, group·head_dim\]
+    first_kv_head: usize,
+    n_kv_heads: usize,
+    /// \[rows, n_kv_heads·group·head_dim\]
     dq: MatrixMut<'a>,
-    /// \[rows, head_dim\]
+    /// \[rows, n_kv_heads·head_dim\]
     dk: MatrixMut<'a>,
-    /// \[rows, head_dim\]
+    /// \[rows, n_kv_heads·head_dim\]
     dv: MatrixMut<'a>,
+}
+
+impl Family<'_> {
+    /// Two parts of several heads.
+    fn halves(self, shape: &Shape) -> [Self; 2] {
+        let Self { segments, first_kv_head, n_kv_heads, dq, dk, dv } = self;
+        let n_left = n_kv_heads / 2;
+        let width = n_left * shape.head_dim;
+        let [dq, dq_right] = dq.split_at_column(width * shape.group());
+        let ([dk, dk_right], [dv, dv_right]) =
+            (dk.split_at_column(width), dv.split_at_column(width));
+        let (first_right, n_right) = (first_kv_head + n_left, n_kv_heads - n_left);
+        [
+            Self { segments, first_kv_head, n_kv_heads: n_left, dq, dk, dv },
+            Self {
+                segments,
+                first_kv_head: first_right,
+                n_kv_heads: n_right,
+                dq: dq_right,
+                dk: dk_right,
+                dv: dv_right,
+            },
+        ]
+    }
 }
 
 pub(super) fn backward(
@@ -115,34 +168,47 @@ pub(super) fn backward(
     segments: &[Segment],
     shape: &Shape,
 ) {
-    let mut tasks = Vec::new();
-    let Gradients { dq: mut dq_left, dk: mut dk_left, dv: mut dv_left } = gradients;
-    for segments in families(segments) {
-        let rows: usize = segments.iter().map(|segment| segment.len).sum();
-        let (dq, dq_rest) = dq_left.split_at_mut(rows * shape.q_width());
-        let (dk, dk_rest) = dk_left.split_at_mut(rows * shape.kv_width());
-        let (dv, dv_rest) = dv_left.split_at_mut(rows * shape.kv_width());
-        let dq = MatrixMut::new(dq, rows, shape.q_width());
-        let dk = MatrixMut::new(dk, rows, shape.kv_width());
-        let dv = MatrixMut::new(dv, rows, shape.kv_width());
-        let heads = dq.split_columns(shape.group() * shape.head_dim);
-        let heads = heads.zip(dk.split_columns(shape.head_dim));
-        for (kv_head, ((dq, dk), dv)) in heads.zip(dv.split_columns(shape.head_dim)).enumerate() {
-            tasks.push(Family { segments, kv_head, dq, dk, dv });
-        }
-        (dq_left, dk_left, dv_left) = (dq_rest, dk_rest, dv_rest);
+    if let Some((first, rest)) = tile::apart(segments) {
+        let rows = n_rows(first);
+        let Gradients { dq, dk, dv } = gradients;
+        let (dq, dq_rest) = dq.split_at_mut(rows * shape.q_width());
+        let (dk, dk_rest) = dk.split_at_mut(rows * shape.kv_width());
+        let (dv, dv_rest) = dv.split_at_mut(rows * shape.kv_width());
+        let upper = Gradients { dq, dk, dv };
+        let lower = Gradients { dq: dq_rest, dk: dk_rest, dv: dv_rest };
+        rayon::join(
+            || backward(upper, dy, outputs, inputs, first, shape),
+            || backward(lower, dy, outputs, inputs, rest, shape),
+        );
+        return;
     }
-    tasks.into_par_iter().for_each(|mut family| {
-        let rows: usize = family.segments.iter().map(|segment| segment.len).sum();
-        for row in 0..rows {
-            family.dk.row(row).fill(0.0);
-            family.dv.row(row).fill(0.0);
-        }
-        for block in family.segments.iter().flat_map(|segment| Block::of(segment, shape)) {
-            let tile = Tile { block, kv_head: family.kv_head, shape };
-            backward_tile(&mut family, dy, outputs, inputs, &tile);
-        }
-    });
+    let Gradients { dq, dk, dv } = gradients;
+    let rows = n_rows(segments);
+    let dq = MatrixMut::new(dq, rows, shape.q_width());
+    let dk = MatrixMut::new(dk, rows, shape.kv_width());
+    let dv = MatrixMut::new(dv, rows, shape.kv_width());
+    let family = Family { segments, first_kv_head: 0, n_kv_heads: shape.kv_heads, dq, dk, dv };
+    backward_heads(family, dy, outputs, inputs, shape);
+}
+
+/// A family's key heads, in parallel halves down to one.
+fn backward_heads(mut family: Family, dy: &[f32], outputs: Outputs, inputs: Inputs, shape: &Shape) {
+    if family.n_kv_heads > 1 {
+        let [left, right] = family.halves(shape);
+        rayon::join(
+            || backward_heads(left, dy, outputs, inputs, shape),
+            || backward_heads(right, dy, outputs, inputs, shape),
+        );
+        return;
+    }
+    for row in 0..n_rows(family.segments) {
+        family.dk.row(row).fill(0.0);
+        family.dv.row(row).fill(0.0);
+    }
+    for block in family.segments.iter().flat_map(|segment| Block::of(segment, shape)) {
+        let tile = Tile { block, kv_head: family.first_kv_head, shape };
+        backward_tile(&mut family, dy, outputs, inputs, &tile);
+    }
 }
 
 /// Writes dq of the block; dk and dv of its keys grow.

@@ -223,3 +223,18 @@ fn same_bytes_on_any_number_of_threads() {
         [y, lse, dq, dk, dv].concat()
     });
 }
+
+/// Two prompts with two completions each, a sequence alone, and a prompt without a completion at the end.
+#[test]
+fn segments_are_cut_where_no_row_is_shared() {
+    let segment =
+        |start, len, prefix_start, prefix_len| Segment { start, len, prefix_start, prefix_len };
+    let pair = |start| {
+        [segment(start, 4, 0, 0), segment(start + 4, 2, start, 4), segment(start + 6, 3, start, 4)]
+    };
+    let alone = [segment(9, 5, 0, 0), segment(23, 1, 0, 0)];
+    let segments = [&pair(0)[..], &alone[..1], &pair(14)[..], &alone[1..]].concat();
+    let lens: Vec<usize> = tile::families(&segments).iter().map(|family| family.len()).collect();
+    assert_eq!(lens, [3, 1, 3, 1]);
+    assert!(tile::apart(&segments[..3]).is_none());
+}

@@ -29,14 +29,33 @@ pub(super) struct Block {
 impl Block {
     /// The blocks of a segment, in order.
     pub(super) fn of(segment: &Segment, shape: &Shape) -> impl Iterator<Item = Self> + use<> {
-        let shape = *shape;
-        let segment = *segment;
-        (0..segment.len).step_by(BLOCK_ROWS).map(move |offset| Self {
-            segment,
-            start: segment.start + offset,
-            len: BLOCK_ROWS.min(segment.len - offset),
-            first_key: shape.first_visible(segment.prefix_len + offset),
+        let (segment, shape) = (*segment, *shape);
+        (0..segment.len).step_by(BLOCK_ROWS).map(move |offset| {
+            Self::rows_of(segment, offset..segment.len.min(offset + BLOCK_ROWS), &shape)
         })
+    }
+
+    /// All rows of a segment, of which there is one: a block once it is small enough.
+    pub(super) fn whole(segment: &Segment, shape: &Shape) -> Self {
+        Self::rows_of(*segment, 0..segment.len, shape)
+    }
+
+    /// Two parts, unless this is a block already: the first one ends where a block does.
+    pub(super) fn halves(&self, shape: &Shape) -> Option<[Self; 2]> {
+        let n_blocks = self.len.div_ceil(BLOCK_ROWS);
+        let first = self.start - self.segment.start;
+        let middle = first + n_blocks / 2 * BLOCK_ROWS;
+        let of = |rows| Self::rows_of(self.segment, rows, shape);
+        (n_blocks > 1).then(|| [of(first..middle), of(middle..first + self.len)])
+    }
+
+    fn rows_of(segment: Segment, rows: Range<usize>, shape: &Shape) -> Self {
+        Self {
+            segment,
+            start: segment.start + rows.start,
+            len: rows.len(),
+            first_key: shape.first_visible(segment.prefix_len + rows.start),
+        }
     }
 
     fn rows(&self) -> Range<usize> {
@@ -182,17 +201,26 @@ impl Tile<'_> {
     }
 }
 
-/// Runs of segments that share rows: no segment of one family sees a row of another.
-pub(super) fn families(segments: &[Segment]) -> Vec<&[Segment]> {
-    let mut firsts: Vec<usize> = Vec::new();
-    for (i, segment) in segments.iter().enumerate() {
-        firsts.push(i);
+/// Two parts of the segments that share no rows: no segment of one sees a row of the other. Cut as near the middle as
+/// that allows; none for segments that all hang together.
+pub(super) fn apart(segments: &[Segment]) -> Option<(&[Segment], &[Segment])> {
+    let (mut best, mut first_seen) = (None, usize::MAX);
+    for (i, segment) in segments.iter().enumerate().skip(1).rev() {
         if segment.prefix_len > 0 {
-            while firsts.last().is_some_and(|&first| segments[first].start > segment.prefix_start) {
-                firsts.pop();
-            }
+            first_seen = first_seen.min(segment.prefix_start);
+        }
+        let distance = i.abs_diff(segments.len() / 2);
+        if first_seen >= segment.start && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, i));
         }
     }
-    let ends = firsts.iter().skip(1).copied().chain([segments.len()]);
-    firsts.iter().zip(ends).map(|(&first, end)| &segments[first..end]).collect()
+    best.map(|(_, i)| segments.split_at(i))
+}
+
+/// All parts that share no rows.
+pub(super) fn families(segments: &[Segment]) -> Vec<&[Segment]> {
+    match apart(segments) {
+        Some((first, rest)) => [families(first), families(rest)].concat(),
+        None => vec![segments],
+    }
 }

@@ -49,6 +49,13 @@ pub fn scale<R: Real>(device: &Device, y: &mut ViewMut<R>, factor: f32) -> Resul
 /// The rows of a batch, grouped by token.
 #[derive(Debug)]
 pub struct Groups {
+    n_rows: usize,
+    /// None where no row is left.
+    groups: Option<NonEmptyGroups>,
+}
+
+#[derive(Debug)]
+struct NonEmptyGroups {
     /// Rows, those of one token next to each other and in their order.
     order: Buffer<u32>,
     /// Where each group begins in `order`, and where the last one ends.
@@ -58,12 +65,22 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Groups the rows of `ids`, at least one, all below `vocabulary`.
+    /// Groups the rows of `ids`, all below `vocabulary`, but for those of the token `except`, which learns nothing.
     ///
     /// # Errors
     /// [`Fault`] of the copies.
-    pub fn upload(device: &Device, ids: &[u32], vocabulary: usize) -> Result<Self, Fault> {
-        let mut order: Vec<u32> = (0..count(ids.len())).collect();
+    pub fn upload(
+        device: &Device,
+        ids: &[u32],
+        vocabulary: usize,
+        except: Option<u32>,
+    ) -> Result<Self, Fault> {
+        let n_rows = ids.len();
+        let learns = |row: &u32| Some(ids[*row as usize]) != except;
+        let mut order: Vec<u32> = (0..count(n_rows)).filter(learns).collect();
+        if order.is_empty() {
+            return Ok(Self { n_rows, groups: None });
+        }
         order.sort_by_key(|&row| ids[row as usize]);
         let (mut starts, mut tokens): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         for (i, &row) in order.iter().enumerate() {
@@ -74,11 +91,12 @@ impl Groups {
             }
         }
         starts.push(count(order.len()));
-        Ok(Self {
+        let groups = NonEmptyGroups {
             order: device.upload(&order)?,
             starts: device.upload(&starts)?,
             tokens: Ids::upload(device, &tokens, vocabulary)?,
-        })
+        };
+        Ok(Self { n_rows, groups: Some(groups) })
     }
 }
 
@@ -93,19 +111,19 @@ pub fn backward<R: Real>(
     groups: &Groups,
     width: usize,
 ) -> Result<(), Fault> {
-    let Groups { order, starts, tokens } = groups;
+    let Groups { n_rows, groups } = groups;
     assert_eq!(
         dy.len(),
-        order.len() * width,
-        "dy is not [rows, width] for {} ids of width {width}",
-        order.len()
+        n_rows * width,
+        "dy is not [rows, width] for {n_rows} ids of width {width}"
     );
+    let Some(NonEmptyGroups { order, starts, tokens }) = groups else { return Ok(()) };
     tokens.check(dtable.len() / width);
     let kernel = device.kernel::<R>(&SOURCE, "embedding_backward")?;
     let width_ = count(width);
     let mut arguments = kernel.arguments(device);
     arguments.arg(dtable).arg(dy).arg(order).arg(starts).arg(tokens.buffer()).arg(&width_);
-    // SAFETY: one block per token; `order` holds each row of dy once, and tokens are below the table's rows.
+    // SAFETY: one block per token; `order` holds each row of dy once at most, and tokens are below the table's rows.
     unsafe { kernel.launch(&mut arguments, Launch::rows(tokens.n_ids(), width)) }
 }
 

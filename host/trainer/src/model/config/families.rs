@@ -111,6 +111,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
         embedding_scale: None,
         tied_head: fields.flag("tie_word_embeddings")?.unwrap_or(true),
         end_tokens: fields.tokens("eos_token_id")?,
+        padding_token: None,
     })
 }
 
@@ -121,6 +122,7 @@ struct Missing {
     context: usize,
     activation: (&'static str, &'static str),
     tied_head: bool,
+    padding_token: Option<f64>,
 }
 
 impl Missing {
@@ -130,6 +132,7 @@ impl Missing {
         context: 2048,
         activation: ("hidden_act", "silu"),
         tied_head: false,
+        padding_token: None,
     };
 }
 
@@ -145,6 +148,7 @@ fn descendant(
     let given = fields.optional_count("head_dim")?.or(missing.head_width);
     let head_width = head_width(given, width, n_heads, ("hidden_size", "num_attention_heads"))?;
     let n_kv_heads = fields.optional_count("num_key_value_heads")?;
+    let vocabulary = fields.count("vocab_size")?;
     let (name, default) = missing.activation;
     Ok(DecoderConfig {
         family,
@@ -153,7 +157,7 @@ fn descendant(
         n_kv_heads: n_kv_heads.or(missing.n_kv_heads).unwrap_or(n_heads),
         head_width,
         mlp_width: fields.count("intermediate_size")?,
-        vocabulary: fields.count("vocab_size")?,
+        vocabulary,
         context: fields.optional_count("max_position_embeddings")?.unwrap_or(missing.context),
         layers: vec![LayerConfig { rope: None, window: None }; fields.count("num_hidden_layers")?],
         norm: NormKind::Rms { offset: 0.0 },
@@ -170,7 +174,24 @@ fn descendant(
         embedding_scale: None,
         tied_head: fields.flag("tie_word_embeddings")?.unwrap_or(missing.tied_head),
         end_tokens: fields.tokens("eos_token_id")?,
+        padding_token: padding_token(fields, vocabulary, missing.padding_token)?,
     })
+}
+
+/// `pad_token_id`, which counts from the end where it is negative, as PyTorch's embedding has it.
+fn padding_token(
+    fields: &mut Fields,
+    vocabulary: usize,
+    missing: Option<f64>,
+) -> Result<Option<u32>, Fault> {
+    const NAME: &str = "pad_token_id";
+    let Some(given) = fields.nullable_number(NAME, missing)? else { return Ok(None) };
+    let size = vocabulary as f64;
+    let token = if given < 0.0 { given + size } else { given };
+    if !(0.0..size).contains(&token) || token.fract() != 0.0 {
+        return Err(contradiction(NAME, format!("{given} is outside vocab_size = {vocabulary}")));
+    }
+    Ok(Some(token as u32))
 }
 
 const ROPE_THETA: f64 = 1e4;
@@ -221,6 +242,7 @@ fn gemma_missing(n_kv_heads: usize, context: usize, activation: &'static str) ->
         context,
         activation: (activation, "gelu_pytorch_tanh"),
         tied_head: true,
+        padding_token: Some(0.0),
     }
 }
 

@@ -69,6 +69,8 @@ pub struct DecoderConfig {
     pub tied_head: bool,
     /// Tokens that end a completion.
     pub end_tokens: Vec<u32>,
+    /// A token whose row of the embedding learns nothing from where it is read; as a row of a tied head it does.
+    pub padding_token: Option<u32>,
 }
 
 /// In what blocks differ from each other.
@@ -244,6 +246,22 @@ mod tests {
         check_refused(json!({"num_attention_heads": 5}), "num_attention_heads");
         check_refused(json!({"head_dim": 7}), "head_dim");
         check_refused(json!({"eos_token_id": [0, 2048]}), "eos_token_id");
+        check_refused(json!({"pad_token_id": 2048}), "pad_token_id");
+        check_refused(json!({"pad_token_id": -2049}), "pad_token_id");
+        check_refused(json!({"pad_token_id": 0.5}), "pad_token_id");
+    }
+
+    /// As `nn.Embedding` reads it, and as transformers' configurations have it where it is missing.
+    #[test]
+    fn padding_is_a_row_counted_from_either_end() {
+        let of = |changes: Value| parse(&with(changes)).expect("a config").padding_token;
+        assert_eq!(of(json!({})), None);
+        assert_eq!(of(json!({"pad_token_id": null})), None);
+        assert_eq!(of(json!({"pad_token_id": 7})), Some(7));
+        assert_eq!(of(json!({"pad_token_id": -1})), Some(2047));
+        let gemma = json!({"model_type": "gemma", "num_key_value_heads": 4});
+        assert_eq!(of(gemma), Some(0));
+        assert_eq!(of(json!({"model_type": "gemma2", "pad_token_id": null})), None);
     }
 
     /// Where null and missing differ, as transformers has it.

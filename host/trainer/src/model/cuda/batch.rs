@@ -52,10 +52,10 @@ impl Batch {
         let (rows, vocabulary) = (packed.rows(), config.vocabulary);
         let asked = !targets.is_empty();
         let groups = || -> Result<BatchGroups, Fault> {
-            let by_position =
-                has_learned_positions.then(|| Groups::upload(device, positions, config.context));
+            let by_position = has_learned_positions
+                .then(|| Groups::upload(device, positions, config.context, None));
             Ok(BatchGroups {
-                tokens: Groups::upload(device, tokens, vocabulary)?,
+                tokens: Groups::upload(device, tokens, vocabulary, config.padding_token)?,
                 positions: by_position.transpose()?,
                 predicting_rows: RowGroups::upload(device, predicting_rows, rows)?,
             })
