@@ -18,6 +18,8 @@ fn what_is_a_number_by_its_form_casts_and_compiles() {
         "fn f(x: &[f64]) -> i32 { let n = x.iter().filter(|x| **x > 0.0).count(); n as i32 }",
         "fn f(x: f64) -> i32 { let n = 2.5 as usize; let least = (x as f64).max(1.0); n as i32 + least as i32 }",
         "fn f(pair: &Pair) -> i32 { let n = pair.chosen_tokens; n as i32 }",
+        "fn bucket(n: u32) -> u32 { n / 8 } fn f(n: u32) -> usize { bucket(n) as usize + (bucket(n) + 1) as usize }",
+        "#[derive(Clone, Copy)] enum E { A } fn e() -> E { E::A } fn f() -> i32 { let n = e() as i32; n as u8 as i32 }",
         "use core::f64; fn f(x: f64) -> u64 { let y: f64 = x + f64::consts::PI; y as u64 }",
     ] {
         if let Err(rejection) = validate(&with_items(&format!("#[allow(dead_code)] {items}"))) {
@@ -67,6 +69,15 @@ fn what_only_looks_like_a_number_does_not_cast() {
             "fn h() {} fn f() -> usize { let n; n = h; n as usize }",
             "fn h() {} fn f() -> usize { let ref n = 3; match h { n => n as usize } }",
             "struct S; impl S { fn len(&self) -> fn() { f } } fn f() { let n = S.len(); let _ = n as usize; }",
+            // What a call returns is known of the file's own functions alone, and not where another has the name.
+            "fn h() {} fn g() -> fn() { h } fn f() -> usize { g() as usize }",
+            "fn h() {} fn g() -> u32 { 1 } fn f() -> usize { let g = || h; g() as usize }",
+            "fn h() {} fn g() -> u32 { 1 } fn f(g: impl Fn() -> fn()) -> usize { g() as usize }",
+            "fn h() {} fn g() -> u32 { 1 } fn f() -> usize { fn g() -> fn() { h } g() as usize }",
+            "fn h() {} fn g() -> u32 { 1 } fn f() -> usize { use core::iter::*; g() as usize }",
+            "fn g() -> u32 { 1 } fn f() -> usize { g as usize }",
+            "enum E { A } impl core::ops::Neg for E { type Output = fn(); fn neg(self) -> fn() { f } } fn g() -> E { E::A } fn f() { let _ = -g() as usize; }",
+            "struct S; impl S { fn g() -> fn() { f } } fn g() -> u32 { 1 } fn f() { let _ = S::g() as usize; }",
             // A module or a method that another file may define is tried in the tests of crates.
         ],
     );

@@ -3,8 +3,8 @@
 //! A function's address is a number to whoever casts it to an integer, and functions come as names, as pointers that a
 //! match or an array makes of two of them, and out of structs, tuples and calls. Types are not known here, so a cast to an
 //! integer is allowed only from what is a number by its form: a literal, arithmetic on such, a cast to a float (which the
-//! compiler refuses to functions), a length, a hyperparameter or a field of a pair, a variant of an enum without fields,
-//! and names that the function itself gives a primitive type, or binds to one of these, wherever it binds them. A cast to
+//! compiler refuses to functions), a length, a hyperparameter or a field of a pair, a variant of an enum without fields, a
+//! call of one of the file's own functions that says that it returns one, and names that the function itself gives a primitive type, or binds to one of these, wherever it binds them. A cast to
 //! a float needs nothing, and another target is refused.
 
 mod names;
@@ -15,12 +15,12 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{
-    BinOp, Block, Expr, ExprCast, ExprClosure, ExprForLoop, ExprPath, FnArg, GenericParam,
-    Generics, Ident, ImplItemFn, Item, ItemConst, ItemFn, ItemImpl, ItemMod, ItemUse, Local, Pat,
-    PatType, Path, Signature, Type,
+    BinOp, Block, Expr, ExprCall, ExprCast, ExprClosure, ExprForLoop, ExprPath, FnArg,
+    GenericParam, Generics, Ident, ImplItemFn, Item, ItemConst, ItemFn, ItemImpl, ItemMod, ItemUse,
+    Local, Pat, PatType, Path, Signature, Type,
 };
 
-use self::names::{Names, Types, is_plain};
+use self::names::{Names, Returned, Types, is_plain};
 use super::Parsed;
 use crate::source::{Form, Offence};
 
@@ -197,8 +197,20 @@ impl Casts {
                 let is_bound = path.get_ident().is_some_and(|name| self.is_bound(name));
                 is_bound || self.is_variant(path) || self.is_self(expr)
             }
+            Expr::Call(call) if self.returned(call).is_some() => true,
             _ => self.is_number(expr),
         }
+    }
+
+    /// What a call of one of the file's own functions is. Nothing else may have the function's name.
+    fn returned(&self, call: &ExprCall) -> Option<Returned> {
+        let name = match &*call.func {
+            Expr::Path(of) if of.qself.is_none() => of.path.get_ident()?.to_string(),
+            _ => return None,
+        };
+        let is_taken = self.names.doubtful.contains(&name) || self.names.glob_within_function;
+        let returned = self.names.returning.get(&name).copied();
+        returned.filter(|_| !is_taken)
     }
 
     fn is_self(&self, expr: &Expr) -> bool {
@@ -237,6 +249,7 @@ impl Casts {
                 .path
                 .get_ident()
                 .is_some_and(|name| self.is_bound(name) && !self.is_of_enum(name)),
+            Expr::Call(call) => self.returned(call) == Some(Returned::Number),
             Expr::MethodCall(call) => {
                 let is_count = is_one_of(&call.method, &COUNTS) && self.is_foreign(&call.method);
                 let of_numbers = is_one_of(&call.method, &OF_NUMBERS);
@@ -262,7 +275,8 @@ impl Casts {
     fn is_bound(&self, name: &Ident) -> bool {
         let name = name.to_string();
         let bound = self.scope.iter().any(|frame| frame.contains(&name));
-        bound && !self.names.doubtful.contains(&name) && !self.names.glob_within_function
+        let taken = self.names.doubtful.contains(&name) || self.names.functions.contains(&name);
+        bound && !taken && !self.names.glob_within_function
     }
 
     fn is_of_enum(&self, name: &Ident) -> bool {
@@ -285,10 +299,11 @@ impl<'ast> Visit<'ast> for Casts {
         visit::visit_file(self, file);
     }
 
-    /// What a module calls by the name of an enum of the file may be another's.
+    /// What a module calls by the name of an enum or a function of the file may be another's.
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         let around = std::mem::take(&mut self.scope);
         let enums = std::mem::take(&mut self.names.types.enums);
+        let returning = std::mem::take(&mut self.names.returning);
         self.within(|walk| {
             if let Some((_, items)) = &module.content {
                 walk.constants(items);
@@ -297,6 +312,7 @@ impl<'ast> Visit<'ast> for Casts {
         });
         self.scope = around;
         self.names.types.enums = enums;
+        self.names.returning = returning;
     }
 
     fn visit_item_impl(&mut self, item: &'ast ItemImpl) {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::{self, Visit};
 use syn::{
     Block, ConstParam, ExprForLoop, Field, Fields, File, Ident, Item, ItemConst, ItemEnum,
-    ItemStruct, ItemType, Local, Pat, PatIdent, PatType, Signature, Type, TypeParam, UseGlob,
-    UseName, UseRename, Variant,
+    ItemStruct, ItemType, Local, Pat, PatIdent, PatType, ReturnType, Signature, Type, TypeParam,
+    UseGlob, UseName, UseRename, Variant,
 };
 
 use super::{counts, is_primitive, named};
@@ -95,6 +95,13 @@ impl<'ast> Visit<'ast> for Types {
     }
 }
 
+/// What a call of a function is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Returned {
+    Number,
+    Enum,
+}
+
 /// What the file's values are called.
 pub(super) struct Names {
     pub(super) types: Types,
@@ -104,7 +111,10 @@ pub(super) struct Names {
     pub(super) untyped: BTreeSet<String>,
     /// Names that are given an enum of the file as their type.
     pub(super) of_enums: BTreeSet<String>,
+    /// Functions and methods.
     pub(super) functions: BTreeSet<String>,
+    /// Functions outside modules and other functions that return a number or a value of an enum.
+    pub(super) returning: BTreeMap<String, Returned>,
     pub(super) fields: BTreeSet<String>,
     /// A `use …::*` within a function can put anything before the function's own names.
     pub(super) glob_within_function: bool,
@@ -119,12 +129,28 @@ impl Names {
             untyped: BTreeSet::new(),
             of_enums: BTreeSet::new(),
             functions: BTreeSet::new(),
+            returning: BTreeMap::new(),
             fields: BTreeSet::new(),
             glob_within_function: false,
             depth: 0,
         };
+        for item in &file.items {
+            if let Item::Fn(item) = item
+                && let Some(returned) = names.returned(&item.sig)
+            {
+                names.returning.insert(item.sig.ident.to_string(), returned);
+            }
+        }
         names.visit_file(file);
         names
+    }
+
+    fn returned(&self, signature: &Signature) -> Option<Returned> {
+        match &signature.output {
+            ReturnType::Type(_, written) if is_primitive(written) => Some(Returned::Number),
+            ReturnType::Type(_, written) if self.types.is_enum(written) => Some(Returned::Enum),
+            _ => None,
+        }
     }
 
     fn doubt(&mut self, name: &Ident) {
@@ -142,8 +168,10 @@ impl Names {
 
 impl<'ast> Visit<'ast> for Names {
     fn visit_signature(&mut self, signature: &'ast Signature) {
-        self.doubt(&signature.ident);
-        self.functions.insert(signature.ident.to_string());
+        // Of two by one name it is not known which one a call means.
+        if !self.functions.insert(signature.ident.to_string()) {
+            self.returning.remove(&signature.ident.to_string());
+        }
         visit::visit_signature(self, signature);
     }
 
