@@ -466,6 +466,29 @@ fn a_change_in_the_folder_is_told_once_until_ctrl_c() {
     assert_eq!(rest, [] as [String; 0]);
 }
 
+/// The plugins folder and `generated` in it are places that a user chose, wherever they lead; what lies in them is whatever
+/// somebody put there, and a link is not followed.
+#[test]
+fn a_folder_that_is_a_link_is_followed_and_an_entry_that_is_one_is_not() {
+    let lossbox = Lossbox::new();
+    lossbox.write("elsewhere/mine.rs", &loss("mine", 1.0));
+    lossbox.write("winners/winner.rs", &loss("winner", 3.0));
+    let link = |to: &str, from: &str| {
+        std::os::unix::fs::symlink(lossbox.path(to), lossbox.path(from)).unwrap();
+    };
+    link("elsewhere", "plugins");
+    link("winners", "elsewhere/generated");
+    link("winners/winner.rs", "elsewhere/linked.rs");
+    link("elsewhere/mine.rs", "winners/linked_winner.rs");
+    let rows = lossbox.list();
+    assert_eq!(row(&rows, "mine", "file")["verdict"], "accepted");
+    assert_eq!(row(&rows, "winner", "generated")["verdict"], "accepted");
+    for (name, form) in [("linked", "file"), ("linked_winner", "generated")] {
+        let row = row(&rows, name, form);
+        assert_eq!(row["rule"], "source/crate-layout", "{row}");
+    }
+}
+
 #[test]
 fn a_folder_that_is_not_there_cannot_be_watched_and_has_only_built_in_losses() {
     let lossbox = Lossbox::new();

@@ -2,12 +2,14 @@
 //!
 //! `cargo run --release -p lossbox-sandbox --example gate_latency`
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sandbox::{Failure, Options, Pairs, Sandbox, Source, Stage, source};
 
 const ROUNDS: usize = 5;
+const CONFINEMENT_ROUNDS: usize = 40;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     sandbox::child::run_if_child();
@@ -49,7 +51,48 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ms(times[times.len() - 1])
         );
     }
+    confinement(&sandbox, cache.path())?;
     calls(&sandbox)
+}
+
+/// Stands in for the child that confines itself: it gives nothing up and becomes the compiler at once.
+const UNCONFINED: &str =
+    "#!/bin/sh\nwhile test \"$1\" != --become; do shift; done\nshift\necho confined\nexec \"$@\"\n";
+
+/// What it costs a compilation that its process confines itself first: the same one, with and without, in turns.
+fn confinement(confined: &Sandbox, cache: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let program = cache.join("unconfined");
+    std::fs::write(&program, UNCONFINED)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    let unconfined = Sandbox::open(Options::new(cache, program))?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/dpo.rs");
+    let text = std::fs::read_to_string(path)?;
+    let compile = |sandbox: &Sandbox| {
+        let audited = source::audit(Source::one_file("dpo", &text)).map_err(|r| r.to_string())?;
+        let start = Instant::now();
+        let compiled = sandbox.compile(&audited);
+        compiled.map_err(|failure| format!("{failure:?}"))?;
+        Ok::<f64, String>(ms(start.elapsed()))
+    };
+    let (mut with, mut without, mut cost) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..CONFINEMENT_ROUNDS {
+        let (one, other) = (compile(confined)?, compile(&unconfined)?);
+        with.push(one);
+        without.push(other);
+        cost.push(one - other);
+    }
+    println!("{CONFINEMENT_ROUNDS} compilations: quartiles in ms");
+    for (name, times) in [
+        ("confined", &mut with),
+        ("not confined", &mut without),
+        ("confinement", &mut cost),
+    ] {
+        times.sort_by(f64::total_cmp);
+        let quartile = |n: usize| times[(times.len() - 1) * n / 4];
+        let [low, median, high] = [quartile(1), quartile(2), quartile(3)];
+        println!("{name:<16} {low:8.1} {median:8.1} {high:8.1}");
+    }
+    Ok(())
 }
 
 /// What a call of DPO costs in a child, and on a thread of this process.

@@ -1,6 +1,25 @@
-//! Every limit of the sandbox in one table: unit last in the name, what happens at the limit in the comment.
+//! Every limit of the sandbox in one table, as a contract: what is limited, in which unit, by how much, and what happens at
+//! the limit.
 //!
-//! All are the same on every machine except the wall clocks, which only guard against what fuel does not count.
+//! The unit stands last in a name, unless it is a plain count. The value is the default and, but for clocks, the only one:
+//! [`Options::compile_wall`](crate::Options::compile_wall) and [`Options::walls`](crate::Options::walls) set the clocks of a
+//! host in more or less of a hurry; nothing else can be changed, since a verdict must be the same for everybody. What is
+//! exactly at a limit is within it.
+//!
+//! | what | is limited by | at the limit |
+//! | --- | --- | --- |
+//! | source text, before anything recurses | `SOURCE_*`, `CRATE_*` | a rejection with its place, nothing was parsed or read further |
+//! | the compiler | `COMPILE_*`, [`CHILD_FILES_MAX`] | the kernel fails a call or a signal ends the process: `compile/crash`; the clock ends its group: `compile/timeout` |
+//! | a component, before wasmtime sees it | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
+//! | a running call | [`STACK_BYTES_MAX`], [`MEMORY_BYTES_MAX`], [`MEMORIES_MAX`], [`TABLE_ELEMENTS_MAX`], [`INSTANCES_MAX`], `WASI_*` | a trap, so that no result depends on how much was left: `run/trap` |
+//! | the work of a call | [`FUEL_PER_CALL`], [`FUEL_PER_PAIR`] | `run/fuel`, the same on every machine |
+//! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | tried once more alone, then `compile/timeout` (at once) or `run/timeout` |
+//! | the process of a guest | [`GUEST_ADDRESS_SPACE_BYTES`], [`CHILD_FILES_MAX`] | an allocation fails and the process ends: `run/crash` |
+//! | what a guest says | [`PAIRS_MAX`], [`HYPERPARAMETERS_MAX`], [`GUEST_TEXT_BYTES_MAX`] | more is not believed, or cut off |
+//!
+//! Not covered by any: processor time of a guest up to its clock, disk space in total, the number of a compiler's processes
+//! (see [`confine`](crate::confine)), the number of candidates, and how long a candidate waits for others. A clock is no
+//! verdict on a busy machine; all other limits are the same on every machine.
 
 use std::time::Duration;
 
@@ -21,19 +40,21 @@ pub const SOURCE_TOKENS_MAX: usize = 16 << 10;
 pub const SOURCE_CHAIN_MAX: usize = 512;
 /// Characters of one number; more is rejected by `source/nesting`. The longest that means something has about 330.
 pub const SOURCE_NUMBER_CHARACTERS_MAX: usize = 400;
-/// Stack of the thread that parses: enough for the deepest file within the limits above; taken page by page.
+/// Stack of the thread that parses: enough for the deepest file within the limits above; taken page by page. Nothing
+/// happens at it, since nothing that passes them reaches it.
 pub const SOURCE_STACK_BYTES: usize = 256 << 20;
 /// Files of a crate; more is rejected by `source/crate-layout`.
 pub const CRATE_FILES_MAX: usize = 64;
 /// Files and folders in a crate's folder, read or not; more is rejected by `source/crate-layout`.
 pub const CRATE_ENTRIES_MAX: usize = 1_000;
 
-/// Wall clock of one compilation; the process group is killed, `compile/timeout`.
+/// Wall clock of one compilation; the process group is killed, `compile/timeout`, which is not remembered.
 ///
 /// A loss takes 0.1 to 0.4 s, the latter with five programs on two cores. No rule of the source gate bounds what a pattern
 /// costs: whether a match over 24 flags leaves a case out is a search, on which rustc has spent 18 s. This is its bound.
 pub const COMPILE_WALL: Duration = Duration::from_secs(10);
-/// Address space of the compiler; beyond, its allocations fail, `compile/crash`. 512 MiB just suffices.
+/// Address space of the compiler and of each process that it starts; beyond, its allocations fail, `compile/crash` with a
+/// message that says so. 512 MiB just suffices. What fails in the linker is an error of the compiler's, `compile/rustc`.
 pub const COMPILE_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
 /// Processor time in seconds of each process of the compiler, its threads together; beyond, a signal ends it,
 /// `compile/crash`.
@@ -84,7 +105,7 @@ pub const DATA_BYTES_MAX: u64 = 256 << 10;
 pub const MODULE_IMPORTS_MAX: u64 = 500;
 /// Exports of modules; more is rejected by `component/declarations`.
 pub const MODULE_EXPORTS_MAX: u64 = 500;
-/// Custom sections, which nobody reads but which are listed; more is rejected by `component/declarations`.
+/// Custom sections of all levels, which nobody reads but which are listed; more is rejected by `component/declarations`.
 pub const CUSTOM_SECTIONS_MAX: u64 = 64;
 /// Modules in a component; more is rejected by `component/structure`. std brings two beside the loss.
 pub const MODULES_MAX: u64 = 8;
@@ -102,7 +123,10 @@ pub const COMPONENT_TYPES_MAX: u64 = 1_000;
 pub const ALIASES_MAX: u64 = 1_000;
 /// Functions lifted, lowered or built in; more is rejected by `component/structure`.
 pub const CANONICAL_FUNCTIONS_MAX: u64 = 256;
-/// Linear memory that a component may declare in all, in bytes; more is rejected by `component/memory`.
+/// Linear memory that a component may declare in all, in bytes; more, or a memory without a maximum, is rejected by
+/// `component/memory`. What is declared bounds what may be grown: growing further traps.
+///
+/// Not covered: what the host keeps beside it. An instance that was used keeps up to 2 MiB of pages for the next.
 pub const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// Elements of a table; more is rejected by `component/tables`, growing further traps.
 pub const TABLE_ELEMENTS_MAX: usize = 1_000;
@@ -111,14 +135,17 @@ pub const ELEMENT_SEGMENTS_MAX: u64 = 100;
 /// Elements in all segments; more is rejected by `component/tables`.
 pub const ELEMENTS_MAX: u64 = 2_000;
 /// Tables of a component; more is rejected by `component/tables`.
+///
+/// A module has at most one, so [`MODULES_MAX`] comes first.
 pub const TABLES_MAX: usize = 8;
-/// Stack of the guest in bytes; more traps.
+/// Stack of the guest in bytes; more traps, `run/trap`.
 ///
 /// Of the machine's stack, on which Cranelift's code keeps what it has no register for. The stack that a language keeps
 /// in linear memory is part of the memory. The thread that runs a guest has this much and four MiB for what calls it.
 pub const STACK_BYTES_MAX: usize = 512 << 10;
 
-/// Address space of the process that holds a guest; beyond, allocations fail, `run/crash`.
+/// Address space of the process that holds a guest, for Cranelift, wasmtime and the guest together; beyond, allocations
+/// fail and end it, `run/crash`.
 pub const GUEST_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
 
 /// Linear memories of a component; more is rejected by `component/memory`.
@@ -130,7 +157,8 @@ pub const GUEST_ADDRESS_SPACE_BYTES: u64 = 2 << 30;
 pub const MEMORIES_MAX: usize = 2;
 /// Core instances of one call; more is `run/world` or `run/trap`.
 ///
-/// One of Rust's compiler needs one; a component that imports WASI needs four.
+/// One of Rust's compiler needs one; a component that imports WASI needs four. No module is instantiated twice, so
+/// [`MODULES_MAX`] comes first: this holds should the component gate miss one.
 pub const INSTANCES_MAX: usize = 8;
 
 /// Fuel of one call: this much, and [`FUEL_PER_PAIR`] for each pair; running out is `run/fuel`.
@@ -192,9 +220,9 @@ pub const PROBE_WALL: Duration = Duration::from_secs(30);
 ///
 /// It explains a trap and goes nowhere else. Only a plugin that imports WASI has an output.
 pub const WASI_OUTPUT_BYTES_MAX: usize = 1 << 10;
-/// Random bytes that a plugin may ask for at once; more traps.
+/// Random bytes that a plugin may ask for at once; more traps, `run/trap`. How often it asks is for fuel and the clock.
 pub const WASI_RANDOM_BYTES_MAX: u64 = 64 << 10;
-/// Handles of WASI (streams, pollables, errors) that a call may hold; more traps.
+/// Handles of WASI (streams, pollables, errors) that a call may hold; more traps, `run/trap`.
 pub const WASI_RESOURCES_MAX: usize = 1_024;
 /// Disk space of the cached verdicts of one user; beyond, the least recently used are deleted. Processes that write at
 /// once may pass it by a sixteenth each.

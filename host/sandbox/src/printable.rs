@@ -22,6 +22,15 @@ pub fn shown(character: char) -> char {
     }
 }
 
+/// The text as it may be printed; line breaks stay.
+pub(crate) fn printable(text: &str) -> String {
+    let kept = |character| match character {
+        '\n' => character,
+        _ => shown(character),
+    };
+    text.chars().map(kept).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Fault;
+use crate::printable::printable;
 
 /// Where in a candidate's life something happened. Time-outs and traps belong to the stage they happen in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ pub struct Rejection {
     pub stage: Stage,
     /// The rule's name, as `lossbox rules` lists it.
     pub rule: String,
-    /// What is wrong, with both numbers where there are two.
+    /// What is wrong, with both numbers where there are two. What a candidate put into it shows and steers nothing.
     pub message: String,
     /// What to do about it; may be empty.
     pub hint: String,
@@ -71,7 +72,7 @@ impl Rejection {
         Rejection {
             stage,
             rule: rule.to_owned(),
-            message: message.into(),
+            message: printable(&message.into()),
             hint: hint.into(),
             span: None,
         }

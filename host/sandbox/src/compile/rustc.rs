@@ -10,10 +10,15 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::diagnostics::{self, Author};
 use super::process::{self, Run};
 use super::{Component, rules};
-use crate::limits::{COMPONENT_BYTES_MAX, MEMORY_BYTES_MAX};
+use crate::limits::{
+    COMPILE_ADDRESS_SPACE_BYTES, COMPILE_CPU_SECONDS, COMPILE_FILE_BYTES_MAX, COMPONENT_BYTES_MAX,
+    MEMORY_BYTES_MAX,
+};
 use crate::{Failure, Fault, Sandbox};
 
 /// What the linker writes into the candidate's folder.
@@ -118,8 +123,25 @@ enum Outcome {
 }
 
 fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
+    // rustc says the one, LLVM the other; either may end itself by a signal or with a code of its own.
+    let out_of_memory = ["memory allocation of", "out of memory"];
+    if !status.success() && out_of_memory.iter().any(|words| says(stderr, words)) {
+        let bound = COMPILE_ADDRESS_SPACE_BYTES >> 20;
+        return Outcome::Crashed(format!(
+            "ran out of memory, of which it may take {bound} MiB"
+        ));
+    }
     if let Some(signal) = status.signal() {
-        return Outcome::Crashed(format!("was ended by signal {signal}"));
+        return Outcome::Crashed(match signal {
+            signal if signal == Signal::XCPU.as_raw() => {
+                format!("took more than {COMPILE_CPU_SECONDS} s of processor time")
+            }
+            signal if signal == Signal::XFSZ.as_raw() => {
+                let bound = COMPILE_FILE_BYTES_MAX >> 20;
+                format!("wrote a file of more than {bound} MiB")
+            }
+            _ => format!("was ended by signal {signal}"),
+        });
     }
     match status.code() {
         Some(0) => Outcome::Succeeded,
@@ -133,9 +155,20 @@ fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
     }
 }
 
+/// In words of its own: what it reports as an error can quote the candidate, and is a line of JSON.
+fn says(stderr: &str, words: &str) -> bool {
+    let mut own = stderr.lines().filter(|line| !line.starts_with('{'));
+    own.any(|line| line.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SIGABRT: i32 = Signal::ABORT.as_raw();
+    const SIGSEGV: i32 = Signal::SEGV.as_raw();
+    const SIGXCPU: i32 = Signal::XCPU.as_raw();
+    const SIGXFSZ: i32 = Signal::XFSZ.as_raw();
 
     fn after(wait_status: i32, stderr: &str) -> Outcome {
         outcome(ExitStatus::from_raw(wait_status), stderr)
@@ -148,6 +181,30 @@ mod tests {
         for (wait_status, stderr) in [(1 << 8, ""), (101 << 8, ""), (11, ""), (2 << 8, "usage")] {
             assert!(matches!(after(wait_status, stderr), Outcome::Crashed(_)));
         }
+    }
+
+    /// By which limit it was ended is said, whichever way it ended; a candidate's words are not the compiler's.
+    #[test]
+    fn the_limit_that_a_compiler_met_is_named() {
+        let said = |wait_status, stderr| match after(wait_status, stderr) {
+            Outcome::Crashed(how) => how,
+            other => panic!("expected a crash, got {other:?}"),
+        };
+        let failed = "memory allocation of 1073741824 bytes failed\n";
+        assert_eq!(
+            said(SIGABRT, failed),
+            "ran out of memory, of which it may take 2048 MiB"
+        );
+        assert_eq!(said(101 << 8, failed), said(SIGABRT, failed));
+        assert_eq!(
+            said(1 << 8, "rustc-LLVM ERROR: out of memory\n"),
+            said(SIGABRT, failed)
+        );
+        assert_eq!(said(SIGXCPU, ""), "took more than 30 s of processor time");
+        assert_eq!(said(SIGXFSZ, ""), "wrote a file of more than 64 MiB");
+        let quoted = r#"{"level":"error","message":"memory allocation of 1 bytes failed"}"#;
+        assert_eq!(after(1 << 8, quoted), Outcome::Failed);
+        assert_eq!(said(SIGSEGV, quoted), "was ended by signal 11");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Candidates are compiled by the toolchain's own rustc, never through rustup's proxy, whose choice depends on the
 //! folder it runs in.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,11 +29,25 @@ impl Toolchain {
         let sysroot = PathBuf::from(ask(Path::new("rustc"), &["--print", "sysroot"])?.trim());
         let version = ask(&sysroot.join("bin/rustc"), &["-vV"])?;
         let toolchain = Toolchain { sysroot, version };
-        if !toolchain.has_target() {
-            notify(&format!("adding the {TARGET} target with rustup"));
-            toolchain.add_target()?;
-        }
+        toolchain.ensure_target(notify)?;
         Ok(toolchain)
+    }
+
+    /// One after the other: rustup fails where two add the same, and half a target is none. The toolchain's own folder is
+    /// the lock, so that it holds between hosts with different caches; where it cannot be locked, nobody waits.
+    fn ensure_target(&self, notify: &dyn Fn(&str)) -> Result<(), Fault> {
+        let lock = File::open(&self.sysroot).ok();
+        let _ = lock.as_ref().map(File::lock_shared);
+        if self.has_target() {
+            return Ok(());
+        }
+        let _ = lock.as_ref().map(File::unlock);
+        let _ = lock.as_ref().map(File::lock);
+        if self.has_target() {
+            return Ok(());
+        }
+        notify(&format!("adding the {TARGET} target with rustup"));
+        self.add_target()
     }
 
     pub(crate) fn sysroot(&self) -> &Path {

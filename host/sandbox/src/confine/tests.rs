@@ -21,11 +21,21 @@ use super::{MissingLayers, guest, limit_guest};
 use crate::child::{Program, run_if_child};
 use crate::compile::tests::{be_a_host, run_confined};
 use crate::guest::runner;
+use crate::limits::{
+    CHILD_FILES_MAX, COMPILE_ADDRESS_SPACE_BYTES, COMPILE_CPU_SECONDS, COMPILE_FILE_BYTES_MAX,
+    GUEST_ADDRESS_SPACE_BYTES,
+};
 
 /// A child that tries everything, confined by whoever started it; the path of a file that it may only read follows.
 const TRY: &str = "__lossbox-test-try";
 /// A child that confines itself as a guest's process, then tries everything.
 const TRY_AS_GUEST: &str = "__lossbox-test-try-as-guest";
+/// A child that tells its limits and meets them, confined by whoever started it.
+const MEET_LIMITS: &str = "__lossbox-test-meet-limits";
+/// The same as a guest's process.
+const MEET_LIMITS_AS_GUEST: &str = "__lossbox-test-meet-limits-as-guest";
+/// A child that writes a file as large as it may, then one byte more.
+const WRITE_ON: &str = "__lossbox-test-write-on";
 /// A host that compiles for ever; its cache follows.
 pub(crate) const HOST: &str = "__lossbox-test-host";
 
@@ -42,15 +52,25 @@ extern "C" fn before_main() {
     match mode.as_str() {
         TRY => try_everything(Path::new(path)),
         TRY_AS_GUEST => {
-            runner::prepare();
-            limit_guest().expect("limits");
-            guest(MissingLayers::Refuse).expect("confined");
+            become_guest();
             try_everything(Path::new(path));
         }
+        MEET_LIMITS => meet_limits(),
+        MEET_LIMITS_AS_GUEST => {
+            become_guest();
+            meet_limits();
+        }
+        WRITE_ON => write_on(Path::new(path)),
         HOST => be_a_host(Path::new(path)),
         _ => return,
     }
     exit(0)
+}
+
+fn become_guest() {
+    runner::prepare();
+    limit_guest().expect("limits");
+    guest(MissingLayers::Refuse).expect("confined");
 }
 
 /// This binary as a child.
@@ -366,6 +386,46 @@ fn try_everything(readable: &Path) {
     let _ = io::stdout().write_all(lines.as_bytes());
 }
 
+/// Lines of what the kernel says the limits are, then what comes of going beyond two of them.
+fn meet_limits() {
+    use rustix::process::{Resource, Rlimit, getrlimit};
+    let mut lines = String::new();
+    for (name, resource) in [
+        ("address space", Resource::As),
+        ("processor time", Resource::Cpu),
+        ("file", Resource::Fsize),
+        ("files", Resource::Nofile),
+        ("core", Resource::Core),
+    ] {
+        let Rlimit { current, maximum } = getrlimit(resource);
+        lines.push_str(&format!("{name} {current:?} {maximum:?}\n"));
+    }
+    let bytes = c_long::try_from(GUEST_ADDRESS_SPACE_BYTES).unwrap_or(c_long::MAX);
+    let mapped = call(libc::SYS_mmap, [0, bytes, 3, 0x22, -1]);
+    lines.push_str(&format!("map {:?}\n", code(mapped)));
+    let _ = fs::write("open.txt", "x");
+    let opened: Vec<_> = (0..=CHILD_FILES_MAX)
+        .map_while(|_| fs::File::open("open.txt").ok())
+        .collect();
+    lines.push_str(&format!("opened {}\n", opened.len()));
+    let one_more = code(fs::File::open("open.txt").map(drop));
+    lines.push_str(&format!("one more {one_more:?}\n"));
+    let _ = io::stdout().write_all(lines.as_bytes());
+}
+
+fn code(outcome: io::Result<()>) -> Option<i32> {
+    outcome.err().and_then(|error| error.raw_os_error())
+}
+
+fn write_on(path: &Path) {
+    let file = fs::File::create(path).expect("made");
+    file.set_len(COMPILE_FILE_BYTES_MAX)
+        .expect("as large as it may be");
+    let _ = io::stdout().write_all(b"so far");
+    let _ = std::os::unix::fs::FileExt::write_at(&file, b"x", COMPILE_FILE_BYTES_MAX);
+    let _ = io::stdout().write_all(b" and further");
+}
+
 /// What is denied is denied by a layer, and not for want of a file or by bad arguments.
 #[track_caller]
 fn check(said: &str, may: fn(&Attempt) -> bool) {
@@ -425,6 +485,69 @@ fn a_confined_guest_has_memory_threads_and_its_pipes() {
     let said = String::from_utf8_lossy(&output.stdout);
     check(&said, |attempt| attempt.guest_may);
     assert_eq!(fs::read_dir(own).expect("listed").count(), 0);
+}
+
+/// The kernel has the numbers of the table, as current and as greatest values, and holds to them.
+#[test]
+fn a_confined_child_meets_its_limits() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (own, shared) = places(folder.path());
+    let both = |limit: u64| format!("Some({limit}) Some({limit})");
+    let beyond = format!("map {:?}", Some(libc::ENOMEM));
+
+    let said = run_confined(&own, &[shared], &[MEET_LIMITS.as_ref(), ".".as_ref()]).stdout;
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[..6],
+        [
+            format!("address space {}", both(COMPILE_ADDRESS_SPACE_BYTES)),
+            format!("processor time {}", both(COMPILE_CPU_SECONDS)),
+            format!("file {}", both(COMPILE_FILE_BYTES_MAX)),
+            format!("files {}", both(CHILD_FILES_MAX)),
+            format!("core {}", both(0)),
+            beyond.clone(),
+        ]
+    );
+    let opened = lines[6]
+        .strip_prefix("opened ")
+        .and_then(|n| n.parse().ok());
+    assert!(
+        opened.is_some_and(|n: u64| n > 200 && n < CHILD_FILES_MAX),
+        "{said}"
+    );
+    assert_eq!(lines[7], format!("one more {:?}", Some(libc::EMFILE)));
+
+    let output = Command::new(env::current_exe().expect("this program"))
+        .args([MEET_LIMITS_AS_GUEST, "."])
+        .current_dir(&own)
+        .output()
+        .expect("a child");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[0],
+        format!("address space {}", both(GUEST_ADDRESS_SPACE_BYTES))
+    );
+    assert_eq!(
+        lines[2..6],
+        [
+            format!("file {}", both(0)),
+            format!("files {}", both(CHILD_FILES_MAX)),
+            format!("core {}", both(0)),
+            beyond,
+        ]
+    );
+}
+
+#[test]
+fn a_compiler_that_writes_too_large_a_file_is_ended() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (own, _) = places(folder.path());
+    let ended = run_confined(&own, &[], &[WRITE_ON.as_ref(), "large.bin".as_ref()]);
+    assert_eq!(ended.stdout, "so far");
+    let signal = ended.status.and_then(|status| status.signal());
+    assert_eq!(signal, Some(libc::SIGXFSZ));
 }
 
 #[test]

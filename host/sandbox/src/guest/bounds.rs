@@ -80,6 +80,28 @@ mod tests {
         assert!(bounds.memory_growing(half, half, None).expect("as before"));
     }
 
+    /// Each module brings one of its kind; the first that is too many is not made.
+    #[test]
+    fn a_store_holds_as_much_as_the_table_says_and_no_more() {
+        let engine = wasmtime::Engine::default();
+        for (module, n_most) in [
+            ("(module)", INSTANCES_MAX),
+            ("(module (memory 1 1))", MEMORIES_MAX),
+            ("(module (table 1 1 funcref))", TABLES_MAX),
+        ] {
+            let bytes = wat::parse_str(module).expect("well formed");
+            let compiled = wasmtime::Module::new(&engine, bytes).expect("valid");
+            let mut store = wasmtime::Store::new(&engine, Bounds::default());
+            store.limiter(|bounds| bounds);
+            for n in 1..=n_most {
+                let made = wasmtime::Instance::new(&mut store, &compiled, &[]);
+                assert!(made.is_ok(), "{module} {n}: {:?}", made.err());
+            }
+            let beyond = wasmtime::Instance::new(&mut store, &compiled, &[]);
+            assert!(beyond.is_err(), "{module}");
+        }
+    }
+
     #[test]
     fn a_table_is_bounded_by_itself() {
         let mut bounds = Bounds::default();

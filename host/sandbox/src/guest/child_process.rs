@@ -14,6 +14,7 @@ use guest_sdk::{Metadata, Pairs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 
+use super::patience::Patience;
 use super::protocol::{self, ANSWER_BYTES_MAX, GREETING, Inbox};
 use super::{Answer, Home, Problem, Recipe};
 use crate::Fault;
@@ -158,17 +159,19 @@ impl ChildProcess {
         }
     }
 
-    /// Until the inbox holds one whole frame.
+    /// Until the inbox holds one whole frame: awake for a moment, then asleep.
     fn fill(&mut self, deadline: Instant) -> Result<(), Problem> {
+        let mut patience = Patience::new();
         while !self.inbox.is_whole().map_err(|_| Problem::Crash)? {
-            wait(
-                &mut [PollFd::new(&self.stdout.as_fd(), PollFlags::IN)],
-                deadline,
-            )?;
             match rustix::io::read(&self.stdout, self.inbox.room()) {
                 Ok(0) => return Err(Problem::Crash),
                 Ok(n_bytes) => self.inbox.received(n_bytes),
-                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::AGAIN) if patience.lasts() => {}
+                Err(Errno::AGAIN) => {
+                    let stdout = self.stdout.as_fd();
+                    wait(&mut [PollFd::new(&stdout, PollFlags::IN)], deadline)?;
+                }
+                Err(Errno::INTR) => {}
                 Err(_) => return Err(Problem::Crash),
             }
         }

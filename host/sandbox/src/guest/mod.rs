@@ -8,6 +8,7 @@
 mod bounds;
 mod child_process;
 mod in_process;
+mod patience;
 mod plugin;
 pub(crate) mod protocol;
 pub(crate) mod rules;

@@ -60,7 +60,7 @@ pub(crate) const TIMEOUT: Rule = Rule {
         "run/timeout",
         "plugins that take too long to compile or to answer",
         "the wall clock guards what fuel does not count",
-        "make the code smaller",
+        "make the code smaller; call no function of WASI in a loop, since its work costs no fuel and all the more time",
         "",
     )
 };

@@ -5,15 +5,19 @@
 use std::io::{self, stdin, stdout};
 use std::thread;
 
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio};
 
 use super::Problem;
+use super::patience::Patience;
 use super::plugin::{self, Plugin, THREAD_STACK_BYTES};
 use super::protocol::{self, CALL_BYTES_MAX, GREETING, Inbox};
 
-/// To be called before the child gives up opening files: see [`plugin::can_scan_pages`].
+/// To be called before the child gives up opening files and changing descriptors: see [`plugin::can_scan_pages`].
 pub(crate) fn prepare() {
     let _ = plugin::can_scan_pages();
+    // Of what cannot be told not to block, a read waits, as it would have to anyway.
+    let _ = ioctl_fionbio(stdin(), true);
 }
 
 /// Serves one plugin until the host closes the pipe.
@@ -52,12 +56,20 @@ fn serve() -> io::Result<()> {
 }
 
 /// The next payload, or `None` where the host has closed the pipe between two frames.
+///
+/// Awake for a moment, then asleep for as long as the host pleases.
 fn receive(inbox: &mut Inbox) -> io::Result<Option<&[u8]>> {
+    let mut patience = Patience::new();
     while !inbox.is_whole().map_err(|_| misunderstood())? {
         match rustix::io::read(stdin(), inbox.room()) {
             Ok(0) if inbox.is_empty() => return Ok(None),
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n_bytes) => inbox.received(n_bytes),
+            Err(Errno::AGAIN) if patience.lasts() => {}
+            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&stdin(), PollFlags::IN)], None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            },
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

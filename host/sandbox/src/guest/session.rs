@@ -3,6 +3,8 @@
 //! Fuel is the verdict and the wall clock only a guard, so a call that meets the clock alone is repeated once with the
 //! machine to itself. Nothing that comes back is believed before its lengths and its fuel are checked here.
 
+use std::time::Duration;
+
 use guest_sdk::{Metadata, Pairs};
 
 use super::{Answer, Evaluation, Home, Problem, Recipe, protocol, rules};
@@ -34,7 +36,11 @@ impl<H: Home> Session<H> {
             }
             started => started,
         };
-        let (home, metadata) = started.map_err(|problem| rejection(&problem, stage))?;
+        let (home, metadata) = started.map_err(|problem| {
+            let wall = recipe.walls.start;
+            let slow = || format!("to compile the component and have it describe itself took longer than {} s, twice", seconds(wall));
+            rejection(&problem, stage, slow)
+        })?;
         Ok(Session {
             home,
             metadata,
@@ -68,7 +74,16 @@ impl<H: Home> Session<H> {
         };
         let judged = answer
             .and_then(|evaluation| believable(evaluation, pairs.len()))
-            .map_err(|problem| rejection(&problem, self.stage))?;
+            .map_err(|problem| {
+                let wall = self.recipe.walls.call_inside.min(self.recipe.walls.call);
+                let slow = || {
+                    format!(
+                        "the call took longer than {} s, twice, the second time alone",
+                        seconds(wall)
+                    )
+                };
+                rejection(&problem, self.stage, slow)
+            })?;
         Ok(self.of_right_lengths(judged, pairs.len())?)
     }
 
@@ -130,10 +145,11 @@ fn believable(evaluation: Evaluation, n_pairs: usize) -> Answer {
     }
 }
 
-fn rejection(problem: &Problem, stage: Stage) -> Rejection {
+/// `slow` is what is said of a clock that was met: which one depends on what was asked.
+fn rejection(problem: &Problem, stage: Stage, slow: impl FnOnce() -> String) -> Rejection {
     let (rule, message) = match problem {
         Problem::Fuel => (&rules::FUEL, "the call ran out of fuel".to_owned()),
-        Problem::Timeout => (&rules::TIMEOUT, "the plugin took too long".to_owned()),
+        Problem::Timeout => (&rules::TIMEOUT, slow()),
         Problem::Crash => (
             &rules::CRASH,
             "the plugin's process ended or answered nonsense".to_owned(),
@@ -152,6 +168,11 @@ fn in_stage(rejection: Rejection, stage: Stage) -> Rejection {
     Rejection { stage, ..rejection }
 }
 
+/// Whole seconds are written as such.
+fn seconds(wall: Duration) -> String {
+    wall.as_secs_f64().to_string()
+}
+
 /// A guest can put anything into a text, terminal control sequences too.
 fn printable(text: &str) -> String {
     protocol::cut(text).chars().map(shown).collect()
@@ -165,7 +186,7 @@ mod tests {
     fn a_plugin_says_nothing_that_does_not_show() {
         let said = Problem::Guest("\u{202e}worse\u{e0041}\u{1b}[2J".to_owned());
         assert_eq!(
-            rejection(&said, Stage::Probe).message,
+            rejection(&said, Stage::Probe, String::new).message,
             "the plugin reported an error: \u{fffd}worse\u{fffd}\u{fffd}[2J"
         );
     }

@@ -2,7 +2,8 @@
 //!
 //! **Where the function is smooth.** Central differences D(h) = (f(x+h) − f(x−h)) / 2h err by h²f‴/6 from curvature, which
 //! D(h) − D(h/2) shows (it is 3/4 of it, so D(h/2) errs by a third of that), and by noise/h from rounding, where the noise
-//! of one value of f is 4ε·(|f| + |x|·max(g, typical g)): f is rounded, and so is every sum of log-probs inside it. A
+//! of one value of f is 4ε·(|f| + |x|·max(g, typical g)), and never less than 4 times the least number: f is rounded, and so
+//! is every sum of log-probs inside it. A
 //! gradient g agrees if for one of several steps h
 //!
 //! ```text
@@ -27,6 +28,8 @@ use crate::Failure;
 
 /// Steps in nats; D(h) and D(h/2) are taken at each.
 const STEPS: [f64; 4] = [1.0 / 1024.0, 1.0 / 16_384.0, 1.0 / 262_144.0, 1.0 / 16.0];
+/// The least number above 0: near it rounding does not shrink with what is rounded.
+const SUBNORMAL: f64 = f64::from_bits(1);
 /// One-sided steps are 2⁻⁴, 2⁻⁶ … 2⁻³⁰.
 const SIDE_STEPS: i32 = 14;
 
@@ -103,7 +106,8 @@ pub(super) fn judge(
 impl Claim {
     /// How far one value of f may be off by rounding.
     fn noise(&self, largest: f64) -> f64 {
-        4.0 * f64::EPSILON * (self.size.max(largest) + self.reach)
+        let relative = 4.0 * f64::EPSILON * (self.size.max(largest) + self.reach);
+        relative.max(4.0 * SUBNORMAL)
     }
 
     fn is_nothing(&self, slope: f64) -> bool {
@@ -387,6 +391,28 @@ mod tests {
     fn a_loss_that_drowns_in_a_constant_is_not_seen() {
         let f = |x: f64| 1e15 + (-0.1 * x).exp().ln_1p();
         assert_eq!(verdict(f, 0.3, 5.0), Verdict::Unseen);
+    }
+
+    /// Its values are a few thousand times the least number, so most of their change is rounding.
+    #[test]
+    fn a_loss_of_subnormal_numbers_is_not_wrong_for_its_rounding() {
+        let f = |x: f64| (-0.1 * x).exp().ln_1p() * 1e-319;
+        for x in [-40.0_f64, -0.3, 2.0, 77.0] {
+            let gradient = -0.1 / (1.0 + (0.1 * x).exp()) * 1e-319;
+            let claim = Claim {
+                gradient,
+                value: f(x),
+                size: f(x),
+                reach: x.abs() * gradient.abs(),
+                typical: 1e-320,
+            };
+            let verdicts = judge(&[claim], Kinks::Apart, |_, offset| Ok(vec![f(x + offset)]));
+            let verdict = verdicts.expect("f does not fail")[0];
+            assert!(
+                matches!(verdict, Verdict::Agrees | Verdict::Unseen),
+                "{x}: {verdict:?}"
+            );
+        }
     }
 
     #[test]

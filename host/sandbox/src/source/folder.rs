@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Form, audit_text, parent_workspace, rules};
 use crate::limits::{CRATE_ENTRIES_MAX, CRATE_FILES_MAX, SOURCE_BYTES_MAX};
+use crate::printable::printable;
 use crate::rules::{Example, Rule};
 use crate::{Failure, Fault, Rejection, Stage};
 
@@ -166,6 +167,10 @@ impl CrateSource {
                     .read_to_end(&mut bytes)
             })
             .map_err(Fault::file("read", &path))?;
+        if bytes.len() > SOURCE_BYTES_MAX {
+            let message = format!("{} has more than {SOURCE_BYTES_MAX} bytes", file.display());
+            return Err(rules::size::RULE.page.rejection(message).into());
+        }
         let text =
             String::from_utf8(bytes).map_err(|_| in_file(file, rules::syntax::not_text()))?;
         self.files.push((file.to_owned(), text));
@@ -232,7 +237,7 @@ pub fn audit_crate(source: CrateSource) -> Result<AuditedCrate, Rejection> {
 
 fn in_file(file: &Path, rejection: Rejection) -> Rejection {
     Rejection {
-        message: format!("{}: {}", file.display(), rejection.message),
+        message: printable(&format!("{}: {}", file.display(), rejection.message)),
         ..rejection
     }
 }
@@ -278,6 +283,47 @@ mod tests {
         }
     }
 
+    /// The manifest as well, of which no more would be judged than was read.
+    #[test]
+    fn what_is_too_large_to_be_read_whole_is_refused() {
+        let long = format!("{PLAIN_MANIFEST}#{}\n", "x".repeat(SOURCE_BYTES_MAX));
+        for name in ["Cargo.toml", "src/more.rs"] {
+            let folder = dropped(&[
+                ("Cargo.toml", PLAIN_MANIFEST),
+                ("src/lib.rs", ""),
+                (name, &long),
+            ]);
+            check_refused(folder.path(), "source/size");
+        }
+    }
+
+    /// Whoever names a file writes into the message.
+    #[test]
+    fn names_of_files_cannot_steer_a_terminal() {
+        let name = "\u{1b}[2J\u{202e}.rs";
+        let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", "")]);
+        let refused = |text: &str| {
+            fs::write(folder.path().join("src").join(name), text).expect("can be written");
+            match CrateSource::read(folder.path()).and_then(|source| Ok(audit_crate(source)?)) {
+                Err(Failure::Rejected(rejection)) => rejection.message,
+                other => panic!("expected a rejection, got {other:?}"),
+            }
+        };
+        let shown = "src/\u{fffd}[2J\u{fffd}.rs";
+        assert!(refused("unsafe fn f() {}").starts_with(shown));
+        assert!(refused(&"x".repeat(SOURCE_BYTES_MAX + 1)).starts_with(shown));
+        fs::remove_file(folder.path().join("src").join(name)).expect("removed");
+        std::os::unix::fs::symlink("/", folder.path().join(name)).expect("a link");
+        let linked = CrateSource::read(folder.path()).expect_err("a link");
+        let Failure::Rejected(rejection) = linked else {
+            panic!("expected a rejection");
+        };
+        assert_eq!(
+            rejection.message,
+            "\u{fffd}[2J\u{fffd}.rs is a symbolic link"
+        );
+    }
+
     #[test]
     fn links_are_refused_wherever_they_lie() {
         for name in [
@@ -299,6 +345,19 @@ mod tests {
         for n in 0..=CRATE_ENTRIES_MAX {
             fs::write(folder.path().join(format!("{n}")), "").expect("can be written");
         }
+        check_refused(folder.path(), "source/crate-layout");
+    }
+
+    /// The manifest is one of them.
+    #[test]
+    fn crates_of_too_many_files_are_refused() {
+        let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", "")]);
+        for n in 2..CRATE_FILES_MAX {
+            fs::write(folder.path().join(format!("src/m{n}.rs")), "").expect("can be written");
+        }
+        let read = CrateSource::read(folder.path()).expect("as many as there may be");
+        assert_eq!(read.files.len(), CRATE_FILES_MAX);
+        fs::write(folder.path().join("src/one_more.rs"), "").expect("can be written");
         check_refused(folder.path(), "source/crate-layout");
     }
 

@@ -6,7 +6,7 @@ use sandbox::source::audit;
 use sandbox::{Rejection, Source};
 
 /// A good loss with these items above its function.
-fn with_items(items: &str) -> String {
+pub(crate) fn with_items(items: &str) -> String {
     format!(
         r#"use guest_sdk::prelude::*;
 pair_loss! {{ name: "candidate", summary: "a candidate", hyperparameters: {{ beta: 0.1 in 0.001..=10.0 }} }}
@@ -22,7 +22,7 @@ fn verdict(items: &str) -> Result<(), Rejection> {
 
 /// Every line is rejected by the rule, where it stands, with a hint.
 #[track_caller]
-fn check_rejected(rule: &str, lines: &[&str]) {
+pub(crate) fn check_rejected(rule: &str, lines: &[&str]) {
     for line in lines {
         let rejection = verdict(line).expect_err(line);
         assert_eq!(rejection.rule, rule, "{line}: {rejection:?}");

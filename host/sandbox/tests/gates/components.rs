@@ -5,9 +5,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use sandbox::limits::PAIRS_MAX;
 use sandbox::{Failure, Fault, Options, Pairs, ProbedPlugin, Rejection, Sandbox, Stage};
 
-use crate::support::{component, lying, one_pair, pair_loss, sandbox, validate, verdict};
+use crate::support::{component, lying, one_pair, pair_loss, pairs, sandbox, validate, verdict};
 
 fn load(root: &str) -> Result<ProbedPlugin, Rejection> {
     let folder = tempfile::tempdir().unwrap();
@@ -206,12 +207,15 @@ fn a_call_that_is_not_well_formed_is_our_fault() {
     for outcome in [
         guest.evaluate(&short, &[0.1]),
         guest.evaluate(&one_pair(), &[0.1, 0.2]),
+        guest.evaluate(&pairs(PAIRS_MAX + 1), &[0.1]),
     ] {
         assert!(
             matches!(outcome, Err(Failure::Fault(Fault::Call(_)))),
             "{outcome:?}"
         );
     }
+    let most = verdict(guest.evaluate(&pairs(PAIRS_MAX), &[0.1])).unwrap();
+    assert_eq!(most.losses.len(), PAIRS_MAX);
 }
 
 #[test]

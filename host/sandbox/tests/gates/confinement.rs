@@ -6,34 +6,36 @@ use std::collections::HashSet;
 use std::thread;
 
 use sandbox::confine::{Layer, layers};
-use sandbox::{Source, source};
+use sandbox::{Source, Stage, source};
 
-use crate::support::{pair_loss, sandbox, verdict};
+use crate::support::{one_pair, pair_loss, sandbox, validate, verdict};
 
-/// Each has a name of its own in its metadata, and gets the component that says so.
+/// Two at a time, all by one name and one description: only what they compute tells them apart.
 #[test]
 fn candidates_compiled_at_the_same_time_get_their_own_components() {
-    let names: Vec<String> = (0..6)
-        .map(|number| format!("side_by_side_{number}"))
-        .collect();
-    let plugins: Vec<_> = thread::scope(|scope| {
-        let compile = |name: &str| {
-            let text = pair_loss("-(hp.beta * pair.logratio_margin()).log_sigmoid()")
-                .replace("name: \"candidate\"", &format!("name: {name:?}"));
-            let audited = source::audit(Source::one_file("candidate", &text)).unwrap();
-            let component = verdict(sandbox().compile(&audited)).unwrap();
-            let audited = sandbox().audit(component).unwrap();
-            verdict(sandbox().probe(audited)).unwrap()
-        };
-        let running: Vec<_> = names
-            .iter()
-            .map(|name| scope.spawn(move || compile(name)))
-            .collect();
-        running.into_iter().map(|one| one.join().unwrap()).collect()
+    let weights: Vec<u32> = (1..=8).collect();
+    let losses = |weights: &[u32]| -> Vec<f64> { weights.iter().map(|&w| loss_at_0(w)).collect() };
+    let (odd, even): (Vec<u32>, Vec<u32>) = weights.iter().partition(|&&w| w % 2 == 1);
+    let (of_odd, of_even) = thread::scope(|scope| {
+        let beside = scope.spawn(|| losses(&even));
+        (losses(&odd), beside.join().unwrap())
     });
-    for (name, plugin) in names.iter().zip(&plugins) {
-        assert_eq!(&plugin.metadata().name, name);
+    // The negative log-sigmoid of no margin at all is ln 2.
+    for (weights, losses) in [(odd, of_odd), (even, of_even)] {
+        let expected: Vec<f64> = weights
+            .iter()
+            .map(|&weight| f64::from(weight) * std::f64::consts::LN_2)
+            .collect();
+        assert_eq!(losses, expected);
     }
+}
+
+/// A candidate that differs from the others in a number, through all gates, and its loss at a margin of 0.
+fn loss_at_0(weight: u32) -> f64 {
+    let body = format!("-{weight}.0 * (hp.beta * pair.logratio_margin()).log_sigmoid()");
+    let plugin = validate(&pair_loss(&body)).unwrap();
+    let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
+    verdict(guest.evaluate(&one_pair(), &[0.1])).unwrap().losses[0]
 }
 
 /// Three hundred errors are more than anybody reads.

@@ -63,6 +63,34 @@ fn a_crate_of_several_files_passes() {
     assert_eq!(plugin.metadata().name, "mine");
 }
 
+/// The contract's macros and bindings mean the same in each.
+#[test]
+fn a_crate_may_be_of_any_edition_that_is_not_refused() {
+    for edition in ["2018", "2021"] {
+        let manifest = MANIFEST.replace("2024", edition);
+        let plugin = load(&manifest, &[]).unwrap_or_else(|r| panic!("{edition}: {r:?}"));
+        assert_eq!(plugin.metadata().name, "mine");
+    }
+}
+
+/// In a crate a name may come from another file, and a method may be another file's.
+#[test]
+fn what_casts_in_a_crate_is_declared_in_the_same_file() {
+    let good = "pub(crate) enum E { A } pub(crate) fn f<const N: usize>() -> i32 { let n = 3; N as i32 + E::A as i32 + n as i32 }";
+    let kept = load(MANIFEST, &[("src/more.rs", good)]);
+    assert!(kept.is_ok(), "{kept:?}");
+    for text in [
+        "use super::other::E; pub(crate) fn f() -> usize { E::A as usize }",
+        "use super::other::*; pub(crate) fn f() -> usize { E::A as usize }",
+        "enum E { A } mod inner { use crate::other::*; pub(crate) fn f() -> usize { E::A as usize } }",
+        "enum E { A } fn f() -> usize { use crate::other::*; E::A as usize }",
+        "fn f(x: &S) -> usize { let n = x.len(); n as usize }",
+        "fn f(x: &S) -> usize { let n = x.field; n as usize }",
+    ] {
+        check_rejected(MANIFEST, &[("src/more.rs", text)], "source/no-pointers");
+    }
+}
+
 #[test]
 fn a_manifest_may_ask_for_the_sdk_alone() {
     for (from, to) in [
@@ -207,6 +235,139 @@ fn a_crate_that_would_be_built_otherwise_is_told_how() {
         assert!(rejection.message.contains(message), "{rejection:?}");
         assert!(!rejection.message.contains("/tmp/"), "{rejection:?}");
         assert!(rejection.hint.contains("2024"), "{rejection:?}");
+    }
+}
+
+/// Manifests and layouts that try what readers of TOML, cargo and a copy of a folder may stumble over.
+#[test]
+fn odd_crates_are_refused_and_nothing_stumbles() {
+    let deep_array = format!(
+        "{MANIFEST}x = {}{}\n",
+        "[".repeat(20_000),
+        "]".repeat(20_000)
+    );
+    let deep_key = format!("{MANIFEST}{}b = 1\n", "a.".repeat(20_000));
+    let deep_table = format!("{MANIFEST}[{}b]\n", "a.".repeat(20_000));
+    let deep_inline = format!(
+        "{MANIFEST}x = {}1{}\n",
+        "{a=".repeat(5_000),
+        "}".repeat(5_000)
+    );
+    let long = format!("{MANIFEST}# {}\n", "x".repeat(70_000));
+    for (manifest, rule) in [
+        (deep_array.as_str(), "compile/crate-manifest"),
+        (&deep_key, "compile/crate-manifest"),
+        (&deep_table, "compile/crate-manifest"),
+        (&deep_inline, "compile/crate-manifest"),
+        (&long, "source/size"),
+        ("", "compile/crate-manifest"),
+        ("\0", "compile/crate-manifest"),
+        (
+            &MANIFEST.replace("0.1.0", "\\u001b[2J"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("\"mine\"", "\"../mine\""),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("\"mine\"", "[\"mine\"]"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("[package]", "[project]"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("[package]", "[[package]]"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("[dependencies]", "[dependencies]\nguest_sdk = \"0.1\""),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace(
+                "guest-sdk = \"0.1\"",
+                "guest-sdk = \"*\"\nguest-sdk = \"0.1\"",
+            ),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("\"0.1\"", "\">=0.1, <0.1\""),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", features = [\"std\"] }"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", optional = true }"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("[\"cdylib\"]", "[\"cdylib\", \"bin\"]"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("edition", "autobins = true\nedition"),
+            "compile/crate-manifest",
+        ),
+        (
+            &MANIFEST.replace("edition", "include = [\"/etc/*\"]\nedition"),
+            "compile/crate-manifest",
+        ),
+        (&MANIFEST.replace("2024", "2027"), "compile/crate-manifest"),
+        (
+            &MANIFEST.replace("\"2024\"", "2024"),
+            "compile/crate-manifest",
+        ),
+    ] {
+        let rejection = check_rejected(manifest, &[], rule);
+        assert!(!rejection.message.contains('\u{1b}'), "{rejection:?}");
+        assert!(!rejection.hint.is_empty());
+    }
+    for (file, text, rule) in [
+        ("src/main.rs", "fn main() {}", "compile/crate-manifest"),
+        ("src/bin/other.rs", "fn main() {}", "compile/crate-manifest"),
+        ("src/loss.RS", "", "source/crate-layout"),
+        ("src/.hidden", "", "source/crate-layout"),
+        ("src/data/table.csv", "1,2", "source/crate-layout"),
+        (
+            "src/helpers.rs",
+            "#![no_std]\n#![feature(asm)]",
+            "source/attributes",
+        ),
+        (
+            "src/helpers.rs",
+            "pub mod deep { #[path = \"/etc/passwd\"] pub mod deeper; }",
+            "source/no-modules",
+        ),
+        (
+            "src/lib.rs",
+            "#![no_std]\n#[cfg_attr(all(), path = \"/etc/passwd\")]\nmod loss;",
+            "source/attributes",
+        ),
+        (
+            "src/lib.rs",
+            "#![no_std]\nextern crate alloc;",
+            "source/no-extern",
+        ),
+        ("src/lib.rs", "#![no_std]\nmod nowhere;", "compile/rustc"),
+        ("src/lib.rs", "#![no_std]\nmod helpers;", "component/world"),
+        (
+            "src/lib.rs",
+            "#![no_std]\nmod loss;\nmod helpers;\nguest_sdk::export!(loss::Loss);\nguest_sdk::export!(loss::Loss);",
+            "compile/rustc",
+        ),
+        (
+            "src/lib.rs",
+            "#![no_std]\n#![recursion_limit = \"4096\"]\nmod loss;",
+            "source/attributes",
+        ),
+    ] {
+        let rejection = check_rejected(MANIFEST, &[(file, text)], rule);
+        assert!(!rejection.hint.is_empty(), "{rejection:?}");
     }
 }
 

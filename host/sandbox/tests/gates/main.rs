@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
 
 mod attacks;
+mod casts;
+mod clocks;
 mod components;
 mod confinement;
 mod crates;
 mod hostile_components;
+mod limits;
 mod plugins;
 mod probes;
 mod rules;

@@ -20,7 +20,7 @@ mod no_pointers;
 mod no_unsafe;
 mod no_unsound_types;
 mod paths;
-mod size;
+pub(super) mod size;
 pub(crate) mod syntax;
 
 use super::tokens::Token;

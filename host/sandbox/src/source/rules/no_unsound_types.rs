@@ -17,9 +17,9 @@ use crate::source::Offence;
 
 const CALLABLE: [&str; 3] = ["Fn", "FnMut", "FnOnce"];
 /// What a function pointer may take and return: numbers, and the SDK's `Dual`, which borrows nothing.
-const NUMBERS: [&str; 16] = [
-    "Dual", "bool", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32",
-    "u64", "u128", "usize",
+const NUMBERS: [&str; 17] = [
+    "Dual", "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
+    "u32", "u64", "u128", "usize",
 ];
 /// The SDK's types with a lifetime: that of the tape.
 const OF_THE_TAPE: [&str; 2] = ["Batch", "Var"];

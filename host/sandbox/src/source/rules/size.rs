@@ -6,7 +6,7 @@ use crate::limits::SOURCE_BYTES_MAX;
 use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
-pub(super) const RULE: SourceRule<str> = SourceRule {
+pub(in crate::source) const RULE: SourceRule<str> = SourceRule {
     page: Rule {
         rejected: Example::LongSource {
             shown: "a loss with 70,000 bytes of comments",

@@ -3,8 +3,11 @@
 //! A function's address is a number to whoever casts it to an integer, and functions come as names, as pointers that a
 //! match or an array makes of two of them, and out of structs, tuples and calls. Types are not known here, so a cast to an
 //! integer is allowed only from what is a number by its form: a literal, arithmetic on such, a cast to a float (which the
-//! compiler refuses to functions), a length, a hyperparameter or a field of a pair, and names that the function itself
-//! gives a primitive type wherever it binds them. A cast to a float needs nothing, and another target is refused.
+//! compiler refuses to functions), a length, a hyperparameter or a field of a pair, a variant of an enum without fields, a
+//! call of one of the file's own functions that says that it returns one, and names that the function itself gives a primitive type, or binds to one of these, wherever it binds them. A cast to
+//! a float needs nothing, and another target is refused.
+
+mod names;
 
 use std::collections::BTreeSet;
 
@@ -12,11 +15,12 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{
-    BinOp, Block, Expr, ExprCast, ExprClosure, ExprForLoop, Field, FnArg, Ident, ImplItemFn, Item,
-    ItemConst, ItemFn, ItemMod, ItemUse, Local, Pat, PatIdent, PatType, Signature, Type, UseGlob,
-    UseName, UseRename, Variant,
+    BinOp, Block, Expr, ExprCall, ExprCast, ExprClosure, ExprForLoop, ExprPath, FnArg,
+    GenericParam, Generics, Ident, ImplItemFn, Item, ItemConst, ItemFn, ItemImpl, ItemMod, ItemUse,
+    Local, Pat, PatType, Path, Signature, Type,
 };
 
+use self::names::{Names, Returned, Types, is_plain};
 use super::Parsed;
 use crate::source::{Form, Offence};
 
@@ -49,107 +53,22 @@ const COUNTS: [&str; 2] = ["count", "len"];
 /// Public fields of core's types that hold what one likes: those of ranges.
 const OF_ANY_TYPE: [&str; 2] = ["end", "start"];
 
+/// Walks after which names that are bound to each other are not followed any further.
+const WALKS_MAX: usize = 4;
+
 pub(super) fn first_offence(parsed: &Parsed) -> Option<Offence> {
-    let mut names = Names::default();
-    names.visit_file(&parsed.file);
-    let mut casts = Casts {
-        names,
-        form: parsed.form,
-        scope: Vec::new(),
-        offence: None,
-    };
-    casts.visit_file(&parsed.file);
-    casts.offence
-}
-
-/// What the file's names could stand for.
-#[derive(Default)]
-struct Names {
-    /// Names that are bound without a primitive type, or are those of something else than a variable.
-    doubtful: BTreeSet<String>,
-    functions: BTreeSet<String>,
-    fields: BTreeSet<String>,
-    depth: usize,
-    /// A `use …::*` within a function can put anything before the function's own names.
-    glob_within_function: bool,
-}
-
-impl Names {
-    fn doubt(&mut self, name: &Ident) {
-        self.doubtful.insert(name.to_string());
-    }
-}
-
-impl<'ast> Visit<'ast> for Names {
-    fn visit_signature(&mut self, signature: &'ast Signature) {
-        self.doubt(&signature.ident);
-        self.functions.insert(signature.ident.to_string());
-        visit::visit_signature(self, signature);
-    }
-
-    fn visit_block(&mut self, block: &'ast Block) {
-        self.depth += 1;
-        visit::visit_block(self, block);
-        self.depth -= 1;
-    }
-
-    fn visit_use_glob(&mut self, _: &'ast UseGlob) {
-        self.glob_within_function |= self.depth > 0;
-    }
-
-    fn visit_use_name(&mut self, name: &'ast UseName) {
-        self.doubt(&name.ident);
-    }
-
-    fn visit_use_rename(&mut self, name: &'ast UseRename) {
-        self.doubt(&name.rename);
-    }
-
-    fn visit_variant(&mut self, variant: &'ast Variant) {
-        self.doubt(&variant.ident);
-        visit::visit_variant(self, variant);
-    }
-
-    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        self.doubt(&item.ident);
-        visit::visit_item_struct(self, item);
-    }
-
-    fn visit_field(&mut self, field: &'ast Field) {
-        self.fields
-            .extend(field.ident.as_ref().map(Ident::to_string));
-        visit::visit_field(self, field);
-    }
-
-    fn visit_item_const(&mut self, item: &'ast ItemConst) {
-        if !is_primitive(&item.ty) {
-            self.doubt(&item.ident);
+    let mut names = Names::of(&parsed.file, Types::of(&parsed.file));
+    // A name that turns out to be bound to no number takes others with it, also such as were walked over before.
+    for _ in 0..WALKS_MAX {
+        let n_doubtful = names.doubtful.len();
+        let walked = Casts::over(parsed, names);
+        if walked.names.doubtful.len() == n_doubtful {
+            return walked.offence;
         }
-        visit::visit_item_const(self, item);
+        names = walked.names;
     }
-
-    /// A name with its type: what remains is the pattern, which is a name alone or is looked into.
-    fn visit_pat_type(&mut self, typed: &'ast PatType) {
-        match (&*typed.pat, is_primitive(&typed.ty)) {
-            (Pat::Ident(_), true) => {}
-            _ => visit::visit_pat_type(self, typed),
-        }
-    }
-
-    fn visit_expr_for_loop(&mut self, each: &'ast ExprForLoop) {
-        match &*each.pat {
-            Pat::Ident(_) if counts(&each.expr) => {
-                self.visit_expr(&each.expr);
-                self.visit_block(&each.body);
-            }
-            _ => visit::visit_expr_for_loop(self, each),
-        }
-    }
-
-    fn visit_pat_ident(&mut self, name: &'ast PatIdent) {
-        self.doubt(&name.ident);
-        visit::visit_pat_ident(self, name);
-    }
+    names.doubtful.extend(names.untyped.iter().cloned());
+    Casts::over(parsed, names).offence
 }
 
 /// A range with a literal number at an end is one of integers.
@@ -164,6 +83,7 @@ fn counts(range: &Expr) -> bool {
     }
 }
 
+/// By its name, which no other type has: `source/no-unsound-types` sees to it.
 fn is_primitive(written: &Type) -> bool {
     named(written).is_some_and(|name| is_one_of(name, &FLOATS) || is_one_of(name, &OTHERS))
 }
@@ -179,28 +99,57 @@ fn is_one_of(name: &Ident, names: &[&str]) -> bool {
     names.iter().any(|known| name == known)
 }
 
-/// Walks the functions with the names in scope that were given a primitive type.
+/// Walks the functions with the names in scope that stand for numbers and for values of enums.
 struct Casts {
     names: Names,
     form: Form,
     scope: Vec<BTreeSet<String>>,
+    /// The enum of the file whose methods these are.
+    self_enum: Option<String>,
     offence: Option<Offence>,
 }
 
 impl Casts {
+    fn over(parsed: &Parsed, names: Names) -> Self {
+        let mut casts = Casts {
+            names,
+            form: parsed.form,
+            scope: Vec::new(),
+            self_enum: None,
+            offence: None,
+        };
+        casts.visit_file(&parsed.file);
+        casts
+    }
+
     fn bind(&mut self, name: &Ident) {
         if let Some(frame) = self.scope.last_mut() {
             frame.insert(name.to_string());
         }
     }
 
-    fn bind_typed(&mut self, pat: &Pat) {
-        if let Pat::Type(typed) = pat
-            && let Pat::Ident(name) = &*typed.pat
-            && is_primitive(&typed.ty)
+    fn bind_typed(&mut self, typed: &PatType) {
+        if let Pat::Ident(name) = &*typed.pat
+            && self.casts(&typed.ty)
         {
             self.bind(&name.ident);
         }
+    }
+
+    /// The parameters of a function or an implementation that are values.
+    fn bind_generics(&mut self, generics: &Generics) {
+        for parameter in &generics.params {
+            if let GenericParam::Const(parameter) = parameter
+                && is_primitive(&parameter.ty)
+            {
+                self.bind(&parameter.ident);
+            }
+        }
+    }
+
+    /// Whether values of this type are numbers, or cast to theirs.
+    fn casts(&self, written: &Type) -> bool {
+        is_primitive(written) || self.names.types.is_enum(written)
     }
 
     fn within(&mut self, walk: impl FnOnce(&mut Self)) {
@@ -214,12 +163,10 @@ impl Casts {
         let around = std::mem::take(&mut self.scope);
         self.scope.extend(around.first().cloned());
         self.within(|walk| {
+            walk.bind_generics(&signature.generics);
             for input in &signature.inputs {
-                if let FnArg::Typed(typed) = input
-                    && let Pat::Ident(name) = &*typed.pat
-                    && is_primitive(&typed.ty)
-                {
-                    walk.bind(&name.ident);
+                if let FnArg::Typed(typed) = input {
+                    walk.bind_typed(typed);
                 }
             }
             visit::visit_signature(walk, signature);
@@ -231,11 +178,61 @@ impl Casts {
     fn constants(&mut self, items: &[Item]) {
         for item in items {
             if let Item::Const(item) = item
-                && is_primitive(&item.ty)
+                && self.casts(&item.ty)
             {
                 self.bind(&item.ident);
             }
         }
+    }
+
+    /// Whether it is a number by its form, or a value of an enum without fields. The latter only by itself: what its
+    /// operators and methods return is for the file to say.
+    fn is_castable(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Paren(inner) => self.is_castable(&inner.expr),
+            Expr::Unary(of) if matches!(of.op, syn::UnOp::Deref(_)) => self.is_self(&of.expr),
+            Expr::Path(ExprPath {
+                qself: None, path, ..
+            }) => {
+                let is_bound = path.get_ident().is_some_and(|name| self.is_bound(name));
+                is_bound || self.is_variant(path) || self.is_self(expr)
+            }
+            Expr::Call(call) if self.returned(call).is_some() => true,
+            _ => self.is_number(expr),
+        }
+    }
+
+    /// What a call of one of the file's own functions is. Nothing else may have the function's name.
+    fn returned(&self, call: &ExprCall) -> Option<Returned> {
+        let name = match &*call.func {
+            Expr::Path(of) if of.qself.is_none() => of.path.get_ident()?.to_string(),
+            _ => return None,
+        };
+        let is_taken = self.names.doubtful.contains(&name) || self.names.glob_within_function;
+        let returned = self.names.returning.get(&name).copied();
+        returned.filter(|_| !is_taken)
+    }
+
+    fn is_self(&self, expr: &Expr) -> bool {
+        self.self_enum.is_some() && matches!(expr, Expr::Path(path) if path.path.is_ident("self"))
+    }
+
+    /// `Enum::Variant`, and `Self::Variant` in its own methods.
+    fn is_variant(&self, path: &Path) -> bool {
+        let segments: Vec<_> = path.segments.iter().collect();
+        let [of, variant] = segments.as_slice() else {
+            return false;
+        };
+        let is_plain = path.leading_colon.is_none()
+            && of.arguments.is_none()
+            && variant.arguments.is_none()
+            && !self.names.glob_within_function;
+        let of = match of.ident == "Self" {
+            true => self.self_enum.clone(),
+            false => Some(of.ident.to_string()),
+        };
+        let variants = of.and_then(|name| self.names.types.enums.get(&name));
+        is_plain && variants.is_some_and(|names| names.contains(&variant.ident.to_string()))
     }
 
     fn is_number(&self, expr: &Expr) -> bool {
@@ -251,7 +248,8 @@ impl Casts {
             Expr::Path(path) if path.qself.is_none() => path
                 .path
                 .get_ident()
-                .is_some_and(|name| self.is_typed(name)),
+                .is_some_and(|name| self.is_bound(name) && !self.is_of_enum(name)),
+            Expr::Call(call) => self.returned(call) == Some(Returned::Number),
             Expr::MethodCall(call) => {
                 let is_count = is_one_of(&call.method, &COUNTS) && self.is_foreign(&call.method);
                 let of_numbers = is_one_of(&call.method, &OF_NUMBERS);
@@ -273,10 +271,16 @@ impl Casts {
         self.form == Form::OneFile && !self.names.functions.contains(&method.to_string())
     }
 
-    fn is_typed(&self, name: &Ident) -> bool {
+    /// To a number or a value of an enum, here and wherever else.
+    fn is_bound(&self, name: &Ident) -> bool {
         let name = name.to_string();
         let bound = self.scope.iter().any(|frame| frame.contains(&name));
-        bound && !self.names.doubtful.contains(&name) && !self.names.glob_within_function
+        let taken = self.names.doubtful.contains(&name) || self.names.functions.contains(&name);
+        bound && !taken && !self.names.glob_within_function
+    }
+
+    fn is_of_enum(&self, name: &Ident) -> bool {
+        self.names.of_enums.contains(&name.to_string())
     }
 }
 
@@ -295,14 +299,31 @@ impl<'ast> Visit<'ast> for Casts {
         visit::visit_file(self, file);
     }
 
+    /// What a module calls by the name of an enum or a function of the file may be another's.
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         let around = std::mem::take(&mut self.scope);
+        let enums = std::mem::take(&mut self.names.types.enums);
+        let returning = std::mem::take(&mut self.names.returning);
         self.within(|walk| {
             if let Some((_, items)) = &module.content {
                 walk.constants(items);
             }
             visit::visit_item_mod(walk, module);
         });
+        self.scope = around;
+        self.names.types.enums = enums;
+        self.names.returning = returning;
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        let around = std::mem::take(&mut self.scope);
+        self.scope.push(around.first().cloned().unwrap_or_default());
+        self.bind_generics(&item.generics);
+        let is_enum = self.names.types.is_enum(&item.self_ty);
+        let of = named(&item.self_ty).filter(|_| is_enum);
+        let around_self = std::mem::replace(&mut self.self_enum, of.map(Ident::to_string));
+        visit::visit_item_impl(self, item);
+        self.self_enum = around_self;
         self.scope = around;
     }
 
@@ -320,12 +341,21 @@ impl<'ast> Visit<'ast> for Casts {
 
     fn visit_local(&mut self, local: &'ast Local) {
         visit::visit_local(self, local);
-        self.bind_typed(&local.pat);
+        match (&local.pat, &local.init) {
+            (Pat::Type(typed), _) => self.bind_typed(typed),
+            (Pat::Ident(name), Some(init)) if is_plain(name) => match self.is_number(&init.expr) {
+                true => self.bind(&name.ident),
+                false => {
+                    self.names.doubtful.insert(name.ident.to_string());
+                }
+            },
+            _ => {}
+        }
     }
 
     fn visit_item_const(&mut self, item: &'ast ItemConst) {
         visit::visit_item_const(self, item);
-        if is_primitive(&item.ty) {
+        if self.casts(&item.ty) {
             self.bind(&item.ident);
         }
     }
@@ -333,7 +363,11 @@ impl<'ast> Visit<'ast> for Casts {
     fn visit_expr_closure(&mut self, closure: &'ast ExprClosure) {
         self.within(|walk| {
             let inputs: &Punctuated<Pat, _> = &closure.inputs;
-            inputs.iter().for_each(|input| walk.bind_typed(input));
+            for input in inputs {
+                if let Pat::Type(typed) = input {
+                    walk.bind_typed(typed);
+                }
+            }
             visit::visit_expr_closure(walk, closure);
         });
     }
@@ -358,7 +392,7 @@ impl<'ast> Visit<'ast> for Casts {
             None
         } else if target.is_some_and(|name| is_one_of(name, &OTHERS)) {
             let doubt = "this cast to an integer could be the address of a function: its operand is no number by its form";
-            (!self.is_number(&cast.expr)).then_some(doubt)
+            (!self.is_castable(&cast.expr)).then_some(doubt)
         } else {
             Some("`as` takes a primitive number by its name, like f64 or usize")
         };

@@ -1,0 +1,4 @@
+;; expect: component/proposals
+;; note: two memories in one module
+;; slot items
+(memory $second 1 1)

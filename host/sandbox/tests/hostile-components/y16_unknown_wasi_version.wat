@@ -1,0 +1,3 @@
+;; expect: component/no-imports run/world
+;; note: WASI of another version
+(component (import "wasi:random/random@0.3.0" (instance)))
