@@ -21,6 +21,7 @@ mod elementary;
 mod matrix;
 mod ops;
 mod scratch;
+pub mod speed;
 #[cfg(test)]
 mod testing;
 mod vector;

@@ -142,6 +142,21 @@ pub(crate) enum Bench {
     Plugin(BenchPlugin),
     /// One training step of fixed work: GPT-2's architecture, random weights, the sigmoid loss, AdamW
     Step(BenchStep),
+    /// A CUDA device: parity with the CPU, every operation, training steps
+    Cuda(BenchCuda),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchCuda {
+    /// Which card, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) ordinal: usize,
+    /// Sizes for an emulated card, to see that all of it runs; the figures mean nothing
+    #[arg(long)]
+    pub(crate) tiny: bool,
+    /// Print the figures as one line of JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,5 +1,7 @@
 //! The device that computes, opened as the user named it.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use trainer::device::{Device, DeviceName, Precision};
 
@@ -19,10 +21,14 @@ pub(crate) fn open(
         name != DeviceName::Cpu || precision.is_none(),
         "--precision is of CUDA devices, and the CPU computes in f32 (hint: add --device cuda, or leave it out)"
     );
-    let cache = settings.cache.join(KERNELS);
     Ok(Device::open(
         name,
         precision.unwrap_or_default(),
-        Some(&cache),
+        Some(&kernels(settings)),
     )?)
+}
+
+/// The folder of compiled kernels.
+pub(crate) fn kernels(settings: &Settings) -> PathBuf {
+    settings.cache.join(KERNELS)
 }

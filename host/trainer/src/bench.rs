@@ -2,6 +2,8 @@
 //!
 //! Useful arithmetic (`arithmetic`) is what the maths needs, whatever is executed.
 
+pub mod cuda;
+
 use std::time::Instant;
 
 use kernels::{Write, matmul};

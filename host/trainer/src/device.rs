@@ -120,11 +120,20 @@ impl Device {
         match name {
             DeviceName::Cpu => Ok(Self::Cpu),
             DeviceName::Cuda(ordinal) => {
-                let device = Arc::new(cuda::Device::open(ordinal, cache)?);
+                let device = open_cuda(ordinal, cache)?;
                 Ok(Self::Cuda { device, precision })
             }
         }
     }
+}
+
+/// A CUDA device, to be measured.
+///
+/// # Errors
+///
+/// As [`Device::open`].
+pub fn open_cuda(ordinal: usize, cache: Option<&Path>) -> Result<Arc<cuda::Device>, Fault> {
+    Ok(Arc::new(cuda::Device::open(ordinal, cache)?))
 }
 
 /// The name of a CUDA device, if all is there to compute on it.
@@ -133,7 +142,7 @@ impl Device {
 ///
 /// As [`Device::open`].
 pub fn cuda_name(ordinal: usize) -> Result<String, Fault> {
-    Ok(cuda::Device::open(ordinal, None)?.name()?)
+    Ok(open_cuda(ordinal, None)?.name()?)
 }
 
 #[cfg(test)]

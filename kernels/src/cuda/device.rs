@@ -177,6 +177,33 @@ impl Device {
         Ok(self.download(values)?.into_iter().map(Into::into).collect())
     }
 
+    /// Mean seconds of one of `n` runs of `work`, as the device's own clock has them, after one that does not count.
+    ///
+    /// # Errors
+    /// Those of the work, and [`Fault::Driver`].
+    pub fn time(
+        &self,
+        n: usize,
+        mut work: impl FnMut() -> Result<(), Fault>,
+    ) -> Result<f64, Fault> {
+        use sys::CUevent_flags::CU_EVENT_DEFAULT;
+        work()?;
+        let event = || self.stream.record_event(Some(CU_EVENT_DEFAULT));
+        let start = event().map_err(Fault::in_call("cuEventRecord"))?;
+        (0..n).try_for_each(|_| work())?;
+        let end = event().map_err(Fault::in_call("cuEventRecord"))?;
+        let ms = start.elapsed_ms(&end).map_err(Fault::in_call("cuEventElapsedTime"))?;
+        Ok(f64::from(ms) * 1e-3 / n as f64)
+    }
+
+    /// Free bytes and all bytes of the device's memory.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn memory(&self) -> Result<(usize, usize), Fault> {
+        self.stream.context().mem_get_info().map_err(Fault::in_call("cuMemGetInfo"))
+    }
+
     /// Waits for all work.
     ///
     /// # Errors

@@ -112,14 +112,20 @@ fn check_embedding<R: Real>(device: &Device) {
         let y_there = &mut on_device.0.as_view_mut();
         embedding::cuda::forward(device, y_there, &table_there.as_view(), &checked, width, write)
             .unwrap();
-        let groups = embedding::cuda::Groups::upload(device, &ids, vocabulary, None).unwrap();
+        // Then without one token, and without any.
         let dy_there = up::<R>(device, &dy);
-        let dtable_there = &mut on_device.1.as_view_mut();
-        embedding::cuda::backward(device, dtable_there, &dy_there.as_view(), &groups, width)
-            .unwrap();
+        for except in [None, Some(ids[0])] {
+            let groups = embedding::cuda::Groups::upload(device, &ids, vocabulary, except).unwrap();
+            let dtable_there = &mut on_device.1.as_view_mut();
+            embedding::cuda::backward(device, dtable_there, &dy_there.as_view(), &groups, width)
+                .unwrap();
+            let mut learnt = dy.clone();
+            let rows = learnt.chunks_exact_mut(width).zip(&ids);
+            rows.filter(|(_, id)| Some(**id) == except).for_each(|(row, _)| row.fill(0.0));
+            embedding::backward(&mut dtable, &learnt, &ids, width, Accumulate);
+        }
 
         embedding::forward(&mut y, &table, &ids, width, write);
-        embedding::backward(&mut dtable, &dy, &ids, width, Accumulate);
         assert_close("y", &down(device, &on_device.0), &y, tolerance::<R>());
         assert_close("dtable", &down(device, &on_device.1), &dtable, 1e-5);
     }

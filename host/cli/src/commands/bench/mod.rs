@@ -1,5 +1,6 @@
 //! `lossbox bench …`: how fast something is on this machine. Figures decide nothing.
 
+mod cuda;
 mod plugin;
 mod step;
 
@@ -13,5 +14,6 @@ pub(crate) fn run(subject: &Bench, settings: &Settings) -> Result<Outcome> {
     match subject {
         Bench::Plugin(args) => plugin::run(args, settings),
         Bench::Step(args) => step::run(args),
+        Bench::Cuda(args) => cuda::run(args, settings),
     }
 }
