@@ -6,13 +6,13 @@
 //! a span costs a comparison.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tempfile::{NamedTempFile, TempPath};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -30,6 +30,8 @@ const LISTENED_TO: [&str; 2] = ["lossbox_kernels", "trainer"];
 /// A profile while it is being taken.
 pub(crate) struct Profile {
     place: PathBuf,
+    /// What is written, until it is renamed.
+    partial: TempPath,
     sums: Sums,
     /// Writes what is left when it goes.
     trace: FlushGuard,
@@ -41,8 +43,13 @@ pub(crate) struct Profile {
 /// When the file cannot be created.
 pub(crate) fn start(place: Option<&Path>) -> anyhow::Result<Option<Profile>> {
     let Some(place) = place else { return Ok(None) };
-    let file = File::create(place)
+    // Beside its place until it is whole: who is interrupted finds the former file or none.
+    let folder = place
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
         .with_context(|| format!("cannot create the profile {}", place.display()))?;
+    let (file, partial) = file.into_parts();
     let (chrome, trace) = ChromeLayerBuilder::new()
         .writer(BufWriter::new(file))
         .include_args(true)
@@ -55,18 +62,30 @@ pub(crate) fn start(place: Option<&Path>) -> anyhow::Result<Option<Profile>> {
         .with(sums.clone());
     subscriber::set_global_default(listeners).context("a profile is being taken already")?;
     let place = place.to_owned();
-    Ok(Some(Profile { place, sums, trace }))
+    Ok(Some(Profile {
+        place,
+        partial,
+        sums,
+        trace,
+    }))
 }
 
 impl Profile {
-    /// Ends the trace and shows the table.
-    pub(crate) fn finish(self) {
+    /// Ends the trace, puts it in its place and shows the table.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
         drop(self.trace);
+        self.partial
+            .persist(&self.place)
+            .with_context(|| format!("cannot write the profile {}", self.place.display()))?;
         screen::note(&table(&self.sums.all()));
         screen::note(&format!(
             "trace: {} (chrome://tracing, ui.perfetto.dev)",
             self.place.display()
         ));
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod checkpoint;
 mod events;
+mod frozen;
 mod metrics;
 mod references;
 mod run;

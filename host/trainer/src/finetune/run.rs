@@ -1,7 +1,8 @@
 //! A run from its first step, or from a checkpoint, to its last.
 //!
 //! Whoever watches sees every step and may end the run, which leaves a checkpoint. A loss that is at fault ends it
-//! too, with a checkpoint of the last good state. Not here: what the files look like (`checkpoint`, `metrics`).
+//! too, with a checkpoint of the last good state. Not here: what the files look like (`checkpoint`, `metrics`), and the reference
+//! (`frozen`).
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Instant;
 use tracing::trace_span;
 
 use super::checkpoint::{self, State};
+use super::frozen::{Frozen, rows_used};
 use super::metrics::{EvalRecord, Metrics, TrainRecord};
 use super::references::References;
 use super::settings::Settings;
@@ -23,8 +25,7 @@ use crate::hash::{Key, hash_of_file, hex, key};
 use crate::lora::Adapters;
 use crate::loss::PreferenceLoss;
 use crate::model::{Model, ModelDirectory, write_tensors};
-use crate::pairs::{PairLogps, ReferencedPair};
-use crate::score::{RowLogps, Scorer, check_context};
+use crate::pairs::ReferencedPair;
 use crate::step::{self, Trainer};
 
 /// What to do.
@@ -237,81 +238,6 @@ fn sources(
     let companions = directory.companions.iter().map(|(_, content)| &**content);
     let rest = [&*directory.config, &*reference.config, &data, &length];
     Ok(key(weights.chain(companions).chain(rest)))
-}
-
-/// The rows that a run will train on.
-fn rows_used(
-    settings: &Settings,
-    data: &PreferenceFile,
-    n_steps: usize,
-) -> Result<Vec<bool>, Fault> {
-    let n_pairs = n_steps.saturating_mul(settings.batch_pairs);
-    if n_pairs >= data.n_rows() {
-        return Ok(vec![true; data.n_rows()]);
-    }
-    let mut used = vec![false; data.n_rows()];
-    for pair in data.walk(settings.order(), Position::default()).take(n_pairs) {
-        used[pair?.0] = true;
-    }
-    Ok(used)
-}
-
-/// The reference, whose weights are read only if something is missing.
-struct Frozen<'a> {
-    device: &'a Device,
-    policy: &'a Model,
-    directory: Option<&'a ModelDirectory>,
-}
-
-impl Frozen<'_> {
-    /// Computes what is missing of the wanted rows' sums.
-    fn complete(
-        &mut self,
-        references: &mut References,
-        file: &PreferenceFile,
-        wanted: Vec<bool>,
-        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(), Fault> {
-        let known = references.known()?;
-        let missing = wanted.iter().zip(known).enumerate();
-        let missing: Vec<usize> =
-            missing.filter(|(_, (wanted, known))| **wanted && !known).map(|(row, _)| row).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let loaded = self.directory.map(Model::load).transpose()?;
-        let model = loaded.as_ref().unwrap_or(self.policy);
-        let mut scorer = Scorer::new(self.device, model)?;
-        for (done, &row) in missing.iter().enumerate() {
-            let Outcome::Pair(encoded) = file.row(row)? else { continue };
-            check_context(model.decoder.config(), row, &encoded.pair)?;
-            if scorer.add(row, &encoded.pair) {
-                keep(references, scorer.scored()?)?;
-                if watch(&Progress::References { done, of: missing.len() }).is_break() {
-                    return Err(Fault::settings(
-                        format!("ended after the reference log-probs of {done} rows"),
-                        "they are kept: the same command with the same --run goes on",
-                    ));
-                }
-            }
-        }
-        keep(references, scorer.scored()?)
-    }
-}
-
-fn keep(references: &mut References, scored: Vec<RowLogps>) -> Result<(), Fault> {
-    for row in scored {
-        let sums = row.sums();
-        let PairLogps { chosen, rejected } = sums;
-        if !(chosen.is_finite() && rejected.is_finite()) {
-            return Err(Fault::weights(
-                format!("the reference's log-probs of row {} are {chosen} and {rejected}", row.row),
-                "check the reference's weights with `lossbox logps`",
-            ));
-        }
-        references.set(row.row, sums)?;
-    }
-    Ok(())
 }
 
 /// A run between two steps.

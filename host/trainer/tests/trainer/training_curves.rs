@@ -6,6 +6,7 @@
 //! in a sum (see `reference_parity`), times β = 0.1, of either sign over four pairs and more.
 
 use serde_json::Value;
+use trainer::TrainFailure;
 use trainer::device::Device;
 use trainer::optimizer::{Decay, OptimizerSettings};
 use trainer::pairs::{PreferencePair, ReferencedPair};
@@ -102,6 +103,25 @@ fn has_avx512() -> bool {
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 fn has_avx512() -> bool {
     false
+}
+
+/// A rate that is no number in `f32`, and a decay that takes weights out of range.
+#[test]
+fn an_update_that_would_leave_no_numbers_leaves_the_state_as_it_was() {
+    let ordinary = training("llama").settings;
+    let endless = OptimizerSettings { learning_rate: 1e300, ..ordinary.clone() };
+    let decaying = OptimizerSettings { learning_rate: 1e3, weight_decay: 1e60, ..ordinary };
+    for settings in [endless, decaying] {
+        let pairs = referenced_pairs("llama");
+        let batch: Vec<&ReferencedPair> = pairs.iter().collect();
+        let mut trainer = Trainer::new(policy("llama"), settings, 9);
+        let failure = trainer.step(&batch, &mut dpo(0.1)).expect_err("an update of no numbers");
+        assert!(matches!(failure, TrainFailure::Rejected(_)), "{failure:?}");
+        assert_eq!(trainer.n_steps_done(), 0);
+        assert_eq!(trainer.weights(), policy("llama").weights);
+        let trained = trainer.trained();
+        assert!(trained.first.iter().chain(trained.second).all(|moment| *moment == 0.0));
+    }
 }
 
 #[test]

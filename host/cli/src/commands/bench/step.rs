@@ -31,7 +31,7 @@ pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
         }
     })?;
     if let Some(profile) = profile {
-        profile.finish();
+        profile.finish()?;
     }
     match args.json {
         true => screen::json(&report)?,

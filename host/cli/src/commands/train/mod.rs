@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
         None => sentiment::run(args, &loss, settings),
     };
     if let Some(profile) = profile {
-        profile.finish();
+        profile.finish()?;
     }
     outcome
 }

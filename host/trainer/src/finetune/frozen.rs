@@ -1,0 +1,93 @@
+//! The reference's log-probs of the rows that a run will visit, before its first step.
+//!
+//! What is known from an earlier start of the run is not computed again. Not here: the file that they lie in (`references`).
+
+use std::ops::ControlFlow;
+
+use super::references::References;
+use super::run::Progress;
+use super::settings::Settings;
+use crate::data::{Outcome, Position, PreferenceFile};
+use crate::device::Device;
+use crate::fault::Fault;
+use crate::model::{Model, ModelDirectory};
+use crate::pairs::PairLogps;
+use crate::score::{RowLogps, Scorer, check_context};
+
+/// The rows that a run will train on.
+pub(super) fn rows_used(
+    settings: &Settings,
+    data: &PreferenceFile,
+    n_steps: usize,
+) -> Result<Vec<bool>, Fault> {
+    let n_pairs = n_steps.saturating_mul(settings.batch_pairs);
+    if n_pairs >= data.n_rows() {
+        return Ok(vec![true; data.n_rows()]);
+    }
+    let mut used = vec![false; data.n_rows()];
+    for pair in data.walk(settings.order(), Position::default()).take(n_pairs) {
+        used[pair?.0] = true;
+    }
+    Ok(used)
+}
+
+/// The reference, whose weights are read only if something is missing.
+pub(super) struct Frozen<'a> {
+    /// What computes.
+    pub device: &'a Device,
+    /// The model before training, which is the reference unless another is named.
+    pub policy: &'a Model,
+    /// Another.
+    pub directory: Option<&'a ModelDirectory>,
+}
+
+impl Frozen<'_> {
+    /// Computes what is missing of the wanted rows' sums.
+    pub(super) fn complete(
+        &mut self,
+        references: &mut References,
+        file: &PreferenceFile,
+        wanted: Vec<bool>,
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let known = references.known()?;
+        let missing = wanted.iter().zip(known).enumerate();
+        let missing: Vec<usize> =
+            missing.filter(|(_, (wanted, known))| **wanted && !known).map(|(row, _)| row).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.directory.map(Model::load).transpose()?;
+        let model = loaded.as_ref().unwrap_or(self.policy);
+        let mut scorer = Scorer::new(self.device, model)?;
+        for (done, &row) in missing.iter().enumerate() {
+            let Outcome::Pair(encoded) = file.row(row)? else { continue };
+            check_context(model.decoder.config(), row, &encoded.pair)?;
+            if scorer.add(row, &encoded.pair) {
+                keep(references, scorer.scored()?)?;
+                if watch(&Progress::References { done, of: missing.len() }).is_break() {
+                    return Err(Fault::settings(
+                        format!("ended after the reference log-probs of {done} rows"),
+                        "they are kept: the same command with the same --run goes on",
+                    ));
+                }
+            }
+        }
+        keep(references, scorer.scored()?)
+    }
+}
+
+fn keep(references: &mut References, scored: Vec<RowLogps>) -> Result<(), Fault> {
+    for row in scored {
+        let sums = row.sums();
+        let PairLogps { chosen, rejected } = sums;
+        if !(chosen.is_finite() && rejected.is_finite()) {
+            return Err(Fault::weights(
+                format!("the reference's log-probs of row {} are {chosen} and {rejected}", row.row),
+                "check the reference's weights with `lossbox logps`",
+            ));
+        }
+        references.set(row.row, sums)?;
+    }
+    Ok(())
+}
