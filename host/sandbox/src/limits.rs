@@ -13,7 +13,7 @@
 //! | a component, before wasmtime sees it | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
 //! | a running call | [`STACK_BYTES_MAX`], [`MEMORY_BYTES_MAX`], [`MEMORIES_MAX`], [`TABLE_ELEMENTS_MAX`], [`INSTANCES_MAX`], `WASI_*` | a trap, so that no result depends on how much was left: `run/trap` |
 //! | the work of a call | [`FUEL_PER_CALL`], [`FUEL_PER_PAIR`] | `run/fuel`, the same on every machine |
-//! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | tried once more alone, then `compile/timeout` (at once) or `run/timeout` |
+//! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | `compile/timeout` or `run/timeout`; first tried once more alone, the compiler if it hardly had a processor |
 //! | the process of a guest | [`GUEST_ADDRESS_SPACE_BYTES`], [`CHILD_FILES_MAX`] | an allocation fails and the process ends: `run/crash` |
 //! | what a guest says | [`PAIRS_MAX`], [`HYPERPARAMETERS_MAX`], [`GUEST_TEXT_BYTES_MAX`] | more is not believed, or cut off |
 //!
@@ -49,6 +49,10 @@ pub const CRATE_FILES_MAX: usize = 64;
 pub const CRATE_ENTRIES_MAX: usize = 1_000;
 
 /// Wall clock of one compilation; the process group is killed, `compile/timeout`, which is not remembered.
+///
+/// A compiler that had the processor for less than half of it did not get to work: it is tried once more while every other
+/// guest and compiler of the sandbox is at rest. One that was at work all the time is rejected at once. Not covered: other
+/// programs on the machine.
 ///
 /// A loss takes 0.1 to 0.4 s, the latter with five programs on two cores. No rule of the source gate bounds what a pattern
 /// costs: whether a match over 24 flags leaves a case out is a search, on which rustc has spent 18 s. This is its bound.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::child::Program;
-use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate};
+use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate, starved};
 use crate::component::Imports;
 use crate::confine::{self, LayerStatus, MissingLayers};
 use crate::guest::{Recipe, Variant};
@@ -128,8 +128,7 @@ impl Sandbox {
     /// # Errors
     /// The compiler's complaint about the candidate, or a fault.
     pub fn compile(&self, source: &AuditedSource) -> Result<Component, Failure> {
-        let _together = self.workroom.together();
-        compile(self, source)
+        self.fairly(|| compile(self, source))
     }
 
     /// Gate 2 for a crate: holds its manifest against the rules, then compiles it.
@@ -137,8 +136,26 @@ impl Sandbox {
     /// # Errors
     /// What the manifest may not ask for, the compiler's complaint, or a fault.
     pub fn compile_crate(&self, source: &AuditedCrate) -> Result<Component, Failure> {
-        let _together = self.workroom.together();
-        compile_crate(self, source)
+        self.fairly(|| compile_crate(self, source))
+    }
+
+    /// Once beside others, and once more alone if the compiler had no processor to meet its clock with.
+    fn fairly(
+        &self,
+        compile: impl Fn() -> Result<Option<Component>, Failure>,
+    ) -> Result<Component, Failure> {
+        let first = {
+            let _together = self.workroom.together();
+            compile()?
+        };
+        let compiled = match first {
+            None => {
+                let _alone = self.workroom.alone();
+                compile()?
+            }
+            compiled => compiled,
+        };
+        compiled.ok_or_else(|| starved(self.compile_wall).into())
     }
 
     /// Gate 3: holds a component that was compiled here against the rules; it imports nothing.

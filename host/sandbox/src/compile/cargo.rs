@@ -19,8 +19,8 @@ use crate::{Failure, Fault, Rejection, Sandbox};
 /// guest-sdk's version: the workspace has one for all its crates.
 const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The edition of a crate that asks for what it may.
-pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<String, Failure> {
+/// The edition of a crate that asks for what it may. `None` where the wall was met for want of a processor.
+pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<Option<String>, Failure> {
     refuse_if_steered(folder)?;
     let cargo = sandbox.toolchain.cargo();
     if !cargo.is_file() {
@@ -44,6 +44,7 @@ pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<String, Failur
         },
     )?;
     match ended.status {
+        None if ended.starved => Ok(None),
         None => {
             let message = "cargo took too long to read the manifest";
             Err(TIMEOUT.rejection(message).into())
@@ -51,7 +52,7 @@ pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<String, Failur
         Some(status) if status.success() => {
             let metadata = MetadataCommand::parse(&ended.stdout)
                 .map_err(|error| unreadable(&error.to_string()))?;
-            Ok(judge(&metadata, folder)?)
+            Ok(Some(judge(&metadata, folder)?))
         }
         Some(_) => {
             // Where the copy of the crate lies says nothing to its author.

@@ -20,9 +20,10 @@ mod toolchain;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::source::AuditedCrate;
-use crate::{AuditedSource, Failure, Fault, Sandbox};
+use crate::{AuditedSource, Failure, Fault, Rejection, Sandbox};
 
 use diagnostics::Author;
 use folder::Folder;
@@ -50,22 +51,34 @@ impl Component {
     }
 }
 
-pub(crate) fn compile(sandbox: &Sandbox, source: &AuditedSource) -> Result<Component, Failure> {
+/// `None` where the wall was met for want of a processor, which is nobody's fault.
+pub(crate) fn compile(
+    sandbox: &Sandbox,
+    source: &AuditedSource,
+) -> Result<Option<Component>, Failure> {
     one_file(sandbox, source.text())
 }
 
-fn one_file(sandbox: &Sandbox, text: &str) -> Result<Component, Failure> {
+/// What is said of a candidate that had no processor twice.
+pub(crate) fn starved(wall: Duration) -> Rejection {
+    rules::TIMEOUT.rejection(format!(
+        "compiling took longer than {} s, twice, the second time alone, on a machine that was busy with other programs",
+        wall.as_secs()
+    ))
+}
+
+fn one_file(sandbox: &Sandbox, text: &str) -> Result<Option<Component>, Failure> {
     let folder = Folder::fresh()?;
     write(folder.path(), Path::new("lib.rs"), WRAPPER)?;
     write(folder.path(), Path::new("loss.rs"), text)?;
     rustc::component(sandbox, folder.path(), "lib.rs", "2024", Author::OneFile)
 }
 
-/// Compiles a crate as if its one dependency were all that its manifest says.
+/// Compiles a crate as if its one dependency were all that its manifest says. `None` as for one file.
 pub(crate) fn compile_crate(
     sandbox: &Sandbox,
     source: &AuditedCrate,
-) -> Result<Component, Failure> {
+) -> Result<Option<Component>, Failure> {
     let folder = Folder::fresh()?;
     for (file, text) in source.files() {
         match file == Path::new("Cargo.toml") {
@@ -73,7 +86,9 @@ pub(crate) fn compile_crate(
             false => write(folder.path(), file, text)?,
         }
     }
-    let edition = cargo::edition(sandbox, folder.path())?;
+    let Some(edition) = cargo::edition(sandbox, folder.path())? else {
+        return Ok(None);
+    };
     rustc::component(
         sandbox,
         folder.path(),

@@ -5,6 +5,7 @@
 //! What an exit status means is for the caller to say.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -36,6 +37,8 @@ pub(super) struct Run<'a> {
 pub(crate) struct Ended {
     /// `None` if it was killed at the wall.
     pub(crate) status: Option<ExitStatus>,
+    /// Whether it was killed at the wall without having had the processor for half of the time: others were at work.
+    pub(crate) starved: bool,
     /// The beginning of what it wrote to stdout.
     pub(crate) stdout: String,
     /// The beginning of what it wrote to stderr.
@@ -62,12 +65,13 @@ pub(super) fn run(program: &Program, run: Run<'_>) -> Result<Ended, Fault> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let stdout = thread::spawn(move || stdout.map(kept).unwrap_or_default());
     let stderr = thread::spawn(move || stderr.map(kept).unwrap_or_default());
-    let status = end(&mut child, run.wall).map_err(fault)?;
+    let (status, starved) = end(&mut child, run.wall).map_err(fault)?;
     let stdout = stdout.join().unwrap_or_default();
     let stderr = stderr.join().unwrap_or_default();
     match stdout.strip_prefix(CONFINED) {
         Some(stdout) => Ok(Ended {
             status,
+            starved,
             stdout: stdout.to_owned(),
             stderr,
         }),
@@ -89,17 +93,33 @@ fn kept(mut output: impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits for the tool, then ends its group; `None` if it ran out of time.
+/// Waits for the tool, then ends its group; `None` if it ran out of time, and whether it had little of it.
 ///
 /// The group is killed before the tool is reaped: until then nobody else can have its number.
-fn end(tool: &mut Child, wall: Duration) -> io::Result<Option<ExitStatus>> {
+fn end(tool: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, bool)> {
     let in_time = has_exited_within(wall, tool)?;
+    let starved = !in_time && processor_time(tool.id()).is_some_and(|spent| spent < wall / 2);
     if let Some(group) = i32::try_from(tool.id()).ok().and_then(Pid::from_raw) {
         // It is no error if nothing is left to kill.
         let _ = kill_process_group(group, Signal::KILL);
     }
     let status = tool.wait()?;
-    Ok(in_time.then_some(status))
+    Ok((in_time.then_some(status), starved))
+}
+
+/// What a process has had of the processor, with its threads and the children that it waited for; `None` where nobody tells.
+fn processor_time(process: u32) -> Option<Duration> {
+    processor_time_in(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// Of a line of `/proc/PID/stat`: fields 14 to 17, in hundredths of a second. The second field is a name in brackets, which
+/// may have anything in it.
+fn processor_time_in(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>());
+    let ticks: u64 = ticks.sum::<Result<u64, _>>().ok()?;
+    Some(Duration::from_millis(10 * ticks))
 }
 
 fn has_exited_within(wall: Duration, tool: &Child) -> io::Result<bool> {
@@ -133,8 +153,9 @@ mod tests {
     fn at_the_wall_the_whole_group_ends() {
         let start = Instant::now();
         let mut tool = shell("sleep 60 & sleep 60");
-        let status = end(&mut tool, Duration::from_millis(50)).expect("can be waited for");
-        assert_eq!(status, None);
+        let ended = end(&mut tool, Duration::from_millis(50)).expect("can be waited for");
+        // A shell that waits for others takes no time of its own.
+        assert_eq!(ended, (None, cfg!(target_os = "linux")));
         // Both sleepers held the pipe open: it ends when both have.
         let mut stdout = tool.stdout.take().expect("piped");
         io::copy(&mut stdout, &mut io::sink()).expect("can be read");
@@ -143,8 +164,23 @@ mod tests {
 
     #[test]
     fn what_ends_in_time_keeps_its_status() {
-        let status = end(&mut shell("exit 3"), Duration::from_secs(30)).expect("can be waited for");
-        assert_eq!(status.and_then(|status| status.code()), Some(3));
+        let ended = end(&mut shell("exit 3"), Duration::from_secs(30)).expect("can be waited for");
+        assert_eq!(ended.0.and_then(|status| status.code()), Some(3));
+        assert!(!ended.1);
+    }
+
+    #[test]
+    fn processor_time_is_read_behind_a_name_of_any_kind() {
+        let line = "7 (a) 1 (b) R 1 7 7 0 -1 4194304 90 0 0 0 123 45 6 7 20 0 4 0 99 0 0";
+        assert_eq!(processor_time_in(line), Some(Duration::from_millis(1_810)));
+        for broken in [
+            "",
+            "7 (a",
+            "7 (a) R 1",
+            "7 (a) R 1 7 7 0 -1 0 90 0 0 0 x 45 6 7",
+        ] {
+            assert_eq!(processor_time_in(broken), None, "{broken}");
+        }
     }
 
     #[test]

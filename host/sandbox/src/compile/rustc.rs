@@ -24,14 +24,15 @@ use crate::{Failure, Fault, Sandbox};
 /// What the linker writes into the candidate's folder.
 const OUTPUT: &str = "plugin.wasm";
 
-/// Compiles the crate whose root is the file `root` in `folder`, which holds nothing but this candidate.
+/// Compiles the crate whose root is the file `root` in `folder`, which holds nothing but this candidate. `None` where the
+/// wall was met for want of a processor.
 pub(super) fn component(
     sandbox: &Sandbox,
     folder: &Path,
     root: &str,
     edition: &str,
     author: Author,
-) -> Result<Component, Failure> {
+) -> Result<Option<Component>, Failure> {
     component_within(sandbox.compile_wall, sandbox, folder, root, edition, author)
 }
 
@@ -42,7 +43,7 @@ pub(super) fn component_within(
     root: &str,
     edition: &str,
     author: Author,
-) -> Result<Component, Failure> {
+) -> Result<Option<Component>, Failure> {
     let mut files = sandbox.toolchain.files(folder);
     files.readable.push(sandbox.sdk.libraries().to_owned());
     let ended = process::run(
@@ -56,11 +57,14 @@ pub(super) fn component_within(
         },
     )?;
     let Some(status) = ended.status else {
+        if ended.starved {
+            return Ok(None);
+        }
         let message = format!("compiling took longer than {} s", wall.as_secs());
         return Err(rules::TIMEOUT.rejection(message).into());
     };
     match outcome(status, &ended.stderr) {
-        Outcome::Succeeded => written(&folder.join(OUTPUT)),
+        Outcome::Succeeded => written(&folder.join(OUTPUT)).map(Some),
         Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
         Outcome::Crashed(how) => Err(crashed(&how)),
     }

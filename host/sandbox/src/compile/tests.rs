@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process::{Ended, Run, run};
-use super::{Author, Folder, WRAPPER, one_file, rustc, write};
+use super::{Author, Folder, WRAPPER, one_file, rustc, starved, write};
 use crate::confine::Files;
 use crate::confine::tests::{HOST, program};
 use crate::{Failure, Options, Rejection, Sandbox};
@@ -184,7 +184,9 @@ fn without_landlock() {
 fn compile_in(folder: &Path, text: &str, wall: Duration) -> Result<super::Component, Failure> {
     write(folder, Path::new("lib.rs"), WRAPPER)?;
     write(folder, Path::new("loss.rs"), text)?;
-    rustc::component_within(wall, sandbox(), folder, "lib.rs", "2024", Author::OneFile)
+    let compiled =
+        rustc::component_within(wall, sandbox(), folder, "lib.rs", "2024", Author::OneFile)?;
+    compiled.ok_or_else(|| starved(wall).into())
 }
 
 /// The processes that work in `folder` or below it.

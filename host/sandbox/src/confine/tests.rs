@@ -422,6 +422,7 @@ fn write_on(path: &Path) {
     file.set_len(COMPILE_FILE_BYTES_MAX)
         .expect("as large as it may be");
     let _ = io::stdout().write_all(b"so far");
+    let _ = io::stdout().flush();
     let _ = std::os::unix::fs::FileExt::write_at(&file, b"x", COMPILE_FILE_BYTES_MAX);
     let _ = io::stdout().write_all(b" and further");
 }
