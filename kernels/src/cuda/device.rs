@@ -5,7 +5,7 @@ use super::launch::Kernel;
 use super::products::Products;
 use super::{Buffer, Fault, Real, View};
 
-use cudarc::driver::sys::{self, CUresult};
+use cudarc::driver::sys;
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaStream, DeviceRepr, DriverError, ValidAsZeroBits,
 };
@@ -166,11 +166,7 @@ impl Device {
     }
 
     fn of_allocation(&self, error: DriverError, needed_bytes: usize) -> Fault {
-        if error.0 != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
-            return Fault::Driver { call: "cuMemAlloc", error };
-        }
-        let (free_bytes, total_bytes) = self.stream.context().mem_get_info().unwrap_or((0, 0));
-        Fault::OutOfMemory { needed_bytes, free_bytes, total_bytes }
+        Fault::of_allocation(self.stream.context(), error, needed_bytes)
     }
 }
 

@@ -31,6 +31,7 @@ on_a_device! {
     layernorm_agrees
     rope_agrees
     activations_agree
+    attention_over_tiles_agrees
     attention_agrees
     decoding_agrees
     products_agree

@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod agree;
+mod cache;
 mod compile;
 mod device;
+mod instructions;
 mod parity;
 mod support;

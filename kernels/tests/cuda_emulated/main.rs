@@ -9,6 +9,7 @@
 #[path = "../cuda/agree.rs"]
 mod agree;
 mod device;
+mod faults;
 #[path = "../cuda/parity.rs"]
 mod parity;
 #[path = "../cuda/support.rs"]
