@@ -40,6 +40,7 @@ on_a_device! {
     the_norm_agrees_and_clips
     divergences_agree
     draws_agree
+    what_is_drawn_has_weight
 }
 
 #[test]

@@ -30,7 +30,7 @@ macro_rules! check {
 }
 
 /// All of them.
-pub(crate) const CHECKS: [Check; 15] = [
+pub(crate) const CHECKS: [Check; 16] = [
     check!("embedding_agrees", ["embedding.cu"], check_embedding),
     check!(
         "residual_and_bias_agree",
@@ -50,9 +50,16 @@ pub(crate) const CHECKS: [Check; 15] = [
     Check { name: "the_norm_agrees_and_clips", files: &["clip.cu"], f32: check_norm, bf16: None },
     Check { name: "divergences_agree", files: &["kl.cu"], f32: check_divergences, bf16: None },
     Check { name: "draws_agree", files: &["sample.cu"], f32: check_draws, bf16: None },
+    Check {
+        name: "what_is_drawn_has_weight",
+        files: &["sample.cu"],
+        f32: check_last_draws,
+        bf16: None,
+    },
 ];
 
-const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (301, 64)];
+const SHAPES: [(usize, usize); 8] =
+    [(1, 1), (3, 7), (37, 5), (5, 33), (2, 600), (37, 130), (301, 64), (258, 270)];
 /// Rows whose sums exceed a block's shared memory in both norms.
 const WIDE: (usize, usize) = (2, 12_301);
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
@@ -277,7 +284,7 @@ fn check_layernorm<R: Real>(device: &Device) {
 }
 
 fn check_rope<R: Real>(device: &Device) {
-    for (rows, heads, head_dim) in [(1, 1, 2), (7, 3, 10), (33, 5, 64)] {
+    for (rows, heads, head_dim) in [(1, 1, 2), (7, 3, 10), (33, 5, 64), (2, 9, 64)] {
         let (x, positions) = (random::<R>(rows * heads * head_dim, 1), random_ids(rows, 50, 2));
         let table = rope::Table::new(50, head_dim, 10_000.0);
         let table_there = rope::cuda::Table::upload(device, &table).unwrap();
@@ -347,13 +354,14 @@ const LONG: [Segment; 3] = [
     Segment { start: 135, len: 17, prefix_start: 3, prefix_len: 129 },
 ];
 
-const HEADS: [Heads; 7] = [
+const HEADS: [Heads; 8] = [
     Heads { heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, softcap: None, window: None },
     Heads { heads: 2, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: Some(2.0), window: None },
     Heads { heads: 1, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: None, window: Some(66) },
     Heads { heads: 1, kv_heads: 1, head_dim: 8, scale: 0.35, softcap: None, window: None },
     Heads { heads: 6, kv_heads: 2, head_dim: 33, scale: 0.2, softcap: Some(0.7), window: None },
     Heads { heads: 2, kv_heads: 2, head_dim: 64, scale: 0.5, softcap: None, window: Some(4) },
+    Heads { heads: 3, kv_heads: 3, head_dim: 100, scale: 0.1, softcap: None, window: None },
     Heads { heads: 4, kv_heads: 1, head_dim: 256, scale: 0.1, softcap: Some(1.5), window: Some(1) },
 ];
 
@@ -440,7 +448,8 @@ fn check_attention<R: Real>(device: &Device) {
 }
 
 fn check_decoding<R: Real>(device: &Device) {
-    let (lengths, capacity) = ([0, 1, 5, 7, 3], 7);
+    // The last sequence ends where its cache does.
+    let (lengths, capacity) = ([0, 1, 5, 3, 7], 7);
     let sequences = lengths.len();
     for shape in HEADS {
         let width = shape.kv_heads * shape.head_dim;
@@ -450,7 +459,7 @@ fn check_decoding<R: Real>(device: &Device) {
             random::<R>(sequences * capacity * width, 3),
         );
         let rows = random::<R>(sequences * width, 4);
-        let positions = [0, 0, 4, 6, 2];
+        let positions = [0, 0, 4, 2, 6];
         let (q_there, v_there) = (up::<R>(device, &q), up::<R>(device, &v));
         let (mut k_there, rows_there) = (up::<R>(device, &k), up::<R>(device, &rows));
         let mut y_there = blank::<R>(device, q.len());
@@ -518,15 +527,23 @@ fn check_products<R: Real>(device: &Device) {
 }
 
 fn check_log_probs<R: Real>(device: &Device) {
-    // The last one takes nine chunks.
-    for (rows, width, vocabulary, softcap, logits_bytes_max) in [
-        (1, 1, 2, None, logprob::LOGITS_BYTES_MAX),
-        (7, 5, 33, Some(1.5), logprob::LOGITS_BYTES_MAX),
-        (30, 17, 517, None, logprob::LOGITS_BYTES_MAX),
-        (30, 17, 517, Some(4.0), 4 * 30 * 64),
+    let all = logprob::LOGITS_BYTES_MAX;
+    // Chunks: one, nine, or as many as tokens. In the last two cases one token outweighs all others by more than an
+    // exponential can hold, so that sums must be taken relative to the largest of all.
+    for (rows, width, vocabulary, softcap, logits_bytes_max, outlier) in [
+        (1, 1, 2, None, all, None),
+        (7, 5, 33, Some(1.5), all, None),
+        (30, 17, 517, None, all, None),
+        (30, 17, 517, Some(4.0), 4 * 30 * 64, None),
+        (9, 5, 11, None, 4 * 9, None),
+        (30, 17, 517, None, all, Some(300)),
+        (30, 17, 517, None, 4 * 30 * 64, Some(300)),
     ] {
         let shape = logprob::Shape { rows, width, vocabulary, softcap };
-        let (hidden, head) = (random::<R>(rows * width, 1), random::<R>(vocabulary * width, 2));
+        let (hidden, mut head) = (random::<R>(rows * width, 1), random::<R>(vocabulary * width, 2));
+        if let Some(token) = outlier {
+            head[token * width..][..width].iter_mut().for_each(|weight| *weight *= 128.0);
+        }
         let (targets, dlogp) = (random_ids(rows, vocabulary, 3), random::<f32>(rows, 4));
         let (hidden_there, head_there) = (up::<R>(device, &hidden), up::<R>(device, &head));
         let checked = Ids::upload(device, &targets, vocabulary).unwrap();
@@ -645,7 +662,11 @@ fn check_divergences(device: &Device) {
         let scaled = |seed| -> Vec<f32> {
             random::<f32>(rows * vocabulary, seed).iter().map(|x| 4.0 * x).collect()
         };
-        let (p, q, mut kl) = (scaled(1), scaled(2), vec![0.0; rows]);
+        let (mut p, q, mut kl) = (scaled(1), scaled(2), vec![0.0; rows]);
+        if vocabulary > 1000 {
+            // More than an exponential can hold above all others.
+            p[vocabulary - 1] = 200.0;
+        }
         let (p_there, q_there) = (up::<f32>(device, &p), up::<f32>(device, &q));
         let mut kl_there = blank::<f32>(device, rows);
         let kl_view = &mut kl_there.as_view_mut();
@@ -657,13 +678,23 @@ fn check_divergences(device: &Device) {
 }
 
 fn check_draws(device: &Device) {
-    for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (9, 5003)] {
+    for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (6, 257), (9, 5003)] {
         let mut logits: Vec<f32> =
             random::<f32>(rows * vocabulary, 1).iter().map(|x| 4.0 * x).collect();
         logits[0] = f32::NEG_INFINITY;
         let mut uniforms: Vec<f64> =
             random::<f32>(rows, 2).iter().map(|&x| (f64::from(x) + 1.0) / 2.0).collect();
-        (uniforms[0], uniforms[1]) = (0.0, 1.0 - f64::EPSILON);
+        uniforms[0] = 0.0;
+        // The largest there is: rounding may leave no token whose cumulative weight exceeds it, and the last has no weight.
+        let (largest, n_largest) = (1.0_f64.next_down(), rows.min(5));
+        uniforms[1..n_largest].fill(largest);
+        if vocabulary > 1000 {
+            (1..n_largest).for_each(|row| logits[(row + 1) * vocabulary - 1] = f32::NEG_INFINITY);
+        }
+        if vocabulary == 257 {
+            // The first token of a stretch that others have none of.
+            (0..rows).for_each(|row| logits[(row + 1) * vocabulary - 1] = 8.0);
+        }
         let (mut ids, mut logp) = (vec![0; rows], vec![0.0; rows]);
         sample::categorical(&mut ids, &mut logp, &logits, &uniforms, vocabulary);
         let (logits_there, uniforms_there) =
@@ -684,4 +715,31 @@ fn check_draws(device: &Device) {
         assert_eq!(device.download(&ids_there.as_view()).unwrap(), ids);
         assert_close("logp", &down(device, &logp_there), &logp, 1e-5);
     }
+}
+
+/// With weights of very different sizes and the largest uniform, rounding leaves no token whose cumulative weight exceeds
+/// it, and orders of summation differ: what is drawn must have some weight.
+fn check_last_draws(device: &Device) {
+    let (rows, vocabulary) = (40, 5003);
+    let mut logits: Vec<f32> =
+        random::<f32>(rows * vocabulary, 3).iter().map(|x| 40.0 * x).collect();
+    (1..=rows).for_each(|row| logits[row * vocabulary - 1] = f32::NEG_INFINITY);
+    let uniforms = device.upload(&vec![1.0_f64.next_down(); rows]).unwrap();
+    let logits_there = up::<f32>(device, &logits);
+    let mut ids = device.zeros::<u32>(rows).unwrap();
+    let mut logp = blank::<f32>(device, rows);
+    sample::cuda::categorical(
+        device,
+        &mut ids.as_view_mut(),
+        &mut logp.as_view_mut(),
+        &logits_there.as_view(),
+        &uniforms,
+        vocabulary,
+    )
+    .unwrap();
+    for (row, &id) in device.download(&ids.as_view()).unwrap().iter().enumerate() {
+        let weighs = (id as usize) < vocabulary - 1;
+        assert!(weighs, "row {row} draws token {id}, which has no weight");
+    }
+    assert!(down(device, &logp).iter().all(|logp| logp.is_finite()));
 }

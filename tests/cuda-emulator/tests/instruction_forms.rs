@@ -188,10 +188,22 @@ fn memory_in_every_type() {
         );
         check(&statements, [1, 2, 3], expected);
     }
-    check("ld.global.u16 d16, [offset+2];", [0x1234_5678, 0, 0], 0x1234);
+    check(
+        "ld.global.u16 d16, [offset+2];",
+        [0x1234_5678, 0, 0],
+        0x1234,
+    );
     check("ld.global.u32 d32, [offset+12];", [0, 5 << 32, 0], 5);
-    check("st.global.u16 [offset+2], a16; ld.global.u32 d32, [offset];", [5, 0, 0], 5 << 16 | 5);
-    check("st.global.u32 [offset+4], a32; ld.global.u64 d64, [offset];", [5, 0, 0], 5 << 32 | 5);
+    check(
+        "st.global.u16 [offset+2], a16; ld.global.u32 d32, [offset];",
+        [5, 0, 0],
+        5 << 16 | 5,
+    );
+    check(
+        "st.global.u32 [offset+4], a32; ld.global.u64 d64, [offset];",
+        [5, 0, 0],
+        5 << 32 | 5,
+    );
     // Every other lane's operands begin at a multiple of sixteen bytes.
     let vectors = warp(
         "and.b32 e32, lane, 1; setp.eq.u32 pe, e32, 0; @pe ld.global.v4.u32 {a32, b32, c32, d32}, [offset];
