@@ -1,14 +1,16 @@
 //! From a kernel's source to PTX by NVRTC, once: the results lie in a folder between runs.
 //!
 //! A cached file is named by the hash of everything that decides about its content: the source, the flags (architecture
-//! and stored number among them) and NVRTC's version. It is written beside its place and renamed into it, so that two
-//! processes do not disturb each other. A cache that cannot be read or written costs time and nothing else.
+//! and stored number among them) and NVRTC's version. Its first line is the hash of the rest, so that one that was cut short or
+//! changed is compiled again. It is written beside its place and renamed into it, so that two processes do not disturb each
+//! other. A cache that cannot be read or written costs time and nothing else.
 
 use super::{Fault, Real};
 use cudarc::nvrtc::{self, CompileError, CompileOptions};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The kernels of one operation.
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +193,7 @@ impl Compiler {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{digits}.ptx")
+        format!("{}.ptx", hex(hash))
     }
 }
 
@@ -200,15 +201,28 @@ fn flags<R: Real>(target: Target) -> Vec<&'static str> {
     ["--std=c++17", target.flag()].into_iter().chain(R::DEFINITION).collect()
 }
 
-/// A cached result. Every one that was written whole ends in a closing brace.
+/// The first line of a cached result.
+fn seal(ptx: &str) -> String {
+    format!("// sha256 {}", hex(Sha256::new_with_prefix(ptx)))
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A cached result that is as it was written.
 fn read(place: &Path) -> Option<String> {
-    fs::read_to_string(place).ok().filter(|ptx| ptx.trim_end().ends_with('}'))
+    let text = fs::read_to_string(place).ok()?;
+    let (first, ptx) = text.split_once('\n')?;
+    (first == seal(ptx)).then(|| ptx.to_owned())
 }
 
 fn keep(place: &Path, ptx: &str) {
-    let beside = place.with_extension(format!("{}.part", std::process::id()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let own = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let beside = place.with_extension(format!("{}-{}.part", own.0, own.1));
     let written = place.parent().map_or(Ok(()), fs::create_dir_all);
-    let written = written.and_then(|()| fs::write(&beside, ptx));
+    let written = written.and_then(|()| fs::write(&beside, format!("{}\n{ptx}", seal(ptx))));
     if written.and_then(|()| fs::rename(&beside, place)).is_err() {
         // It is compiled again next time; what is left of it is of no use.
         let _ = fs::remove_file(&beside);
@@ -248,14 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_kept_and_half_a_result_is_not_read() {
+    fn a_result_is_kept_and_a_spoilt_one_is_not_read() {
         let folder = std::env::temp_dir().join(format!("lossbox-ptx-{}", std::process::id()));
         let place = folder.join("key.ptx");
         assert_eq!(read(&place), None);
-        keep(&place, ".visible .entry x() {\n}\n");
-        assert_eq!(read(&place).as_deref(), Some(".visible .entry x() {\n}\n"));
-        fs::write(&place, ".visible .entry x() {\n").expect("the folder is there");
-        assert_eq!(read(&place), None);
+        let ptx = ".visible .entry x() {\n}\n";
+        keep(&place, ptx);
+        assert_eq!(read(&place).as_deref(), Some(ptx));
+        let whole = fs::read_to_string(&place).expect("the file is there");
+        for spoilt in [&whole[..whole.len() - 2], &whole.replace("x()", "y()"), ptx, ""] {
+            fs::write(&place, spoilt).expect("the folder is there");
+            assert_eq!(read(&place), None, "{spoilt:?}");
+        }
         assert_eq!(fs::read_dir(&folder).expect("the folder is there").count(), 1);
         fs::remove_dir_all(&folder).expect("the folder is ours");
     }

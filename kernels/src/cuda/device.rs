@@ -6,7 +6,7 @@ use super::memory::Pool;
 use super::products::Products;
 use super::{Buffer, Fault, Real, Scratch, View, ViewMut};
 
-use cudarc::driver::sys::{self, CUresult};
+use cudarc::driver::sys;
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaStream, DeviceRepr, DriverError, ValidAsZeroBits,
 };
@@ -246,11 +246,7 @@ impl Device {
     }
 
     fn of_allocation(&self, error: DriverError, needed_bytes: usize, what: &str) -> Fault {
-        if error.0 != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
-            return Fault::Driver { call: "cuMemAlloc", error };
-        }
-        let (free_bytes, total_bytes) = self.stream.context().mem_get_info().unwrap_or((0, 0));
-        Fault::OutOfMemory { what: what.to_owned(), needed_bytes, free_bytes, total_bytes }
+        Fault::of_allocation(self.stream.context(), error, needed_bytes, what)
     }
 }
 

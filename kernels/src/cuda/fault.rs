@@ -1,8 +1,8 @@
 //! What can fail on a device: the call, the kernel and the shape that failed, and the remedy.
 
 use cudarc::cublaslt::result::CublasError;
-use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaContext, DriverError};
 
 /// A fault of the machine or of its set-up.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +141,21 @@ impl Fault {
     /// A driver's error in the call of this name, for use in `map_err`.
     pub(crate) fn in_call(call: &'static str) -> impl Fn(DriverError) -> Self {
         move |error| Self::Driver { call, error }
+    }
+
+    /// The fault of an allocation that failed.
+    pub(crate) fn of_allocation(
+        context: &CudaContext,
+        error: DriverError,
+        needed_bytes: usize,
+        what: &str,
+    ) -> Self {
+        if error.0 != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+            return Self::Driver { call: "cuMemAlloc", error };
+        }
+        let (free_bytes, total_bytes) = context.mem_get_info().unwrap_or((0, 0));
+        let what = what.to_owned();
+        Self::OutOfMemory { what, needed_bytes, free_bytes, total_bytes }
     }
 }
 

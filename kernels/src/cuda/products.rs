@@ -79,7 +79,9 @@ impl Products {
             _ => Self::WORKSPACE_BYTES_BEFORE_HOPPER,
         };
         // SAFETY: nothing but cuBLASLt reads it, and that only what it wrote.
-        let workspace = unsafe { stream.alloc(bytes) }.map_err(Fault::in_call("cuMemAlloc"))?;
+        let workspace = unsafe { stream.alloc(bytes) }.map_err(|error| {
+            Fault::of_allocation(stream.context(), error, bytes, "cuBLASLt's workspace")
+        })?;
         let handle = result::create_handle().map_err(|_| Fault::NoProducts)?;
         Ok(Self { handle, workspace, plans: Mutex::default() })
     }

@@ -31,6 +31,7 @@ on_a_device! {
     layernorm_agrees
     rope_agrees
     activations_agree
+    attention_over_tiles_agrees
     attention_agrees
     decoding_agrees
     products_agree
@@ -44,6 +45,7 @@ on_a_device! {
     products_begin_with_the_stream
     gradients_of_gathered_rows_agree
     scaling_agrees
+    what_is_drawn_has_weight
 }
 
 #[test]

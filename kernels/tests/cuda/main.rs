@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod agree;
+mod cache;
 mod compile;
 mod device;
+mod instructions;
 mod memory;
 mod parity;
 mod pass;

@@ -31,7 +31,7 @@ macro_rules! check {
 }
 
 /// All of them.
-pub(crate) const CHECKS: [Check; 19] = [
+pub(crate) const CHECKS: [Check; 21] = [
     check!("embedding_agrees", ["embedding.cu"], check_embedding),
     check!(
         "residual_and_bias_agree",
@@ -42,6 +42,7 @@ pub(crate) const CHECKS: [Check; 19] = [
     check!("layernorm_agrees", ["layernorm.cu", "partials.cu"], check_layernorm),
     check!("rope_agrees", ["rope.cu"], check_rope),
     check!("activations_agree", ["activation.cu", "gated.cu"], check_activations),
+    check!("attention_over_tiles_agrees", ["tensor.cu"], check_tiles),
     check!("attention_agrees", ["attention.cu", "tensor.cu"], check_attention),
     check!("decoding_agrees", ["decode.cu"], check_decoding),
     check!("products_agree", [], check_products),
@@ -80,9 +81,16 @@ pub(crate) const CHECKS: [Check; 19] = [
         f32: pass::check_scaling::<f32>,
         bf16: Some(pass::check_scaling::<Bf16>),
     },
+    Check {
+        name: "what_is_drawn_has_weight",
+        files: &["sample.cu"],
+        f32: pass::check_last_draws,
+        bf16: None,
+    },
 ];
 
-const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 7), (5, 33), (2, 600), (37, 130), (301, 64)];
+const SHAPES: [(usize, usize); 8] =
+    [(1, 1), (3, 7), (37, 5), (5, 33), (2, 600), (37, 130), (301, 64), (258, 270)];
 /// Rows whose sums exceed a block's shared memory in both norms.
 const WIDE: (usize, usize) = (2, 12_301);
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
@@ -92,7 +100,7 @@ pub(crate) fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
 }
 
 /// What a kernel overwrites: NaN wherever it does not.
-fn blank<R: Real>(device: &Device, len: usize) -> Buffer<R> {
+pub(crate) fn blank<R: Real>(device: &Device, len: usize) -> Buffer<R> {
     up(device, &vec![f32::NAN; len])
 }
 
@@ -313,7 +321,7 @@ fn check_layernorm<R: Real>(device: &Device) {
 }
 
 fn check_rope<R: Real>(device: &Device) {
-    for (rows, heads, head_dim) in [(1, 1, 2), (7, 3, 10), (33, 5, 64)] {
+    for (rows, heads, head_dim) in [(1, 1, 2), (7, 3, 10), (33, 5, 64), (2, 9, 64)] {
         let (x, positions) = (random::<R>(rows * heads * head_dim, 1), random_ids(rows, 50, 2));
         let table = rope::Table::new(50, head_dim, 10_000.0);
         let table_there = rope::cuda::Table::upload(device, &table).unwrap();
@@ -383,24 +391,46 @@ const LONG: [Segment; 3] = [
     Segment { start: 135, len: 17, prefix_start: 3, prefix_len: 129 },
 ];
 
-const HEADS: [Heads; 7] = [
+const HEADS: [Heads; 8] = [
     Heads { heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, softcap: None, window: None },
     Heads { heads: 2, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: Some(2.0), window: None },
     Heads { heads: 1, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: None, window: Some(66) },
     Heads { heads: 1, kv_heads: 1, head_dim: 8, scale: 0.35, softcap: None, window: None },
     Heads { heads: 6, kv_heads: 2, head_dim: 33, scale: 0.2, softcap: Some(0.7), window: None },
     Heads { heads: 2, kv_heads: 2, head_dim: 64, scale: 0.5, softcap: None, window: Some(4) },
+    Heads { heads: 3, kv_heads: 3, head_dim: 100, scale: 0.1, softcap: None, window: None },
     Heads { heads: 4, kv_heads: 1, head_dim: 256, scale: 0.1, softcap: Some(1.5), window: Some(1) },
 ];
 
+/// Forward alone: backward does not work in tiles.
+fn check_tiles<R: Real>(device: &Device) {
+    let rows: usize = LONG.iter().map(|segment| segment.len).sum();
+    for shape in HEADS.into_iter().filter(|shape| [64, 128].contains(&shape.head_dim)) {
+        let (queries, keys) =
+            (rows * shape.heads * shape.head_dim, rows * shape.kv_heads * shape.head_dim);
+        let (q, k, v) = (random::<R>(queries, 1), random::<R>(keys, 2), random::<R>(keys, 3));
+        let (q_there, k_there, v_there) =
+            (up::<R>(device, &q), up::<R>(device, &k), up::<R>(device, &v));
+        let segments = attention::cuda::Segments::upload(device, &LONG).unwrap();
+        let (mut y_there, mut lse_there) =
+            (blank::<R>(device, queries), blank::<f32>(device, rows * shape.heads));
+        let (q_view, k_view, v_view) = (&q_there.as_view(), &k_there.as_view(), &v_there.as_view());
+        let inputs = attention::cuda::Inputs { q: q_view, k: k_view, v: v_view };
+        let (y_view, lse_view) = (&mut y_there.as_view_mut(), &mut lse_there.as_view_mut());
+        attention::cuda::forward(device, y_view, lse_view, inputs, &segments, &shape).unwrap();
+
+        let (mut y, mut lse) = (vec![0.0; queries], vec![0.0; rows * shape.heads]);
+        let inputs = attention::Inputs { q: &q, k: &k, v: &v };
+        attention::forward(&mut y, &mut lse, inputs, &LONG, &shape);
+        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
+        assert_close("lse", &down(device, &lse_there), &lse, 1e-5);
+    }
+}
+
 fn check_attention<R: Real>(device: &Device) {
-    for (segments, shape) in
-        HEADS.into_iter().flat_map(|shape| [(&SEGMENTS[..], shape), (&LONG[..], shape)])
-    {
+    let segments = &SEGMENTS[..];
+    for shape in HEADS {
         let rows: usize = segments.iter().map(|segment| segment.len).sum();
-        if rows > 100 && (R::DEFINITION.is_none() || ![64, 128].contains(&shape.head_dim)) {
-            continue; // only the tensor cores' version works in tiles
-        }
         let (queries, keys) =
             (rows * shape.heads * shape.head_dim, rows * shape.kv_heads * shape.head_dim);
         let (q, k, v) = (random::<R>(queries, 1), random::<R>(keys, 2), random::<R>(keys, 3));
@@ -455,7 +485,8 @@ fn check_attention<R: Real>(device: &Device) {
 }
 
 fn check_decoding<R: Real>(device: &Device) {
-    let (lengths, capacity) = ([0, 1, 5, 7, 3], 7);
+    // The last sequence ends where its cache does.
+    let (lengths, capacity) = ([0, 1, 5, 3, 7], 7);
     let sequences = lengths.len();
     for shape in HEADS {
         let width = shape.kv_heads * shape.head_dim;
@@ -465,7 +496,7 @@ fn check_decoding<R: Real>(device: &Device) {
             random::<R>(sequences * capacity * width, 3),
         );
         let rows = random::<R>(sequences * width, 4);
-        let positions = [0, 0, 4, 6, 2];
+        let positions = [0, 0, 4, 2, 6];
         let (q_there, v_there) = (up::<R>(device, &q), up::<R>(device, &v));
         let (mut k_there, rows_there) = (up::<R>(device, &k), up::<R>(device, &rows));
         let mut y_there = blank::<R>(device, q.len());
@@ -533,15 +564,23 @@ fn check_products<R: Real>(device: &Device) {
 }
 
 fn check_log_probs<R: Real>(device: &Device) {
-    // The last one takes nine chunks.
-    for (rows, width, vocabulary, softcap, logits_bytes_max) in [
-        (1, 1, 2, None, logprob::LOGITS_BYTES_MAX),
-        (7, 5, 33, Some(1.5), logprob::LOGITS_BYTES_MAX),
-        (30, 17, 517, None, logprob::LOGITS_BYTES_MAX),
-        (30, 17, 517, Some(4.0), 4 * 30 * 64),
+    let all = logprob::LOGITS_BYTES_MAX;
+    // Chunks: one, nine, or as many as tokens. In the last two cases one token outweighs all others by more than an
+    // exponential can hold, so that sums must be taken relative to the largest of all.
+    for (rows, width, vocabulary, softcap, logits_bytes_max, outlier) in [
+        (1, 1, 2, None, all, None),
+        (7, 5, 33, Some(1.5), all, None),
+        (30, 17, 517, None, all, None),
+        (30, 17, 517, Some(4.0), 4 * 30 * 64, None),
+        (9, 5, 11, None, 4 * 9, None),
+        (30, 17, 517, None, all, Some(300)),
+        (30, 17, 517, None, 4 * 30 * 64, Some(300)),
     ] {
         let shape = logprob::Shape { rows, width, vocabulary, softcap };
-        let (hidden, head) = (random::<R>(rows * width, 1), random::<R>(vocabulary * width, 2));
+        let (hidden, mut head) = (random::<R>(rows * width, 1), random::<R>(vocabulary * width, 2));
+        if let Some(token) = outlier {
+            head[token * width..][..width].iter_mut().for_each(|weight| *weight *= 128.0);
+        }
         let (targets, dlogp) = (random_ids(rows, vocabulary, 3), random::<f32>(rows, 4));
         let (hidden_there, head_there) = (up::<R>(device, &hidden), up::<R>(device, &head));
         let checked = Ids::upload(device, &targets, vocabulary).unwrap();
@@ -676,7 +715,11 @@ fn check_divergences(device: &Device) {
         let scaled = |seed| -> Vec<f32> {
             random::<f32>(rows * vocabulary, seed).iter().map(|x| 4.0 * x).collect()
         };
-        let (p, q, mut kl) = (scaled(1), scaled(2), vec![0.0; rows]);
+        let (mut p, q, mut kl) = (scaled(1), scaled(2), vec![0.0; rows]);
+        if vocabulary > 1000 {
+            // More than an exponential can hold above all others.
+            p[vocabulary - 1] = 200.0;
+        }
         let (p_there, q_there) = (up::<f32>(device, &p), up::<f32>(device, &q));
         let mut kl_there = blank::<f32>(device, rows);
         let kl_view = &mut kl_there.as_view_mut();

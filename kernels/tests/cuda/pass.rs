@@ -1,7 +1,7 @@
 //! What a pass over a batch needs around its large operations, on a device against the CPU: statistics of logits, sums of
 //! completions, gathered rows, residual connections, drawn tokens.
 
-use crate::parity::{down, up};
+use crate::parity::{blank, down, up};
 use crate::support::{assert_close, random, random_ids, tolerance};
 use kernels::Write::Overwrite;
 use kernels::cuda::{Device, Ids, Real};
@@ -145,13 +145,23 @@ pub(crate) fn check_scaling<R: Real>(device: &Device) {
 }
 
 pub(crate) fn check_draws(device: &Device) {
-    for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (9, 5003)] {
+    for (rows, vocabulary) in [(5, 2), (40, 17), (7, 255), (6, 257), (9, 5003)] {
         let mut logits: Vec<f32> =
             random::<f32>(rows * vocabulary, 1).iter().map(|x| 4.0 * x).collect();
         logits[0] = f32::NEG_INFINITY;
         let mut uniforms: Vec<f64> =
             random::<f32>(rows, 2).iter().map(|&x| (f64::from(x) + 1.0) / 2.0).collect();
-        (uniforms[0], uniforms[1]) = (0.0, 1.0 - f64::EPSILON);
+        uniforms[0] = 0.0;
+        // The largest there is: rounding may leave no token whose cumulative weight exceeds it, and the last has no weight.
+        let (largest, n_largest) = (1.0_f64.next_down(), rows.min(5));
+        uniforms[1..n_largest].fill(largest);
+        if vocabulary > 1000 {
+            (1..n_largest).for_each(|row| logits[(row + 1) * vocabulary - 1] = f32::NEG_INFINITY);
+        }
+        if vocabulary == 257 {
+            // The first token of a stretch that others have none of.
+            (0..rows).for_each(|row| logits[(row + 1) * vocabulary - 1] = 8.0);
+        }
         let (mut ids, mut logp) = (vec![0; rows], vec![0.0; rows]);
         sample::categorical(&mut ids, &mut logp, &logits, &uniforms, vocabulary);
         let (logits_there, uniforms_there) =
@@ -195,4 +205,31 @@ pub(crate) fn check_draws(device: &Device) {
         got[0] = 0.0;
         assert_close("capped", &got, &capped, 1e-5);
     }
+}
+
+/// With weights of very different sizes and the largest uniform, rounding leaves no token whose cumulative weight exceeds
+/// it, and orders of summation differ: what is drawn must have some weight.
+pub(crate) fn check_last_draws(device: &Device) {
+    let (rows, vocabulary) = (40, 5003);
+    let mut logits: Vec<f32> =
+        random::<f32>(rows * vocabulary, 3).iter().map(|x| 40.0 * x).collect();
+    (1..=rows).for_each(|row| logits[row * vocabulary - 1] = f32::NEG_INFINITY);
+    let uniforms = device.upload(&vec![1.0_f64.next_down(); rows]).unwrap();
+    let logits_there = up::<f32>(device, &logits);
+    let mut ids = device.zeros::<u32>(rows).unwrap();
+    let mut logp = blank::<f32>(device, rows);
+    sample::cuda::categorical(
+        device,
+        &mut ids.as_view_mut(),
+        &mut logp.as_view_mut(),
+        &logits_there.as_view(),
+        &uniforms,
+        vocabulary,
+    )
+    .unwrap();
+    for (row, &id) in device.download(&ids.as_view()).unwrap().iter().enumerate() {
+        let weighs = (id as usize) < vocabulary - 1;
+        assert!(weighs, "row {row} draws token {id}, which has no weight");
+    }
+    assert!(down(device, &logp).iter().all(|logp| logp.is_finite()));
 }

@@ -14,6 +14,12 @@ pub(crate) struct Session {
     _alone: MutexGuard<'static, ()>,
 }
 
+impl Session {
+    pub(crate) fn emulator(&self) -> Emulator {
+        self.emulator
+    }
+}
+
 impl Deref for Session {
     type Target = Device;
 

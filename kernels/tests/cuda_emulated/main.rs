@@ -9,6 +9,7 @@
 #[path = "../cuda/agree.rs"]
 mod agree;
 mod device;
+mod faults;
 #[path = "../cuda/memory.rs"]
 mod memory;
 #[path = "../cuda/parity.rs"]

@@ -56,6 +56,7 @@ impl Body<'_> {
             self.index(at, &mut edits);
             self.condition(at, &mut edits);
             self.choice(at, &mut edits);
+            self.initialiser(at, &mut edits);
         }
         self.statements(&mut edits);
         edits
@@ -148,6 +149,8 @@ impl Body<'_> {
             "fminf" => "fmaxf",
             "lane" if self.word(at + 1) == "(" => "warp",
             "warp" if self.word(at + 1) == "(" => "lane",
+            // A length in a declaration: see `is_length`.
+            "+" | "-" | "*" | "/" if self.is_length(at) => return,
             "+" if self.is_binary(at) => "-",
             "-" if self.is_binary(at) => "+",
             "*" if self.is_binary(at) => "+",
@@ -175,7 +178,7 @@ impl Body<'_> {
         self.replace(edits, at, &to);
     }
 
-    /// Whether a number is part of a declared array's length: a longer one holds the same.
+    /// Whether a token is part of a declared array's length: a longer one holds the same.
     fn is_length(&self, at: usize) -> bool {
         let body = self.function.body.start..at;
         body.rev().any(|open| {
@@ -239,6 +242,8 @@ impl Body<'_> {
         let (mut depth, mut first) = (0, at);
         while first > self.function.body.start {
             match self.word(first - 1) {
+                // The end of a block, not of an initialiser.
+                "}" if depth == 0 && !matches!(self.word(first), "," | ";" | ")") => break,
                 ")" | "]" | "}" => depth += 1,
                 "(" | "[" if depth == 0 => return false,
                 "{" if depth == 0 => break,
@@ -264,6 +269,13 @@ impl Body<'_> {
             for to in ["true", "false"] {
                 self.push(edits, self.bytes(at + 2, close - 1), to);
             }
+        }
+    }
+
+    /// `= {}` is dropped.
+    fn initialiser(&self, at: usize, edits: &mut Vec<Edit>) {
+        if self.word(at) == "=" && self.word(at + 1) == "{" && self.word(at + 2) == "}" {
+            self.push(edits, self.bytes(at, at + 2), "");
         }
     }
 
@@ -304,7 +316,7 @@ impl Body<'_> {
                 || at.checked_sub(1).is_some_and(|at| closes_head.contains(&at));
             let is_own = matches!(
                 self.word(at),
-                "for" | "if" | "while" | "else" | "return" | "{" | "}" | ";" | "do"
+                "for" | "if" | "while" | "else" | "return" | "{" | "}" | ";" | "," | ")"
             );
             if depth == 0
                 && begins
@@ -391,7 +403,11 @@ mod tests {
     #[test]
     fn casts_pointers_and_arrays_are_left_alone() {
         assert_eq!(changed("", "const float* p = (const float*)q;"), [] as [&str; 0]);
-        assert_eq!(changed("", "float a[2], b[3 + 1][4];"), ["float a[2], b[3 - 1][4];"]);
+        assert_eq!(changed("", "float a[2], b[3 + 1][4];"), [] as [&str; 0]);
+        assert_eq!(
+            changed("", "while (a) { b(); } float c[2] = {}, d[3];"),
+            ["while (a) { b(); } float c[2] , d[3];", "while (a) { ; } float c[2] = {}, d[3];"]
+        );
         assert_eq!(changed("", "float a = *p * (size_t)n;"), ["float a = *p + (size_t)n;"]);
     }
 

@@ -78,9 +78,7 @@ __device__ inline void forward(
         }
     }
 
-    float largest[2] = {-infinity(), -infinity()}, sum[2] = {0.0f, 0.0f}, mean[D / 8][4];
-    #pragma unroll
-    for (uint d = 0; d < D / 8; d++) mean[d][0] = mean[d][1] = mean[d][2] = mean[d][3] = 0.0f;
+    float largest[2] = {-infinity(), -infinity()}, sum[2] = {}, mean[D / 8][4] = {};
     const uint last = segment.prefix_len + min(tile.first + TILE, segment.len) - 1;
     for (uint first = first_visible(shape, segment.prefix_len + tile.first); first <= last; first += TILE) {
         __syncthreads();  // all have read the former keys and values
@@ -97,10 +95,9 @@ __device__ inline void forward(
         }
         __syncthreads();
 
-        float scores[TILE / 8][4];
+        float scores[TILE / 8][4] = {};
         #pragma unroll
         for (uint n = 0; n < TILE / 8; n++) {
-            scores[n][0] = scores[n][1] = scores[n][2] = scores[n][3] = 0.0f;
             const real* row = keys + (8 * n + group) * STRIDE + pair;
             #pragma unroll
             for (uint d = 0; d < D / 16; d++) {

@@ -30,12 +30,11 @@ extern "C" __global__ void decode_forward(
     const uint length = lengths[sequence];
     const uint first = shape.window > 0 && length > shape.window ? length - shape.window : 0;
 
-    float own[PARTS], mean[PARTS], largest = -infinity(), sum = 0.0f;
+    float own[PARTS], mean[PARTS] = {}, largest = -infinity(), sum = 0.0f;
     #pragma unroll
     for (uint i = 0; i < PARTS; i++) {
         const uint d = lane() + WARP * i;
         own[i] = d < shape.head_dim ? load(q[(size_t)index * shape.head_dim + d]) : 0.0f;
-        mean[i] = 0.0f;
     }
     for (uint p = first; p < length; p++) {
         const size_t at = (((size_t)sequence * shape.capacity + p) * shape.kv_heads + kv_head) * shape.head_dim;

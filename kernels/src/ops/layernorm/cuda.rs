@@ -94,8 +94,8 @@ pub fn backward<R: Real>(
     let mut partials = device.scratch::<f32>(blocks * 2 * width)?;
     let launch = Launch::rows(blocks, width);
     let (name, launch) = match launch.with_shared_floats(2 * width) {
-        Some(launch) => ("layernorm_backward", launch),
-        None => ("layernorm_backward_wide", launch),
+        Some(launch) if rows_per_block > 1 => ("layernorm_backward", launch),
+        _ => ("layernorm_backward_in_place", launch),
     };
     let kernel = device.kernel::<R>(&SOURCE, name)?;
     let (n_rows, n_columns, accumulate) =

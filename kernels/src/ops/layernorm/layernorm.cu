@@ -101,8 +101,8 @@ extern "C" __global__ void layernorm_backward(
     }
 }
 
-// The same for rows that are too wide for shared memory: sums grow where they will be read.
-extern "C" __global__ void layernorm_backward_wide(
+// The same where rows are too wide for shared memory, or a block has only one: sums grow where they will be read.
+extern "C" __global__ void layernorm_backward_in_place(
     real* dx, float* partials, const real* dy, const real* x, const float* mean, const float* rstd,
     const real* weight, uint rows, uint width, uint rows_per_block, uint accumulate
 ) {

@@ -92,8 +92,8 @@ pub fn backward<R: Real>(
     let mut partials = device.scratch::<f32>(blocks * width)?;
     let launch = Launch::rows(blocks, width);
     let (name, launch) = match launch.with_shared_floats(width) {
-        Some(launch) => ("rmsnorm_backward", launch),
-        None => ("rmsnorm_backward_wide", launch),
+        Some(launch) if rows_per_block > 1 => ("rmsnorm_backward", launch),
+        _ => ("rmsnorm_backward_in_place", launch),
     };
     let kernel = device.kernel::<R>(&SOURCE, name)?;
     let (n_rows, n_columns, accumulate) =

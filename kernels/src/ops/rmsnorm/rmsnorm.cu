@@ -85,8 +85,8 @@ extern "C" __global__ void rmsnorm_backward(
         partials[(size_t)blockIdx.x * width + c] = dweight[c];
 }
 
-// The same for rows that are too wide for shared memory: sums grow where they will be read.
-extern "C" __global__ void rmsnorm_backward_wide(
+// The same where rows are too wide for shared memory, or a block has only one: sums grow where they will be read.
+extern "C" __global__ void rmsnorm_backward_in_place(
     real* dx, float* partials, const real* dy, const real* x, const real* weight, const float* rstd, uint rows,
     uint width, uint rows_per_block, float offset, uint accumulate
 ) {

@@ -235,6 +235,8 @@ fn double(m: &Mnemonic) -> Option<Pure> {
         "mul" => lanes!(|a: f64, b: f64| a * b),
         "fma" | "mad" => lanes!(|a: f64, b: f64, c: f64| a.mul_add(b, c)),
         "div" => lanes!(|a: f64, b: f64| a / b),
+        // The coarse one reads and writes the upper halves alone.
+        "rcp" if m.has("approx") => lanes!(|a: f64| upper(1.0 / upper(a))),
         "rcp" => lanes!(|a: f64| 1.0 / a),
         "sqrt" => lanes!(|a: f64| a.sqrt()),
         "rsqrt" => lanes!(|a: f64| 1.0 / a.sqrt()),
@@ -245,4 +247,9 @@ fn double(m: &Mnemonic) -> Option<Pure> {
         "copysign" => lanes!(|a: f64, b: f64| b.copysign(a)),
         _ => return None,
     })
+}
+
+/// A number without the lower half of its bits.
+fn upper(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() & !u64::from(u32::MAX))
 }
