@@ -2,15 +2,18 @@
 //!
 //! Inputs are rounded to the stored number first, so that both compute from the same. The tests are in `agree.rs`.
 
+#[path = "parity_heads.rs"]
+mod heads;
+
 use crate::pass;
 use crate::support::{assert_close, random, random_ids, tolerance};
+use heads::{check_attention, check_decoding, check_tiles};
 use kernels::Write::{self, Accumulate, Overwrite};
 use kernels::activation::Activation;
-use kernels::attention::{Segment, Shape as Heads};
 use kernels::cuda::{Bf16, Buffer, Device, Ids, Real};
 use kernels::{
-    activation, adamw, attention, bias, clip, decode, embedding, gated, kl, layernorm, logprob,
-    matmul, residual, rmsnorm, rope,
+    activation, adamw, bias, clip, embedding, gated, kl, layernorm, logprob, matmul, residual,
+    rmsnorm, rope,
 };
 use lossbox_kernels as kernels;
 
@@ -372,153 +375,6 @@ fn check_activations<R: Real>(device: &Device) {
         assert_close("gated y", &down(device, &y_there), &y, tolerance::<R>());
         assert_close("dgate", &down(device, &dx_there), &dx, tolerance::<R>());
         assert_close("dup", &down(device, &dup_there), &dup, tolerance::<R>());
-    }
-}
-
-/// Two families: a prompt with two completions, one of them read by a third, and a lone sequence.
-const SEGMENTS: [Segment; 5] = [
-    Segment { start: 0, len: 9, prefix_start: 0, prefix_len: 0 },
-    Segment { start: 9, len: 5, prefix_start: 0, prefix_len: 9 },
-    Segment { start: 14, len: 3, prefix_start: 2, prefix_len: 6 },
-    Segment { start: 17, len: 4, prefix_start: 0, prefix_len: 12 },
-    Segment { start: 21, len: 13, prefix_start: 0, prefix_len: 0 },
-];
-
-/// The same with runs of several tiles of 64 queries and keys.
-const LONG: [Segment; 3] = [
-    Segment { start: 0, len: 70, prefix_start: 0, prefix_len: 0 },
-    Segment { start: 70, len: 65, prefix_start: 0, prefix_len: 70 },
-    Segment { start: 135, len: 17, prefix_start: 3, prefix_len: 129 },
-];
-
-const HEADS: [Heads; 8] = [
-    Heads { heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, softcap: None, window: None },
-    Heads { heads: 2, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: Some(2.0), window: None },
-    Heads { heads: 1, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: None, window: Some(66) },
-    Heads { heads: 1, kv_heads: 1, head_dim: 8, scale: 0.35, softcap: None, window: None },
-    Heads { heads: 6, kv_heads: 2, head_dim: 33, scale: 0.2, softcap: Some(0.7), window: None },
-    Heads { heads: 2, kv_heads: 2, head_dim: 64, scale: 0.5, softcap: None, window: Some(4) },
-    Heads { heads: 3, kv_heads: 3, head_dim: 100, scale: 0.1, softcap: None, window: None },
-    Heads { heads: 4, kv_heads: 1, head_dim: 256, scale: 0.1, softcap: Some(1.5), window: Some(1) },
-];
-
-/// Forward alone: backward does not work in tiles.
-fn check_tiles<R: Real>(device: &Device) {
-    let rows: usize = LONG.iter().map(|segment| segment.len).sum();
-    for shape in HEADS.into_iter().filter(|shape| [64, 128].contains(&shape.head_dim)) {
-        let (queries, keys) =
-            (rows * shape.heads * shape.head_dim, rows * shape.kv_heads * shape.head_dim);
-        let (q, k, v) = (random::<R>(queries, 1), random::<R>(keys, 2), random::<R>(keys, 3));
-        let (q_there, k_there, v_there) =
-            (up::<R>(device, &q), up::<R>(device, &k), up::<R>(device, &v));
-        let segments = attention::cuda::Segments::upload(device, &LONG).unwrap();
-        let (mut y_there, mut lse_there) =
-            (blank::<R>(device, queries), blank::<f32>(device, rows * shape.heads));
-        let (q_view, k_view, v_view) = (&q_there.as_view(), &k_there.as_view(), &v_there.as_view());
-        let inputs = attention::cuda::Inputs { q: q_view, k: k_view, v: v_view };
-        let (y_view, lse_view) = (&mut y_there.as_view_mut(), &mut lse_there.as_view_mut());
-        attention::cuda::forward(device, y_view, lse_view, inputs, &segments, &shape).unwrap();
-
-        let (mut y, mut lse) = (vec![0.0; queries], vec![0.0; rows * shape.heads]);
-        let inputs = attention::Inputs { q: &q, k: &k, v: &v };
-        attention::forward(&mut y, &mut lse, inputs, &LONG, &shape);
-        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_close("lse", &down(device, &lse_there), &lse, 1e-5);
-    }
-}
-
-fn check_attention<R: Real>(device: &Device) {
-    let segments = &SEGMENTS[..];
-    for shape in HEADS {
-        let rows: usize = segments.iter().map(|segment| segment.len).sum();
-        let (queries, keys) =
-            (rows * shape.heads * shape.head_dim, rows * shape.kv_heads * shape.head_dim);
-        let (q, k, v) = (random::<R>(queries, 1), random::<R>(keys, 2), random::<R>(keys, 3));
-        let dy = random::<R>(queries, 4);
-        let (q_there, k_there, v_there) =
-            (up::<R>(device, &q), up::<R>(device, &k), up::<R>(device, &v));
-        let dy_there = up::<R>(device, &dy);
-        let segments_there = attention::cuda::Segments::upload(device, segments).unwrap();
-        let [mut y_there, mut dq_there] = [(); 2].map(|()| blank::<R>(device, queries));
-        let [mut dk_there, mut dv_there] = [(); 2].map(|()| blank::<R>(device, keys));
-        let mut lse_there = blank::<f32>(device, rows * shape.heads);
-        let (q_view, k_view, v_view) = (&q_there.as_view(), &k_there.as_view(), &v_there.as_view());
-        let inputs = attention::cuda::Inputs { q: q_view, k: k_view, v: v_view };
-        let (y_view, lse_view) = (&mut y_there.as_view_mut(), &mut lse_there.as_view_mut());
-        attention::cuda::forward(device, y_view, lse_view, inputs, &segments_there, &shape)
-            .unwrap();
-        let gradients = attention::cuda::Gradients {
-            dq: &mut dq_there.as_view_mut(),
-            dk: &mut dk_there.as_view_mut(),
-            dv: &mut dv_there.as_view_mut(),
-        };
-        let outputs = attention::cuda::Outputs { y: &y_there.as_view(), lse: &lse_there.as_view() };
-        attention::cuda::backward(
-            device,
-            gradients,
-            &dy_there.as_view(),
-            outputs,
-            inputs,
-            &segments_there,
-            &shape,
-        )
-        .unwrap();
-
-        let inputs = attention::Inputs { q: &q, k: &k, v: &v };
-        let (mut y, mut lse) = (vec![0.0; queries], vec![0.0; rows * shape.heads]);
-        attention::forward(&mut y, &mut lse, inputs, segments, &shape);
-        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_close("lse", &down(device, &lse_there), &lse, 1e-5);
-        // Backward reads y as the device stores it.
-        let y = down(device, &y_there);
-        let [mut dq, mut dk, mut dv] = [vec![0.0; queries], vec![0.0; keys], vec![0.0; keys]];
-        let gradients = attention::Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
-        let outputs = attention::Outputs { y: &y, lse: &lse };
-        attention::backward(gradients, &dy, outputs, inputs, segments, &shape);
-        if shape.window != Some(1) {
-            // A row that sees itself alone has no gradient but rounding.
-            assert_close("dq", &down(device, &dq_there), &dq, tolerance::<R>());
-            assert_close("dk", &down(device, &dk_there), &dk, tolerance::<R>());
-        }
-        assert_close("dv", &down(device, &dv_there), &dv, tolerance::<R>());
-    }
-}
-
-fn check_decoding<R: Real>(device: &Device) {
-    // The last sequence ends where its cache does.
-    let (lengths, capacity) = ([0, 1, 5, 3, 7], 7);
-    let sequences = lengths.len();
-    for shape in HEADS {
-        let width = shape.kv_heads * shape.head_dim;
-        let q = random::<R>(sequences * shape.heads * shape.head_dim, 1);
-        let (mut k, v) = (
-            random::<R>(sequences * capacity * width, 2),
-            random::<R>(sequences * capacity * width, 3),
-        );
-        let rows = random::<R>(sequences * width, 4);
-        let positions = [0, 0, 4, 2, 6];
-        let (q_there, v_there) = (up::<R>(device, &q), up::<R>(device, &v));
-        let (mut k_there, rows_there) = (up::<R>(device, &k), up::<R>(device, &rows));
-        let mut y_there = blank::<R>(device, q.len());
-        let checked = Ids::upload(device, &positions, capacity).unwrap();
-        decode::cuda::append(
-            device,
-            &mut k_there.as_view_mut(),
-            &rows_there.as_view(),
-            &checked,
-            capacity,
-        )
-        .unwrap();
-        let checked = Ids::upload(device, &lengths, capacity + 1).unwrap();
-        let cache = decode::cuda::Cache { k: &k_there.as_view(), v: &v_there.as_view(), capacity };
-        let y_view = &mut y_there.as_view_mut();
-        decode::cuda::forward(device, y_view, &q_there.as_view(), cache, &checked, &shape).unwrap();
-
-        decode::append(&mut k, &rows, &positions, capacity);
-        let mut y = vec![0.0; q.len()];
-        decode::forward(&mut y, &q, decode::Cache { k: &k, v: &v, capacity }, &lengths, &shape);
-        assert_close("cache", &down(device, &k_there), &k, 0.0);
-        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
     }
 }
 
