@@ -140,6 +140,9 @@ fn comparisons_of_every_type() {
         ("setp.ge.f32 pd, a32, b32;", [nan, f(2.0)], 0),
         ("setp.leu.f32 pd, a32, b32;", [nan, f(2.0)], 1),
         ("setp.leu.f32 pd, a32, b32;", [f(3.0), f(2.0)], 0),
+        ("setp.ltu.f32 pd, a32, b32;", [nan, f(2.0)], 1),
+        ("setp.ltu.f32 pd, a32, b32;", [f(1.0), f(2.0)], 1),
+        ("setp.ltu.f32 pd, a32, b32;", [f(2.0), f(2.0)], 0),
         ("setp.leu.f64 pd, a64, b64;", [g(2.0), g(f64::NAN)], 1),
         ("setp.leu.f64 pd, a64, b64;", [g(2.5), g(2.0)], 0),
     ] {
@@ -147,6 +150,8 @@ fn comparisons_of_every_type() {
     }
     check("or.pred pd, pa, pb;", [1, 0, 0], 1);
     check("or.pred pd, pa, pb;", [0, 2, 0], 0);
+    check("selp.u32 d32, a32, b32, pc;", [5, 6, 1], 5);
+    check("selp.u32 d32, a32, b32, pc;", [5, 6, 0], 6);
     check("selp.f32 d32, a32, b32, pc;", [f(1.5), f(2.5), 1], f(1.5));
     check("selp.f64 d64, a64, b64, pc;", [g(1.5), g(2.5), 0], g(2.5));
 }
