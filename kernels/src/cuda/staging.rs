@@ -2,7 +2,7 @@
 
 use super::{Device, Fault, View};
 
-use cudarc::driver::{CudaEvent, DeviceRepr, PinnedHostSlice, ValidAsZeroBits};
+use cudarc::driver::{CudaEvent, DevicePtr, DeviceRepr, PinnedHostSlice, ValidAsZeroBits, result};
 
 /// A place on the host that a device writes into. It grows and never shrinks.
 #[derive(Debug)]
@@ -51,7 +51,13 @@ impl<T: DeviceRepr + ValidAsZeroBits> Staged<T> {
             }
         };
         let Place { host, copied } = self.place.insert(place);
-        stream.memcpy_dtoh(from, host).map_err(Fault::in_call("cuMemcpyDtoHAsync"))?;
+        copied.synchronize().map_err(Fault::in_call("cuEventSynchronize"))?;
+        let to = host.as_mut_slice().map_err(Fault::in_call("cuEventSynchronize"))?;
+        let (from, _used) = from.device_ptr(stream);
+        // SAFETY: both hold `len` numbers, and the place is neither read nor freed before the event below.
+        let copy =
+            unsafe { result::memcpy_dtoh_async(&mut to[..self.len], from, stream.cu_stream()) };
+        copy.map_err(Fault::in_call("cuMemcpyDtoHAsync"))?;
         copied.record(stream).map_err(Fault::in_call("cuEventRecord"))
     }
 
