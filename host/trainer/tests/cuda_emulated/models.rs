@@ -98,7 +98,24 @@ fn distance(case: &Case, gradients: &[f32]) -> f64 {
     (off / length).sqrt()
 }
 
-/// A rounding to bf16 is up to 4e-3; a gradient is a sum of products of several rounded numbers.
+/// The same distance of transformers' own gradients with weights and activations in bf16: PyTorch 2.15 on a CPU, eager attention.
+const OF_TRANSFORMERS_IN_BF16: [(&str, f64); 14] = [
+    ("gpt2_erf", 1.98e-02),
+    ("llama_biased", 4.50e-02),
+    ("llama_linear", 2.76e-02),
+    ("llama_llama3", 5.91e-02),
+    ("llama_yarn", 5.16e-02),
+    ("llama_dynamic", 2.78e-02),
+    ("mistral", 2.75e-02),
+    ("qwen2", 7.57e-02),
+    ("qwen3", 3.48e-02),
+    ("gemma", 3.25e-02),
+    ("gemma2", 1.93e-02),
+    ("gemma3", 4.21e-02),
+    ("llama_padded", 4.57e-02),
+    ("gemma_padded", 2.13e-02),
+];
+
 #[test]
 fn bf16_comes_as_close_as_its_eight_bits_allow() {
     let Some(session) = session("every family in bf16") else { return };
@@ -110,7 +127,13 @@ fn bf16_comes_as_close_as_its_eight_bits_allow() {
             assert!(off < 1e-2, "{}: {got} and not {expected}", case.name);
         }
         let distance = distance(&case, &gradients);
-        assert!(distance < 3e-2, "{}: gradients off by {distance:e}", case.name);
+        let known = OF_TRANSFORMERS_IN_BF16.iter().find(|(name, _)| *name == case.name);
+        let (_, of_transformers) = known.expect("every case is there");
+        assert!(
+            distance < 1.25 * of_transformers,
+            "{}: gradients off by {distance:e}, those of transformers in bf16 by {of_transformers:e}",
+            case.name
+        );
     }
 }
 
