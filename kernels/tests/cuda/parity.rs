@@ -53,7 +53,12 @@ pub(crate) const CHECKS: [Check; 21] = [
     check!("adamw_agrees", ["adamw.cu"], check_adamw),
     Check { name: "the_norm_agrees_and_clips", files: &["clip.cu"], f32: check_norm, bf16: None },
     Check { name: "divergences_agree", files: &["kl.cu"], f32: check_divergences, bf16: None },
-    Check { name: "draws_agree", files: &["sample.cu"], f32: pass::check_draws, bf16: None },
+    Check {
+        name: "draws_agree",
+        files: &["sample.cu", "logprob.cu"],
+        f32: pass::check_draws,
+        bf16: None,
+    },
     Check {
         name: "statistics_agree_where_logits_tie_or_are_extreme",
         files: &["logprob.cu"],
