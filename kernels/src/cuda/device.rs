@@ -23,12 +23,13 @@ pub struct Device {
     target: Target,
     loaded: Mutex<Loaded>,
     products: Products,
-    pool: Pool,
+    /// None where scratch memory is watched.
+    pool: Option<Pool>,
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.pool.clear(&self.stream);
+        self.pool.iter().for_each(|pool| pool.clear(&self.stream));
     }
 }
 
@@ -73,8 +74,15 @@ impl Device {
             target,
             loaded: Mutex::default(),
             products,
-            pool: Pool::default(),
+            pool: Some(Pool::default()),
         })
+    }
+
+    /// The same, for who watches memory: each piece of scratch memory comes from the driver with bounds of its own, and goes
+    /// back there. Slower.
+    pub fn watched(mut self) -> Self {
+        self.pool = None;
+        self
     }
 
     /// The card's name.
@@ -145,7 +153,7 @@ impl Device {
     /// # Errors
     /// [`Fault::OutOfMemory`].
     pub fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<Scratch<T>, Fault> {
-        Scratch::new(self, &self.pool, len)
+        Scratch::new(self, self.pool.as_ref(), len)
     }
 
     /// Memory that is written before anybody reads it.

@@ -140,19 +140,25 @@ impl Pool {
 pub struct Scratch<T> {
     slice: ManuallyDrop<Buffer<T>>,
     block: (u64, usize),
-    pool: Pool,
+    /// None where it goes back to the driver.
+    pool: Option<Pool>,
 }
 
 impl<T: DeviceRepr> Scratch<T> {
-    pub(super) fn new(device: &Device, pool: &Pool, len: usize) -> Result<Self, Fault> {
+    pub(super) fn new(device: &Device, pool: Option<&Pool>, len: usize) -> Result<Self, Fault> {
+        const WHAT: &str = "a kernel's scratch memory";
+        let Some(pool) = pool else {
+            let slice = ManuallyDrop::new(device.allocate(len, WHAT)?);
+            return Ok(Self { slice, block: (0, 0), pool: None });
+        };
         let bytes = (len * size_of::<T>()).next_multiple_of(ALIGNMENT).max(ALIGNMENT);
         let block = match pool.take(bytes) {
             Some(block) => block,
-            None => (device.allocate::<u8>(bytes, "a kernel's scratch memory")?.leak(), bytes),
+            None => (device.allocate::<u8>(bytes, WHAT)?.leak(), bytes),
         };
         // SAFETY: the block has room for `len` of T, aligned, and nobody else has it.
         let slice = unsafe { device.stream().upgrade_device_ptr(block.0, len) };
-        Ok(Self { slice: ManuallyDrop::new(slice), block, pool: pool.clone() })
+        Ok(Self { slice: ManuallyDrop::new(slice), block, pool: Some(pool.clone()) })
     }
 }
 
@@ -172,8 +178,14 @@ impl<T> DerefMut for Scratch<T> {
 
 impl<T> Drop for Scratch<T> {
     fn drop(&mut self) {
-        // SAFETY: taken once, here. The address goes back to the pool.
-        unsafe { ManuallyDrop::take(&mut self.slice) }.leak();
-        self.pool.give_back(self.block);
+        // SAFETY: taken once, here.
+        let slice = unsafe { ManuallyDrop::take(&mut self.slice) };
+        match &self.pool {
+            None => drop(slice),
+            Some(pool) => {
+                slice.leak();
+                pool.give_back(self.block);
+            }
+        }
     }
 }

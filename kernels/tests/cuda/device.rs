@@ -20,7 +20,7 @@ impl Deref for Session {
 /// The first card; `None` says so.
 pub(crate) fn device(what: &str) -> Option<Session> {
     static DEVICE: OnceLock<Result<Device, Fault>> = OnceLock::new();
-    match DEVICE.get_or_init(|| Device::open(0, None)) {
+    match DEVICE.get_or_init(|| Device::open(0, None).map(Device::watched)) {
         Ok(device) => Some(Session(device)),
         Err(fault) if is_missing(fault) => {
             skipped(what, &fault.to_string());

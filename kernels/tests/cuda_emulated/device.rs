@@ -45,7 +45,7 @@ pub(crate) fn device(what: &str) -> Option<Session> {
     static DEVICE: OnceLock<Result<Device, Fault>> = OnceLock::new();
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let emulator = Emulator::install().expect("cargo built the stand-ins beside this test");
-    match DEVICE.get_or_init(|| Device::open(0, None)) {
+    match DEVICE.get_or_init(|| Device::open(0, None).map(Device::watched)) {
         Ok(device) => Some(Session { device, emulator, _alone: alone }),
         Err(fault) if is_missing(fault) => {
             skipped(what, &fault.to_string());

@@ -147,7 +147,7 @@ impl Bench {
     /// What a report of the emulator or a failed assertion says.
     fn find(&self, run: fn(&Device)) -> Option<String> {
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            let device = Device::open(0, Some(self.cache.path()));
+            let device = Device::open(0, Some(self.cache.path())).map(Device::watched);
             run(&device.expect("the bench was opened on this device"));
         }));
         let reports = self.emulator.take_reports();

@@ -55,8 +55,7 @@ extern "C" __global__ void logprob_moments(
         const float logit = capped(row[c], cap), below = logit - top;
         const float p = expf(below);
         weight += p;
-        // Where p is 0, below may be infinite.
-        if (p > 0.0f) moment += p * below;
+        moment += p * below;
         all += logit;
         if (logit == top) last_first = fmaxf(last_first, -(float)c);
     }
@@ -69,9 +68,8 @@ extern "C" __global__ void logprob_moments(
     if (first_token > 0) {
         const float former = largest[blockIdx.x], both = fmaxf(former, top);
         const float of_former = expf(former - both), of_chunk = expf(top - both);
-        if (of_chunk > 0.0f) moment = of_chunk * (moment + weight * (top - both));
-        else moment = 0.0f;
-        if (of_former > 0.0f) moment += of_former * (weighted[blockIdx.x] + sum[blockIdx.x] * (former - both));
+        moment = of_chunk * (moment + weight * (top - both));
+        moment += of_former * (weighted[blockIdx.x] + sum[blockIdx.x] * (former - both));
         all += total[blockIdx.x];
         if (former >= top) likeliest = best[blockIdx.x];
     }
