@@ -84,13 +84,15 @@ pub fn sample_together(
     grown.expect("the CPU needs nothing that could be missing")
 }
 
-/// Lets sequences grow until all are closed or full. `visit` sees them before each draw, the tokens drawn in the state before,
-/// and which are open.
+/// Sees the sequences, the tokens drawn in the state before, and which sequences are open.
+type Visit<'a, S> = dyn FnMut(&S, Option<&[u32]>, &[bool]) + 'a;
+
+/// Lets sequences grow until all are closed or full. `visit` sees them before each draw.
 fn grow<S: Sequences + ?Sized>(
     sequences: &mut S,
     request: &SampleRequest,
     end_tokens: &[u32],
-    visit: &mut dyn FnMut(&S, Option<&[u32]>, &[bool]),
+    visit: &mut Visit<S>,
 ) -> Result<Vec<Vec<u32>>, Fault> {
     let mut streams = uniform_streams(request);
     let n_sequences = streams.len();

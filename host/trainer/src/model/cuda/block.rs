@@ -115,6 +115,7 @@ impl Block {
 
     /// Turns `d.stream` from the gradient of the output into that of the input, and gives the block's share of the
     /// weights' gradients.
+    #[expect(clippy::too_many_arguments, reason = "forward's, and a gradient of each")]
     pub(super) fn launch_backward<R: Real>(
         &self,
         on: Context<R>,
