@@ -29,7 +29,7 @@ pub struct Inputs<'a, 'b, R> {
     pub logits_bytes_max: usize,
 }
 
-/// What else there is to say of each row's distribution, on the device: [`Statistics`] by its parts, all \[rows\].
+/// What else there is to say of each row's distribution, on the device: [`Statistics`](super::Statistics) by its parts, all \[rows\].
 #[derive(Debug)]
 pub struct StatisticsMut<'a, 'b> {
     /// In nats.
