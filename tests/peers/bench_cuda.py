@@ -14,8 +14,8 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
+
+from dpo import step_seconds
 
 TOKENS, PAIRS, STEPS = 1024, 4, 10
 MODELS = {  # as host/trainer/src/bench/cuda.rs has them
@@ -54,41 +54,11 @@ def build(name):
 
 def worker(name):
     import torch
-    from datasets import Dataset
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast, TrainerCallback
-    from trl import DPOConfig, DPOTrainer
 
     model, vocabulary = build(name)
-    half = TOKENS // 2
-    draw = lambda: torch.randint(3, vocabulary, (PAIRS, half)).tolist()
+    draw = lambda: torch.randint(3, vocabulary, (PAIRS, TOKENS // 2)).tolist()
     rows = {"prompt_ids": draw(), "chosen_ids": draw(), "rejected_ids": draw()}
-    data = Dataset.from_dict({key: value * (STEPS + 2) for key, value in rows.items()})
-    words = {"<pad>": 0, "<bos>": 1, "<eos>": 2}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<pad>")),
-                                        pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")
-    times = []
-
-    class Tokenised(DPOTrainer):
-        """The rows are token ids already."""
-
-        def _prepare_dataset(self, dataset, *_, **__):
-            return dataset
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_, **__):
-            torch.cuda.synchronize()
-            self.started = time.perf_counter()
-
-        def on_step_end(self, *_, **__):
-            torch.cuda.synchronize()
-            times.append(time.perf_counter() - self.started)
-
-    with tempfile.TemporaryDirectory() as folder:
-        config = DPOConfig(output_dir=folder, per_device_train_batch_size=PAIRS, max_steps=STEPS + 2, report_to=[],
-                           save_strategy="no", logging_strategy="no", bf16=True, precompute_ref_log_probs=True,
-                           gradient_checkpointing=False, max_length=None, disable_tqdm=True)
-        Tokenised(model=model, args=config, train_dataset=data, processing_class=tokenizer, callbacks=[Clock()]).train()
+    times = step_seconds(model, rows, STEPS + 2, torch.cuda.synchronize, per_device_train_batch_size=PAIRS, bf16=True)
     seconds = statistics.median(times[2:])
     return dict(peer="trl", model=name, attention=attention(), median_ms=1e3 * seconds,
                 tokens_per_s=2 * PAIRS * TOKENS / seconds, memory_mb=torch.cuda.max_memory_allocated() / 2**20)

@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 
+from dpo import step_seconds
+
 SIZES = {  # layers, width, heads, vocabulary, tokens, pairs
     "i": (4, 128, 4, 2048, 64, 16),
     "ii": (6, 384, 6, 4096, 128, 8),
@@ -41,45 +43,10 @@ def model_and_ids(size):
 
 
 def trl(size, steps):
-    import tempfile
-
-    import torch
-    from datasets import Dataset
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast, TrainerCallback
-    from trl import DPOConfig, DPOTrainer
-
     model, prompt, chosen, rejected = model_and_ids(size)
-    pairs = size[-1]
     rows = {"prompt_ids": prompt.tolist(), "chosen_ids": chosen.tolist(), "rejected_ids": rejected.tolist()}
-    data = Dataset.from_dict({key: value * (steps + 1) for key, value in rows.items()})
-    vocabulary = {"<pad>": 0, "<bos>": 1, "<eos>": 2}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>")),
-                                        pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")
-    times = []
-
-    class Tokenised(DPOTrainer):
-        """The rows are token ids already."""
-
-        def _prepare_dataset(self, dataset, *_, **__):
-            return dataset
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_, **__):
-            self.started = time.perf_counter()
-
-        def on_step_end(self, *_, **__):
-            times.append(time.perf_counter() - self.started)
-
-    with tempfile.TemporaryDirectory() as folder:
-        config = DPOConfig(output_dir=folder, per_device_train_batch_size=pairs, max_steps=steps + 1, report_to=[],
-                           save_strategy="no", logging_strategy="no", use_cpu=True, bf16=False,
-                           precompute_ref_log_probs=True, gradient_checkpointing=False, max_length=None,
-                           disable_tqdm=True, dataloader_pin_memory=False)
-        trainer = Tokenised(model=model, args=config, train_dataset=data, processing_class=tokenizer,
-                             callbacks=[Clock()])
-        trainer.train()
-    return times[1:]
+    return step_seconds(model, rows, steps + 1, per_device_train_batch_size=size[-1], use_cpu=True, bf16=False,
+                        dataloader_pin_memory=False)[1:]
 
 
 def by_hand(size, steps):
