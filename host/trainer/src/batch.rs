@@ -32,6 +32,12 @@ impl Packed {
         self.tokens.len()
     }
 
+    /// Where each completion begins in `targets`, and where the last one ends.
+    pub fn completion_starts(&self) -> impl Iterator<Item = u32> {
+        let starts = self.completions.iter().map(|tokens| tokens.start);
+        starts.chain([self.targets.len()]).map(|start| start as u32)
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.tokens.clear();

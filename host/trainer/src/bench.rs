@@ -159,12 +159,19 @@ fn time_on_this_pool(size: StepSize, n_steps: usize) -> Result<StepReport, Train
 
 /// Normal numbers with GPT-2's deviation of 0.02; norms are 1, biases 0.
 fn random_weights(decoder: &Decoder) -> Vec<f32> {
+    weights_of(decoder, |index, values| {
+        let mut uniforms = Uniforms::new(0, Purpose::Initialisation, index as u64, 0);
+        values.fill_with(|| (0.02 * uniforms.normal()) as f32);
+    })
+}
+
+/// Weights whose matrices are filled by number; norms are 1, biases 0.
+fn weights_of(decoder: &Decoder, mut fill: impl FnMut(usize, &mut [f32])) -> Vec<f32> {
     let mut weights = vec![0.0; decoder.layout().len()];
     for (index, tensor) in decoder.layout().tensors.iter().enumerate() {
         let values = tensor.slot.of_mut(&mut weights);
-        let mut uniforms = Uniforms::new(0, Purpose::Initialisation, index as u64, 0);
         match (tensor.is_matrix(), tensor.name.ends_with("weight")) {
-            (true, _) => values.fill_with(|| (0.02 * uniforms.normal()) as f32),
+            (true, _) => fill(index, values),
             (false, true) => values.fill(1.0),
             (false, false) => {}
         }

@@ -69,6 +69,9 @@ impl Products {
     const WORKSPACE_BYTES: usize = 32 << 20;
     const WORKSPACE_BYTES_BEFORE_HOPPER: usize = 4 << 20;
 
+    /// Batches of ever other sizes would keep plans without end.
+    const PLANS_MAX: usize = 4096;
+
     pub(super) fn new(stream: &Arc<CudaStream>, major: i32) -> Result<Self, Fault> {
         // SAFETY: looks for a library by its names and loads it.
         if !unsafe { sys::is_culib_present() } {
@@ -125,6 +128,9 @@ impl Products {
             alignments: [a, b, c, d].map(alignment),
         };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= Self::PLANS_MAX {
+            plans.clear();
+        }
         let plan = match plans.entry(shape) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {

@@ -17,6 +17,7 @@ pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
         args.max_tokens > 0,
         "--max-tokens 0 generates nothing (hint: at least 1)"
     );
+    let device = device::open(args.on.device, args.on.precision, settings)?;
     let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let tokenizer = folder.tokenizer()?;
     let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
@@ -40,7 +41,6 @@ pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
         purpose: Purpose::Generation,
         draw,
     };
-    let device = device::open(args.on.device, args.on.precision, settings)?;
     let sampled = completions(&device, &folder.model, &request)?;
     for (sample, tokens) in sampled.iter().enumerate() {
         let text = tokenizer.decode(tokens)?;

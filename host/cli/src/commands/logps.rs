@@ -42,6 +42,7 @@ impl Line {
 }
 
 pub(crate) fn run(args: &Logps, settings: &Settings) -> Result<Outcome> {
+    let device = device::open(args.on.device, args.on.precision, settings)?;
     let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let length = Length {
         max_tokens: args.max_length,
@@ -53,7 +54,6 @@ pub(crate) fn run(args: &Logps, settings: &Settings) -> Result<Outcome> {
     };
     let data = folder.data(&args.data, length, bad_rows)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let device = device::open(args.on.device, args.on.precision, settings)?;
     let tally = score(&device, &folder.model, &data, |logps| {
         let line = Line::new(logps, args.per_token);
         match args.json {

@@ -254,78 +254,39 @@ fn odd_crates_are_refused_and_nothing_stumbles() {
         "}".repeat(5_000)
     );
     let long = format!("{MANIFEST}# {}\n", "x".repeat(70_000));
-    for (manifest, rule) in [
-        (deep_array.as_str(), "compile/crate-manifest"),
-        (&deep_key, "compile/crate-manifest"),
-        (&deep_table, "compile/crate-manifest"),
-        (&deep_inline, "compile/crate-manifest"),
-        (&long, "source/size"),
-        ("", "compile/crate-manifest"),
-        ("\0", "compile/crate-manifest"),
-        (
-            &MANIFEST.replace("0.1.0", "\\u001b[2J"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("\"mine\"", "\"../mine\""),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("\"mine\"", "[\"mine\"]"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("[package]", "[project]"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("[package]", "[[package]]"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("[dependencies]", "[dependencies]\nguest_sdk = \"0.1\""),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace(
-                "guest-sdk = \"0.1\"",
-                "guest-sdk = \"*\"\nguest-sdk = \"0.1\"",
-            ),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("\"0.1\"", "\">=0.1, <0.1\""),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", features = [\"std\"] }"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", optional = true }"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("[\"cdylib\"]", "[\"cdylib\", \"bin\"]"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("edition", "autobins = true\nedition"),
-            "compile/crate-manifest",
-        ),
-        (
-            &MANIFEST.replace("edition", "include = [\"/etc/*\"]\nedition"),
-            "compile/crate-manifest",
-        ),
-        (&MANIFEST.replace("2024", "2027"), "compile/crate-manifest"),
-        (
-            &MANIFEST.replace("\"2024\"", "2024"),
-            "compile/crate-manifest",
-        ),
-    ] {
+    let refused = |manifest: &str, rule: &str| {
         let rejection = check_rejected(manifest, &[], rule);
         assert!(!rejection.message.contains('\u{1b}'), "{rejection:?}");
         assert!(!rejection.hint.is_empty());
+    };
+    refused(&long, "source/size");
+    for manifest in [
+        deep_array.as_str(),
+        &deep_key,
+        &deep_table,
+        &deep_inline,
+        "",
+        "\0",
+        &MANIFEST.replace("0.1.0", "\\u001b[2J"),
+        &MANIFEST.replace("\"mine\"", "\"../mine\""),
+        &MANIFEST.replace("\"mine\"", "[\"mine\"]"),
+        &MANIFEST.replace("[package]", "[project]"),
+        &MANIFEST.replace("[package]", "[[package]]"),
+        &MANIFEST.replace("[dependencies]", "[dependencies]\nguest_sdk = \"0.1\""),
+        &MANIFEST.replace(
+            "guest-sdk = \"0.1\"",
+            "guest-sdk = \"*\"\nguest-sdk = \"0.1\"",
+        ),
+        &MANIFEST.replace("\"0.1\"", "\">=0.1, <0.1\""),
+        &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", features = [\"std\"] }"),
+        &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", optional = true }"),
+        &MANIFEST.replace("[\"cdylib\"]", "[\"cdylib\", \"bin\"]"),
+        &MANIFEST.replace("edition", "autobins = true\nedition"),
+        &MANIFEST.replace("edition", "include = [\"/etc/*\"]\nedition"),
+        &MANIFEST.replace("2024", "2027"),
+        &MANIFEST.replace("\"2024\"", "2024"),
+    ] {
+        refused(manifest, "compile/crate-manifest");
     }
     for (file, text, rule) in [
         ("src/main.rs", "fn main() {}", "compile/crate-manifest"),

@@ -191,22 +191,16 @@ fn decoder(config: &serde_json::Value) -> Result<Decoder, Fault> {
     Ok(Decoder::new(DecoderConfig::parse(config.to_string().as_bytes())?))
 }
 
-/// Normal numbers with GPT-2's deviation, of which a stretch is repeated; norms are 1, biases 0.
+/// Normal numbers with GPT-2's deviation, of which a stretch is repeated.
 fn random_model(config: &serde_json::Value) -> Result<Model, Fault> {
     const STRETCH: usize = 65_521;
     let decoder = decoder(config)?;
     let mut uniforms = Uniforms::new(0, Purpose::Initialisation, 0, 0);
     let numbers: Vec<f32> = (0..STRETCH).map(|_| (0.02 * uniforms.normal()) as f32).collect();
-    let mut weights = vec![0.0; decoder.layout().len()];
     let mut numbers = numbers.iter().cycle();
-    for tensor in &decoder.layout().tensors {
-        let values = tensor.slot.of_mut(&mut weights);
-        match (tensor.is_matrix(), tensor.name.ends_with("weight")) {
-            (true, _) => values.iter_mut().zip(&mut numbers).for_each(|(value, n)| *value = *n),
-            (false, true) => values.fill(1.0),
-            (false, false) => {}
-        }
-    }
+    let weights = super::weights_of(&decoder, |_, values| {
+        values.iter_mut().zip(&mut numbers).for_each(|(value, number)| *value = *number);
+    });
     Ok(Model { decoder: decoder.into(), weights })
 }
 

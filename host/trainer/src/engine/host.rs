@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use kernels::{Write, clip};
+use kernels::{Write, clip, completion};
 
 use super::{Engine, Frozen, clip_factor};
 use crate::batch::Packed;
 use crate::fault::Fault;
 use crate::model::{Activations, Decoder, Keep, Model, TokenStatistics};
 use crate::optimizer::{Optimizer, OptimizerSettings};
-use crate::pairs::sum;
 
 /// A policy in this program's memory; buffers are reused from step to step.
 #[derive(Debug)]
@@ -20,6 +19,8 @@ pub(super) struct Host {
     gradients: Vec<f32>,
     optimizer: Optimizer,
     activations: Activations,
+    /// Of the batch's completions.
+    starts: Vec<u32>,
     /// Per completion token.
     dlogps: Vec<f32>,
     write: Write,
@@ -35,6 +36,7 @@ impl Host {
             decoder: model.decoder,
             weights: model.weights,
             activations: Activations::default(),
+            starts: Vec::new(),
             dlogps: Vec::new(),
             write: Write::Overwrite,
             gradient_scale: 1.0,
@@ -55,6 +57,8 @@ impl Engine for Host {
     }
 
     fn forward(&mut self, batch: &Packed) -> Result<(), Fault> {
+        self.starts.clear();
+        self.starts.extend(batch.completion_starts());
         self.decoder.forward(&self.weights, batch, &mut self.activations);
         Ok(())
     }
@@ -65,9 +69,8 @@ impl Engine for Host {
     }
 
     fn completion_logps(&mut self, batch: &Packed, logps: &mut Vec<f64>) -> Result<(), Fault> {
-        let of_tokens = self.activations.token_logps();
-        logps.clear();
-        logps.extend(batch.completions.iter().map(|tokens| sum(&of_tokens[tokens.clone()])));
+        logps.resize(batch.completions.len(), 0.0);
+        completion::forward(logps, self.activations.token_logps(), &self.starts);
         Ok(())
     }
 
@@ -77,9 +80,7 @@ impl Engine for Host {
 
     fn backward(&mut self, batch: &Packed, derivatives: &[f32]) -> Result<(), Fault> {
         self.dlogps.resize(batch.targets.len(), 0.0);
-        for (tokens, derivative) in batch.completions.iter().zip(derivatives) {
-            self.dlogps[tokens.clone()].fill(*derivative);
-        }
+        completion::backward(&mut self.dlogps, derivatives, &self.starts);
         let (gradients, activations) = (&mut self.gradients, &mut self.activations);
         let (weights, dlogps) = (&self.weights, &self.dlogps);
         self.decoder.backward(gradients, weights, batch, activations, dlogps, self.write);

@@ -1,7 +1,6 @@
 //! `lossbox bench cuda`: what a card computes and how fast, as `tests/peers/bench_cuda.py` has PyTorch do the steps.
 
 use anyhow::{Result, bail};
-use trainer::TrainFailure;
 use trainer::bench::cuda::{CudaReport, Extent, measure};
 use trainer::device::open_cuda;
 
@@ -15,12 +14,7 @@ pub(crate) fn run(args: &BenchCuda, settings: &Settings) -> Result<Outcome> {
         true => Extent::Tiny,
         false => Extent::Full,
     };
-    let report = measure(&card, extent).map_err(|failure| match failure {
-        TrainFailure::Fault(fault) => anyhow::Error::from(fault),
-        TrainFailure::Rejected(rejected) => {
-            anyhow::anyhow!("{}: {}", rejected.rule, rejected.message)
-        }
-    })?;
+    let report = measure(&card, extent).map_err(super::ours)?;
     match args.json {
         true => screen::json(&report)?,
         false => screen::data(&table(&report))?,

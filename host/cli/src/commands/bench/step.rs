@@ -1,7 +1,6 @@
 //! `lossbox bench step`: one training step of fixed work, as `tests/peers/bench_step.py` has PyTorch do it.
 
 use anyhow::{Context, Result, ensure};
-use trainer::TrainFailure;
 use trainer::bench::{StepReport, StepSize, time_steps};
 
 use crate::args::BenchStep;
@@ -24,12 +23,7 @@ pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
         .steps
         .unwrap_or(((GFLOP / (size.flop()? * 1e-9)) as usize).clamp(10, 100));
     let profile = profile::start(args.profile.as_deref())?;
-    let report = time_steps(size, args.threads, n_steps).map_err(|failure| match failure {
-        TrainFailure::Fault(fault) => anyhow::Error::from(fault),
-        TrainFailure::Rejected(rejected) => {
-            anyhow::anyhow!("{}: {}", rejected.rule, rejected.message)
-        }
-    })?;
+    let report = time_steps(size, args.threads, n_steps).map_err(super::ours)?;
     if let Some(profile) = profile {
         profile.finish()?;
     }

@@ -61,9 +61,7 @@ impl Batch {
             })
         };
         let of_targets = || -> Result<Targets, Fault> {
-            let starts = packed.completions.iter().map(|tokens| tokens.start);
-            let starts: Vec<u32> =
-                starts.chain([targets.len()]).map(|start| start as u32).collect();
+            let starts: Vec<u32> = packed.completion_starts().collect();
             Ok(Targets {
                 predicting_rows: Ids::upload(device, predicting_rows, rows)?,
                 tokens: Ids::upload(device, targets, vocabulary)?,

@@ -151,7 +151,7 @@ impl<R: Real> Continuation<R> {
         let rows = self.rows.as_mut().expect("a continuation has begun");
         let [input, output] = &mut rows.streams;
         let (mut input, mut output) = (input, output);
-        pass.embed_at(&mut input.as_view_mut(), &tokens, &positions)?;
+        pass.embed(&mut input.as_view_mut(), &tokens, &positions)?;
         for (block, cache) in pass.decoder.blocks.iter().zip(&mut self.layers) {
             let a = &mut rows.layer;
             let places = Places { positions: &positions, rotations: &self.rotations.tables };
@@ -175,7 +175,7 @@ impl<R: Real> Rows<R> {
     /// logits \[S, V\] from the normalised stream \[S, D\].
     fn head(&mut self, pass: &Pass<R>) -> Result<(), Fault> {
         let logits = &mut self.logits.as_view_mut();
-        pass.decoder.head.launch(pass.context(), logits, &self.hidden.as_view())?;
+        pass.decoder.head.launch_product(pass.context(), logits, &self.hidden.as_view())?;
         match pass.decoder.config().logits_softcap {
             None => Ok(()),
             Some(cap) => logprob::cuda::cap(pass.device, logits, cap),

@@ -136,7 +136,7 @@ impl<R: Real> Memory<R> {
         self.fit(pass, packed)?;
         let (batch, a) = self.held.as_mut().expect("made above");
         let (on, keep) = (pass.context(), self.keep);
-        pass.embed(&mut a.streams[0].as_view_mut(), batch)?;
+        pass.embed(&mut a.streams[0].as_view_mut(), &batch.tokens, &batch.positions)?;
         for (index, block) in pass.decoder.blocks.iter().enumerate() {
             let [input, output] = around(&mut a.streams, index, keep);
             let layer = of_block(&mut a.layers, index);
@@ -232,12 +232,8 @@ impl<R: Real> Pass<'_, R> {
         Context { device: self.device, weights: self.weights }
     }
 
-    fn embed(&self, stream: &mut ViewMut<R>, batch: &Batch) -> Result<(), Fault> {
-        self.embed_at(stream, &batch.tokens, &batch.positions)
-    }
-
     /// The stream before the first block. Shapes: stream \[R, D\], tokens and positions \[R\].
-    pub(super) fn embed_at(
+    pub(super) fn embed(
         &self,
         stream: &mut ViewMut<R>,
         tokens: &Ids,

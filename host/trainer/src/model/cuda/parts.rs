@@ -17,19 +17,18 @@ pub(super) struct Context<'a, R> {
 }
 
 impl Linear {
-    /// y = x·wᵀ + b. Shapes: y \[R, outputs\], x \[R, inputs\].
-    pub(super) fn launch<R: Real, Y: Real>(
+    /// y = x·wᵀ, without a bias. Shapes: y \[R, outputs\], x \[R, inputs\].
+    pub(super) fn launch_product<R: Real, Y: Real>(
         self,
         on: Context<R>,
         y: &mut ViewMut<Y>,
         x: &View<R>,
     ) -> Result<(), Fault> {
-        assert!(self.slots.bias.is_none() || Y::NAME == R::NAME, "a bias is as wide as its layer");
         let (w, shape) = (on.weights.of(self.slots.weight), self.launch_shape(x.len()));
         matmul::cuda::forward::<R, Y>(on.device, y, x, &w, shape, Write::Overwrite)
     }
 
-    /// y = x·wᵀ + b, all as R.
+    /// y = x·wᵀ + b.
     pub(super) fn launch_forward<R: Real>(
         self,
         on: Context<R>,
@@ -37,7 +36,7 @@ impl Linear {
         x: &Piece<R>,
     ) -> Result<(), Fault> {
         let mut y = y.as_view_mut();
-        self.launch(on, &mut y, &x.as_view())?;
+        self.launch_product(on, &mut y, &x.as_view())?;
         self.add_bias(on, &mut y)
     }
 
