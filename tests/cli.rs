@@ -121,6 +121,15 @@ fn audit_rejects_a_file_reader_with_its_place_and_exit_code_1() {
     assert_eq!(verdict["stage"], "source");
     assert_eq!(verdict["rule"], "source/no-include");
     assert!(!verdict["hint"].as_str().unwrap().is_empty());
+    // Whatever was asked for, the verdict is the same JSON.
+    for command in [
+        &["build", "thief.rs"][..],
+        &["train", "--loss", "./thief.rs"],
+    ] {
+        let output = lossbox.run(&[command, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert_eq!(json_of(&output), verdict, "{command:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,13 @@ use trainer::device::{DeviceName, Precision};
 
 /// Discover, audit and train with preference-optimisation losses.
 #[derive(Debug, Parser)]
-#[command(name = "lossbox", version, propagate_version = true)]
+#[command(
+    name = "lossbox",
+    version,
+    propagate_version = true,
+    after_help = "Exit code: 0 done; 1 the plugin was rejected; 2 a fault of the command line, this machine or lossbox, or a \
+                  discovery that scored nothing"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -122,17 +122,9 @@ pub(crate) fn open_sandbox(settings: &Settings, strict: bool) -> Result<Sandbox>
     Ok(Sandbox::open(options)?)
 }
 
-/// Takes the plugin through all gates that apply to it. The inner error is the plugin's fault, the outer ours.
+/// Takes the plugin that is called so through all gates that apply to it. The inner error is the plugin's fault, the outer
+/// ours.
 pub(crate) fn load(
-    plugin: &Plugin,
-    settings: &Settings,
-) -> Result<(Sandbox, Result<ProbedPlugin, Rejection>)> {
-    let (sandbox, _, loaded) = load_named(plugin, settings)?;
-    Ok((sandbox, loaded))
-}
-
-/// As `load`, with what was found under the name.
-pub(crate) fn load_named(
     plugin: &Plugin,
     settings: &Settings,
 ) -> Result<(Sandbox, Named, Result<ProbedPlugin, Rejection>)> {

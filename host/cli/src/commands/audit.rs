@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::{Outcome, plugin};
 
 pub(crate) fn run(args: &Audit, settings: &Settings) -> Result<Outcome> {
-    let (_, named, loaded) = plugin::load_named(&args.plugin, settings)?;
+    let (_, named, loaded) = plugin::load(&args.plugin, settings)?;
     if args.json {
         screen::json(&verdict(&named, &loaded))?;
     } else {

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
 pub(crate) fn run(args: &Build, settings: &Settings) -> Result<Outcome> {
-    let (_, named, loaded) = plugin::load_named(&args.plugin, settings)?;
+    let (_, named, loaded) = plugin::load(&args.plugin, settings)?;
     let built = match loaded {
         Ok(built) => built,
         Err(rejection) => {

@@ -10,7 +10,7 @@ use crate::{Outcome, pairs_file, plugin, screen};
 
 pub(crate) fn run(args: &Call, settings: &Settings) -> Result<Outcome> {
     let pairs = pairs_file::read(&args.pairs)?;
-    let (sandbox, named, loaded) = plugin::load_named(&args.plugin, settings)?;
+    let (sandbox, named, loaded) = plugin::load(&args.plugin, settings)?;
     let outcome = match &loaded {
         Ok(probed) => {
             let hyperparameters = plugin::hyperparameters(probed, &args.set)?;

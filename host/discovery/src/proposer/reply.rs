@@ -44,24 +44,23 @@ fn fields(text: &str) -> Result<Fields, String> {
             text.len()
         ));
     }
-    let fields: Fields =
-        serde_json::from_str(without_fence(text)).map_err(|error| error.to_string())?;
+    let mut fields: Fields = serde_json::from_str(without_fence(text).unwrap_or(text))
+        .map_err(|error| error.to_string())?;
+    if let Some(code) = without_fence(&fields.code) {
+        fields.code = code.to_owned();
+    }
     match fields.code.trim() {
         "" => Err("`code` is empty".to_owned()),
         _ => Ok(fields),
     }
 }
 
-/// Models like to put JSON between three backticks, whatever they were told.
-fn without_fence(text: &str) -> &str {
-    let text = text.trim();
-    let fenced = text
-        .strip_prefix("```json")
-        .or_else(|| text.strip_prefix("```"));
-    fenced
-        .and_then(|text| text.strip_suffix("```"))
-        .unwrap_or(text)
-        .trim()
+/// What is between two lines of three backticks, the first perhaps with a language: models like to put JSON and code
+/// there, whatever they were told. `None` where there is no such pair of lines around the text.
+fn without_fence(text: &str) -> Option<&str> {
+    let fenced = text.trim().strip_prefix("```")?.strip_suffix("```")?;
+    let content = fenced.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    Some(content.trim())
 }
 
 fn candidate(origin: &str, n: usize, fields: Fields) -> Candidate {
@@ -133,6 +132,22 @@ mod tests {
         }
     }
 
+    /// Neither the identity nor the audit of a loss depends on how a model likes to quote it.
+    #[test]
+    fn fenced_code_is_the_code_in_the_fence() {
+        for code in [
+            "fn loss() {}",
+            "```rust\nfn loss() {}\n```\n",
+            "```\nfn loss() {}\n```",
+        ] {
+            let text = serde_json::json!({"thought": "", "name": "a", "code": code}).to_string();
+            let Reply::Proposal(candidate) = read("llm", 3, &text) else {
+                panic!("{text}")
+            };
+            assert_eq!(candidate.source, "fn loss() {}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_read_is_rejected_with_what_is_missing() {
         for (text, expected) in [
@@ -144,6 +159,10 @@ mod tests {
             ),
             (
                 r#"{"thought": "", "name": "a", "code": " "}"#,
+                "`code` is empty",
+            ),
+            (
+                r#"{"thought": "", "name": "a", "code": "```rust\n```"}"#,
                 "`code` is empty",
             ),
         ] {

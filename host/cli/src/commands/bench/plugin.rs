@@ -32,7 +32,7 @@ pub(crate) fn run(args: &BenchPlugin, settings: &Settings) -> Result<Outcome> {
         args.pairs
     );
     ensure!(args.calls > 0, "--calls 0 measures nothing");
-    let (sandbox, named, loaded) = plugin::load_named(&args.plugin, settings)?;
+    let (sandbox, named, loaded) = plugin::load(&args.plugin, settings)?;
     let outcome = match loaded {
         Err(rejection) => Err(rejection),
         Ok(probed) => {

@@ -78,7 +78,7 @@ pub(super) fn run(
     refuse_parts_of_a_batch(&settings, loss)?;
     let mut guest = match loss.start(Stage::Train)? {
         Ok(guest) => guest,
-        Err(rejection) => return Ok(rejected(&rejection)),
+        Err(rejection) => return rejected(args, &loss.named, &rejection),
     };
     if let Some(n_threads) = settings.threads {
         trainer::use_threads(n_threads)?;
@@ -105,7 +105,7 @@ pub(super) fn run(
     match finished {
         Ok(finished) => report(args, loss, &job.settings, &finished)?,
         Err(TrainFailure::Fault(fault)) => return Err(fault.into()),
-        Err(TrainFailure::Rejected(found)) => return Ok(rejected(&verdict(found))),
+        Err(TrainFailure::Rejected(found)) => return rejected(args, &loss.named, &verdict(found)),
     }
     Ok(Outcome::Done)
 }
@@ -202,7 +202,7 @@ fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -
     if args.json {
         let evaluation = finished.evaluation.as_ref().map(|record| record.pairs);
         return screen::json(&json!({
-            "loss": loss.name,
+            "loss": loss.named.name(),
             "hash": loss.probed.hash(),
             "steps": finished.n_steps_done,
             "ended_early": finished.ended_early,

@@ -11,12 +11,13 @@ use sandbox::{ProbedPlugin, Rejection, Sandbox, Stage};
 use trainer::Rejected;
 
 use crate::args::{Plugin, Train};
+use crate::plugin::Named;
 use crate::settings::Settings;
 use crate::{Outcome, plugin, profile, screen};
 
 /// A loss that has passed the gates, with the values of its hyperparameters.
 struct Loss {
-    name: String,
+    named: Named,
     sandbox: Sandbox,
     probed: ProbedPlugin,
     hyperparameters: Vec<f64>,
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
     }
     let loss = match load(args, named, settings)? {
         Ok(loss) => loss,
-        Err(rejection) => return Ok(rejected(&rejection)),
+        Err((named, rejection)) => return rejected(args, &named, &rejection),
     };
     let profile = profile::start(args.profile.as_deref())?;
     let outcome = match run {
@@ -70,30 +71,34 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
     outcome
 }
 
-fn load(args: &Train, named: &str, settings: &Settings) -> Result<Result<Loss, Rejection>> {
-    let (name, values) = loss_and_settings(named);
+fn load(args: &Train, loss: &str, settings: &Settings) -> Result<Result<Loss, (Named, Rejection)>> {
+    let (name, values) = loss_and_settings(loss);
     let plugin = Plugin {
         plugin: name.to_owned(),
         plugins: args.plugins.clone(),
         strict: args.strict,
     };
-    let (sandbox, loaded) = plugin::load(&plugin, settings)?;
+    let (sandbox, named, loaded) = plugin::load(&plugin, settings)?;
     let probed = match loaded {
         Ok(probed) => probed,
-        Err(rejection) => return Ok(Err(rejection)),
+        Err(rejection) => return Ok(Err((named, rejection))),
     };
     let hyperparameters = plugin::hyperparameters(&probed, &values)?;
     Ok(Ok(Loss {
-        name: name.to_owned(),
+        named,
         sandbox,
         probed,
         hyperparameters,
     }))
 }
 
-fn rejected(rejection: &Rejection) -> Outcome {
+/// Says that the loss was rejected, for people and, if asked, for programs.
+fn rejected(args: &Train, named: &Named, rejection: &Rejection) -> Result<Outcome> {
+    if args.json {
+        screen::json(&named.rejected(rejection))?;
+    }
     screen::rejection(rejection);
-    Outcome::Rejected
+    Ok(Outcome::Rejected)
 }
 
 /// What training found wrong with the loss, as the gates say it.

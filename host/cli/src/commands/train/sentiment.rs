@@ -24,7 +24,7 @@ pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outc
     let task = prepare(args, &settings.cache)?;
     let mut guest = match loss.start(Stage::Train)? {
         Ok(guest) => guest,
-        Err(rejection) => return Ok(rejected(&rejection)),
+        Err(rejection) => return rejected(args, &loss.named, &rejection),
     };
     let seed = args.flags.seed.unwrap_or(0);
     let bar = bar(task.settings().training.n_steps);
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outc
     let (result, policy) = match trained {
         Ok(trained) => trained,
         Err(TrainFailure::Fault(fault)) => return Err(fault.into()),
-        Err(TrainFailure::Rejected(found)) => return Ok(rejected(&verdict(found))),
+        Err(TrainFailure::Rejected(found)) => return rejected(args, &loss.named, &verdict(found)),
     };
     if let Some(folder) = &args.flags.save {
         task.save(&policy, folder)?;
@@ -79,9 +79,11 @@ fn show(bar: &ProgressBar, progress: &Progress) {
 }
 
 fn report(args: &Train, loss: &Loss, result: &SeedResult) -> Result<()> {
-    let Loss { name, probed, .. } = loss;
+    let Loss { named, probed, .. } = loss;
     if args.json {
-        return screen::json(&json!({ "loss": name, "hash": probed.hash(), "result": result }));
+        return screen::json(
+            &json!({ "loss": named.name(), "hash": probed.hash(), "result": result }),
+        );
     }
     let rows: Vec<Vec<String>> = result
         .points
