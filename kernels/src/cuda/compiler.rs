@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Source {
     /// The file, for messages.
     pub file: &'static str,
-    /// What stands in front of it besides `common.cuh`: file and text.
-    header: Option<(&'static str, &'static str)>,
+    /// What stands in front of it besides `common.cuh`: files and texts.
+    headers: [Option<(&'static str, &'static str)>; 2],
     text: &'static str,
     bf16_only: bool,
 }
@@ -26,12 +26,18 @@ pub struct Source {
 impl Source {
     /// The text of a `.cu`, which finds `common.cuh` in front of it.
     pub(crate) const fn new(file: &'static str, text: &'static str) -> Self {
-        Self { file, header: None, text, bf16_only: false }
+        Self { file, headers: [None; 2], text, bf16_only: false }
     }
 
-    /// The same with another header after that.
+    /// The same with another header after that, of two at most.
     pub(crate) const fn with_header(self, file: &'static str, text: &'static str) -> Self {
-        Self { header: Some((file, text)), ..self }
+        let header = Some((file, text));
+        let headers = match self.headers {
+            [None, _] => [header, None],
+            [first, None] => [first, header],
+            [Some(_), Some(_)] => panic!("a source has two headers of its own at most"),
+        };
+        Self { headers, ..self }
     }
 
     /// The same for tensor cores, which take bf16.
@@ -52,7 +58,8 @@ impl Source {
     /// The files of which [`Self::whole`] is made, with their texts, in their order.
     pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
         let common = [("common.cuh", include_str!("common.cuh"))];
-        common.into_iter().chain(self.header).chain([(self.file, self.text)]).collect()
+        let own = self.headers.into_iter().flatten();
+        common.into_iter().chain(own).chain([(self.file, self.text)]).collect()
     }
 
     /// One text of several files. Each keeps its own line numbers.

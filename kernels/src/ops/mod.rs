@@ -22,12 +22,13 @@ pub mod sample;
 use crate::cuda::{PARTIALS, Source};
 
 /// Every source of kernels, in the order of their names.
-pub fn cuda_sources() -> [Source; 18] {
+pub fn cuda_sources() -> [Source; 19] {
     [
         activation::cuda::SOURCE,
         adamw::cuda::SOURCE,
         attention::cuda::SOURCE,
         attention::cuda::TENSOR,
+        attention::cuda::TENSOR_BACKWARD,
         bias::cuda::SOURCE,
         clip::cuda::SOURCE,
         completion::cuda::SOURCE,

@@ -45,8 +45,12 @@ pub(crate) const CHECKS: [Check; 21] = [
     check!("layernorm_agrees", ["layernorm.cu", "partials.cu"], check_layernorm),
     check!("rope_agrees", ["rope.cu"], check_rope),
     check!("activations_agree", ["activation.cu", "gated.cu"], check_activations),
-    check!("attention_over_tiles_agrees", ["tensor.cu"], check_tiles),
-    check!("attention_agrees", ["attention.cu", "tensor.cu"], check_attention),
+    check!("attention_over_tiles_agrees", ["tensor.cu", "tensor_backward.cu"], check_tiles),
+    check!(
+        "attention_agrees",
+        ["attention.cu", "tensor.cu", "tensor_backward.cu"],
+        check_attention
+    ),
     check!("decoding_agrees", ["decode.cu"], check_decoding),
     check!("products_agree", [], check_products),
     check!("log_probs_agree", ["logprob.cu"], check_log_probs),

@@ -398,6 +398,38 @@ fn a_copy_is_not_there_before_it_is_waited_for() {
 }
 
 #[test]
+fn nothing_else_is_written_where_a_copy_is_under_way() {
+    let copy = "cp.async.cg.shared.global [s], [p], 16; cp.async.commit_group;";
+    for other in ["st.shared.u32 [s+8], t;", copy] {
+        let report = only(&format!("{copy} {other} cp.async.wait_all;"), 1, 1);
+        assert_eq!(report.kind, ReportKind::Race, "{report}");
+        assert!(report.detail.contains("not waited for"), "{report}");
+        clean(
+            &format!("{copy} cp.async.wait_all; {other} cp.async.wait_all;"),
+            1,
+            1,
+        );
+    }
+    // A barrier makes another thread no later than the copy.
+    let other = format!(
+        "setp.eq.u32 q, t, 0; @!q bra A; {copy} A: bar.sync 0; setp.eq.u32 q, t, 32; @q st.shared.u32 [s], t;"
+    );
+    raced(&other, 1, 64);
+}
+
+#[test]
+fn a_copy_is_no_larger_than_it_says() {
+    let copy = |bytes: u32| {
+        format!(
+            "mov.u32 r, {bytes}; cp.async.ca.shared.global [s], [p], 4, r; cp.async.wait_all; ld.shared.u32 v, [s];"
+        )
+    };
+    clean(&copy(4), 1, 1);
+    clean(&copy(0), 1, 1);
+    assert_eq!(only(&copy(5), 1, 1).kind, ReportKind::Trap);
+}
+
+#[test]
 fn many_readers_are_all_waited_for() {
     let begin = "setp.eq.u32 q, t, 0; @q st.shared.u32 [s], t; bar.sync 0; ld.shared.u32 v, [s];";
     let write = "@q st.shared.u32 [s], t;";

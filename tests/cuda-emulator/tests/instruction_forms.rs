@@ -113,6 +113,7 @@ fn conversions_without_a_sign() {
     check("cvt.rzi.f32.f32 d32, a32;", [f(-2.7), 0, 0], f(-2.0));
     check("cvt.rzi.f32.f32 d32, a32;", [f(-0.3), 0, 0], f(-0.0));
     check("cvt.u32.u16 d32, a16;", [0x1_ffff, 0, 0], 0xffff);
+    check("cvt.u16.u32 d16, a32;", [0x1_fffe, 0, 0], 0xfffe);
 }
 
 #[test]
@@ -148,6 +149,9 @@ fn comparisons_of_every_type() {
     ] {
         check(statement, [a, b, 0], expected);
     }
+    check("mov.pred pd, pa;", [1, 0, 0], 1);
+    check("mov.pred pd, 0;", [0; 3], 0);
+    check("mov.pred pd, 1;", [0; 3], 1);
     check("or.pred pd, pa, pb;", [1, 0, 0], 1);
     check("or.pred pd, pa, pb;", [0, 2, 0], 0);
     check("selp.u32 d32, a32, b32, pc;", [5, 6, 1], 5);
@@ -266,6 +270,32 @@ fn two_matrices_are_loaded_transposed() {
                 at(column, row) | at(column + 1, row) << 16,
                 "lane {lane}"
             );
+        }
+    }
+}
+
+#[test]
+fn four_matrices_are_loaded_either_way() {
+    // Row r of matrix m holds 64 m + 8 r, the next one and so on: every lane writes a row.
+    let fill = "mad.lo.u32 e32, lane, 16, s32; mul.lo.u32 a32, lane, 0x00080008; add.u32 a32, a32, 0x00010000;
+        st.shared.u32 [e32], a32; add.u32 a32, a32, 0x00020002; st.shared.u32 [e32+4], a32; add.u32 a32, a32, 0x00020002;
+        st.shared.u32 [e32+8], a32; add.u32 a32, a32, 0x00020002; st.shared.u32 [e32+12], a32; bar.sync 0;";
+    for matrix in 0..4_u64 {
+        let at = |row: u64, column: u64| 64 * matrix + 8 * row + column;
+        let plain = format!(
+            ".reg .b32 m<4>; {fill} ldmatrix.sync.aligned.m8n8.x4.shared.b16 {{m0, m1, m2, m3}}, [e32]; mov.u32 d32, m{matrix};"
+        );
+        let turned = format!(
+            ".reg .b32 m<4>; {fill} ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {{m0, m1, m2, m3}}, [e32]; mov.u32 d32, m{matrix};"
+        );
+        let results = warp(&plain, |_| [0; 3])
+            .into_iter()
+            .zip(warp(&turned, |_| [0; 3]));
+        for (lane, (plain, turned)) in (0..).zip(results) {
+            let (row, column) = (lane / 4, lane % 4 * 2);
+            let across = at(row, column) | at(row, column + 1) << 16;
+            let down = at(column, row) | at(column + 1, row) << 16;
+            assert_eq!([plain, turned], [across, down], "lane {lane}");
         }
     }
 }

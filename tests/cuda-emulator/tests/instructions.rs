@@ -62,6 +62,7 @@ fn integer_arithmetic() {
 #[test]
 fn logic_shifts_and_bit_fields() {
     check("and.b32 d32, a32, b32;", [0b1100, 0b1010, 0], 0b1000);
+    check("and.b16 d16, a16, b16;", [0xff07, 0x0fff, 0], 0x0f07);
     check("or.b64 d64, a64, b64;", [1 << 60, 1, 0], 1 << 60 | 1);
     check("xor.b16 d16, a16, b16;", [0xff00, 0x0ff0, 0], 0xf0f0);
     check("not.b16 d16, a16;", [0xff00, 0, 0], 0x00ff);
@@ -368,6 +369,20 @@ fn asynchronous_copies_come_with_their_group() {
         [0x5_0000_0007, 0, 0],
         7,
     );
+    // The same counts, from registers.
+    check(
+        "mad.lo.u32 s32, lane, 16, s32; mov.u32 e32, 4; cp.async.ca.shared.global [s32], [offset], 4, e32; cp.async.wait_all; ld.shared.u32 d32, [s32];",
+        [0x5_0000_0007, 0, 0],
+        7,
+    );
+    let room = "and.b64 offset, input, -16; mad.wide.u32 offset, lane, 16, offset; mad.lo.u32 s32, lane, 16, s32;";
+    for (bytes, second) in [(16, 0x2_0000_0001), (12, 1), (8, 0), (0, 0)] {
+        let copy = format!(
+            "{room} mov.u32 e32, {bytes}; cp.async.cg.shared.global [s32], [offset], 16, e32; cp.async.commit_group; cp.async.wait_group 0; ld.shared.u64 d64, [s32+8];"
+        );
+        // Every sixteen bytes end with the same eight.
+        check(&copy, [0x2_0000_0001; 3], second);
+    }
 }
 
 #[test]

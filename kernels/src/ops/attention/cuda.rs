@@ -1,21 +1,29 @@
-//! Attention over packed rows on a device: the exact version, one warp per row and head, and forward on tensor cores for bf16
+//! Attention over packed rows on a device: the exact version, one warp per row and head, and the one on tensor cores for bf16
 //! and heads of 64 or 128.
 
 use super::Shape;
 use super::tile::families;
 use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut, count};
-use cudarc::driver::{DevicePtr, DeviceRepr, PushKernelArg};
+use cudarc::driver::{DevicePtr, DeviceRepr, LaunchArgs, PushKernelArg};
 
 const HEADER: &str = include_str!("attention.cuh");
+const TENSOR_HEADER: &str = include_str!("tensor.cuh");
 /// The kernels of the exact version.
 pub const SOURCE: Source =
     Source::new("attention.cu", include_str!("attention.cu")).with_header("attention.cuh", HEADER);
-/// The kernels for tensor cores.
+/// Forward on tensor cores.
 pub const TENSOR: Source = Source::new("tensor.cu", include_str!("tensor.cu"))
     .with_header("attention.cuh", HEADER)
+    .with_header("tensor.cuh", TENSOR_HEADER)
     .bf16_only();
+/// Backward on tensor cores.
+pub const TENSOR_BACKWARD: Source =
+    Source::new("tensor_backward.cu", include_str!("tensor_backward.cu"))
+        .with_header("attention.cuh", HEADER)
+        .with_header("tensor.cuh", TENSOR_HEADER)
+        .bf16_only();
 
-/// Queries of a block of `tensor.cu`, and its threads.
+/// Rows of a block on tensor cores, and its threads.
 const TILE: usize = 64;
 const TILE_THREADS: u32 = 128;
 
@@ -36,7 +44,7 @@ struct Packed {
 // SAFETY: five u32 without padding, as the kernels declare it.
 unsafe impl DeviceRepr for Packed {}
 
-/// `Tile` of `tensor.cu`.
+/// `Tile` of `tensor.cuh`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 struct PackedTile {
@@ -72,7 +80,8 @@ impl PackedShape {
             head_dim: count(shape.head_dim),
             scale: shape.scale,
             cap: shape.softcap.unwrap_or(0.0),
-            window: count(shape.window.unwrap_or(0)),
+            // No row sees more than all of them; what kernels add to it stays within 32 bits.
+            window: count(shape.window.map_or(0, |window| window.min(rows))),
         }
     }
 }
@@ -83,7 +92,7 @@ pub struct Segments {
     segments: Buffer<Packed>,
     /// Which segment a row belongs to, \[rows\].
     segment_of: Buffer<u32>,
-    /// The segments' rows in tiles of queries.
+    /// The segments' rows in tiles.
     tiles: Buffer<PackedTile>,
 }
 
@@ -154,6 +163,76 @@ pub struct Outputs<'a, 'b, R> {
     pub lse: &'a View<'b, f32>,
 }
 
+/// One version of the kernels.
+struct Version {
+    forward_source: Source,
+    forward: &'static str,
+    backward_source: Source,
+    backward_queries: &'static str,
+    backward_keys: &'static str,
+    /// Whether a block takes a tile of rows of one head; else a warp takes a row of one head.
+    in_tiles: bool,
+}
+
+const EXACT: Version = Version {
+    forward_source: SOURCE,
+    forward: "attention_forward",
+    backward_source: SOURCE,
+    backward_queries: "attention_backward_queries",
+    backward_keys: "attention_backward_keys",
+    in_tiles: false,
+};
+
+const TENSOR_64: Version = Version {
+    forward_source: TENSOR,
+    forward: "attention_forward_64",
+    backward_source: TENSOR_BACKWARD,
+    backward_queries: "attention_backward_queries_64",
+    backward_keys: "attention_backward_keys_64",
+    in_tiles: true,
+};
+
+const TENSOR_128: Version = Version {
+    forward: "attention_forward_128",
+    backward_queries: "attention_backward_queries_128",
+    backward_keys: "attention_backward_keys_128",
+    ..TENSOR_64
+};
+
+impl Version {
+    /// The one on tensor cores where there is one for these heads and all `inputs` begin at whole 16 bytes, which are copied
+    /// as such.
+    fn of<R: Real>(device: &Device, shape: &Shape, inputs: &[&View<R>]) -> &'static Self {
+        let start = |input: &&View<R>| input.device_ptr(device.stream()).0;
+        let aligned = inputs.iter().all(|input| start(input) % 16 == 0);
+        match shape.head_dim {
+            64 if TENSOR.is_for::<R>() && aligned => &TENSOR_64,
+            128 if TENSOR.is_for::<R>() && aligned => &TENSOR_128,
+            _ => &EXACT,
+        }
+    }
+
+    /// Adds the segments and where a block or a warp finds its rows.
+    fn places<'a>(&self, arguments: &mut LaunchArgs<'a>, segments: &'a Segments) {
+        arguments.arg(&segments.segments);
+        match self.in_tiles {
+            true => arguments.arg(&segments.tiles),
+            false => arguments.arg(&segments.segment_of),
+        };
+    }
+
+    fn launch(&self, segments: &Segments, heads: usize) -> Launch {
+        match self.in_tiles {
+            true => Launch {
+                blocks: (count(segments.tiles.len()), count(heads)),
+                threads: TILE_THREADS,
+                shared_bytes: 0,
+            },
+            false => Launch::warps(segments.n_rows() * heads),
+        }
+    }
+}
+
 /// y \[rows, heads, head_dim\] and lse \[rows, heads\] are overwritten. A head is 256 wide at most.
 ///
 /// # Errors
@@ -169,41 +248,14 @@ pub fn forward<R: Real>(
     let rows = segments.n_rows();
     check([y.len(), lse.len()], inputs, rows, shape);
     let packed = PackedShape::new(rows, shape);
-    if let Some(name) = tensor_kernel(device, y, &inputs, shape) {
-        let kernel = device.kernel::<R>(&TENSOR, name)?;
-        let mut arguments = kernel.arguments(device);
-        arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
-        arguments.arg(&segments.segments).arg(&segments.tiles).arg(&packed);
-        let blocks = (count(segments.tiles.len()), count(shape.heads));
-        let launch = Launch { blocks, threads: TILE_THREADS, shared_bytes: 0 };
-        // SAFETY: the sizes were held against rows and shape, and the tiles are the segments'.
-        return unsafe { kernel.launch(&mut arguments, launch) };
-    }
-    let kernel = device.kernel::<R>(&SOURCE, "attention_forward")?;
+    let version = Version::of(device, shape, &[inputs.q, inputs.k, inputs.v]);
+    let kernel = device.kernel::<R>(&version.forward_source, version.forward)?;
     let mut arguments = kernel.arguments(device);
     arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
-    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
-    // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
-    unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads)) }
-}
-
-/// The kernel on tensor cores for these heads, where there is one and all rows begin at whole 16 bytes.
-fn tensor_kernel<R: Real>(
-    device: &Device,
-    y: &ViewMut<R>,
-    inputs: &Inputs<R>,
-    shape: &Shape,
-) -> Option<&'static str> {
-    let stream = device.stream();
-    let starts =
-        [y.device_ptr(stream).0, inputs.q.device_ptr(stream).0, inputs.k.device_ptr(stream).0];
-    let aligned =
-        starts.iter().chain([&inputs.v.device_ptr(stream).0]).all(|start| start % 16 == 0);
-    match shape.head_dim {
-        64 if TENSOR.is_for::<R>() && aligned => Some("attention_forward_64"),
-        128 if TENSOR.is_for::<R>() && aligned => Some("attention_forward_128"),
-        _ => None,
-    }
+    version.places(&mut arguments, segments);
+    arguments.arg(&packed);
+    // SAFETY: the sizes were held against rows and shape, and the segments' rows and tiles are below `rows`.
+    unsafe { kernel.launch(&mut arguments, version.launch(segments, shape.heads)) }
 }
 
 /// The gradients are overwritten; dy has the shape of y.
@@ -226,23 +278,26 @@ pub fn backward<R: Real>(
     assert_eq!(dq.len(), inputs.q.len(), "dq and q differ in size");
     assert_eq!([dk.len(), dv.len()], [inputs.k.len(); 2], "dk, dv and k differ in size");
     let packed = PackedShape::new(rows, shape);
+    let version = Version::of(device, shape, &[inputs.q, inputs.k, inputs.v, dy]);
     let mut projections = device.scratch::<f32>(rows * shape.heads)?;
 
-    let kernel = device.kernel::<R>(&SOURCE, "attention_backward_queries")?;
+    let kernel = device.kernel::<R>(&version.backward_source, version.backward_queries)?;
     let mut arguments = kernel.arguments(device);
     arguments.arg(dq).arg(&mut *projections).arg(dy).arg(outputs.y).arg(outputs.lse);
     arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
-    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
-    // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
-    unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads))? };
+    version.places(&mut arguments, segments);
+    arguments.arg(&packed);
+    // SAFETY: the sizes were held against rows and shape, and the segments' rows and tiles are below `rows`.
+    unsafe { kernel.launch(&mut arguments, version.launch(segments, shape.heads))? };
 
-    let kernel = device.kernel::<R>(&SOURCE, "attention_backward_keys")?;
+    let kernel = device.kernel::<R>(&version.backward_source, version.backward_keys)?;
     let mut arguments = kernel.arguments(device);
     arguments.arg(dk).arg(dv).arg(&*projections).arg(dy).arg(outputs.lse);
     arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
-    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    version.places(&mut arguments, segments);
+    arguments.arg(&packed);
     // SAFETY: the same; the projections were written by the launch before.
-    unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.kv_heads)) }
+    unsafe { kernel.launch(&mut arguments, version.launch(segments, shape.kv_heads)) }
 }
 
 fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, rows: usize, shape: &Shape) {

@@ -176,6 +176,10 @@ pub(crate) fn copy(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result
     }
     let bytes = operand(operands, 2)?.parse();
     let bytes: usize = bytes.map_err(|_| "the size of the copy is not a number")?;
+    // Past the first-level cache go whole 16 bytes alone.
+    if !matches!((bytes, m.has("cg")), (4 | 8, false) | (16, _)) {
+        return Err(format!("a copy of {bytes} bytes does not exist"));
+    }
     let source_bytes = match operands.get(3) {
         Some(name) => scope.source(name)?,
         None => scope.constant(bytes as u64),

@@ -31,13 +31,15 @@ pub(crate) enum How {
     Change,
     /// A copy that was begun will write at some time from now on; until it is complete the bytes mean nothing.
     Begin,
+    /// The copy is complete.
+    Complete,
 }
 
 impl How {
     fn kind(self) -> Kind {
         match self {
             Self::Read => Kind::Read,
-            Self::Write | Self::Begin => Kind::Write,
+            Self::Write | Self::Begin | Self::Complete => Kind::Write,
             Self::ReadAtomic | Self::WriteAtomic | Self::Change => Kind::Atomic,
         }
     }
@@ -128,6 +130,7 @@ impl Core {
             Space::Local => None,
             _ => shadow.touch(start, bytes, &who, how.kind()),
         };
+        let under_way = matches!(how, How::Write | How::Begin) && shadow.is_under_way(start, bytes);
         if how != How::Read && how != How::ReadAtomic {
             shadow.set_written(start, bytes, how != How::Begin);
         }
@@ -143,8 +146,9 @@ impl Core {
                 ..report
             })?;
         }
-        if let Some(race) = race {
-            let detail = self.race_detail(launch, race, how);
+        let race = race.map(|race| self.race_detail(launch, race, how));
+        let overtaken = || "a copy to these bytes was begun and not waited for".to_owned();
+        if let Some(detail) = race.or_else(|| under_way.then(overtaken)) {
             let (buffer, offset) = self.describe(launch, space, address);
             let report = self.finding(launch, warp, step, lane, ReportKind::Race);
             launch.report(Report {
@@ -344,7 +348,11 @@ impl Core {
             let from = address(warp, launch, copy.from, lane);
             let source_bytes =
                 warp.value(copy.source_bytes, &launch.constants)[lane] as u32 as usize;
-            let source_bytes = source_bytes.min(copy.bytes);
+            if source_bytes > copy.bytes {
+                let detail = format!("{source_bytes} bytes are given to a copy of {}", copy.bytes);
+                let report = self.finding(launch, warp, step, lane, ReportKind::Trap);
+                return launch.report(Report { detail, ..report });
+            }
             let target = Target {
                 space: Space::Shared,
                 address: to,
@@ -392,7 +400,7 @@ impl Core {
                 space: Space::Shared,
                 address: copy.to,
                 bytes: copy.bytes,
-                how: How::Write,
+                how: How::Complete,
             };
             self.access(launch, warp, step, copy.lane, target, |data| {
                 data.copy_from_slice(&bytes[..copy.bytes]);

@@ -168,8 +168,12 @@ impl Mark {
 
 const PAGE_BYTES: usize = 4096;
 
+const WRITTEN: u8 = 1;
+/// A copy to the byte was begun and is not complete: it holds nothing, and nobody else may write it.
+const UNDER_WAY: u8 = 2;
+
 /// The largest access is a vector of four times eight bytes.
-const ALL_WRITTEN: [u8; 32] = [1; 32];
+const ALL_WRITTEN: [u8; 32] = [WRITTEN; 32];
 
 /// Who accessed a page: a cell for every four bytes, or for every one or two where so small accesses were seen.
 struct Page {
@@ -224,9 +228,14 @@ impl Shadow {
         self.written[start..start + bytes] == ALL_WRITTEN[..bytes]
     }
 
-    /// Notes that bytes were written, or that what they hold is meaningless.
+    /// Notes that bytes were written, or that a copy to them was begun which is not complete.
     pub(crate) fn set_written(&mut self, start: usize, bytes: usize, written: bool) {
-        self.written[start..start + bytes].fill(u8::from(written));
+        self.written[start..start + bytes].fill(if written { WRITTEN } else { UNDER_WAY });
+    }
+
+    /// Whether a copy to any of these bytes was begun and is not complete.
+    pub(crate) fn is_under_way(&self, start: usize, bytes: usize) -> bool {
+        self.written[start..start + bytes].contains(&UNDER_WAY)
     }
 
     /// Which of these bytes were written.
