@@ -3,7 +3,9 @@
 
 use super::Shape;
 use super::tile::families;
-use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut, count};
+use crate::cuda::{
+    Device, Fault, Launch, Packer, Parcel, Piece, Real, Source, View, ViewMut, count,
+};
 use cudarc::driver::{DevicePtr, DeviceRepr, PushKernelArg};
 
 const HEADER: &str = include_str!("attention.cuh");
@@ -77,14 +79,15 @@ impl PackedShape {
     }
 }
 
-/// The segments of a batch on the device.
+/// The segments of a batch on the device. What launches take of them on the host are the lengths of these arrays and nothing
+/// else, because work that was captured is replayed for other segments whose arrays are as long.
 #[derive(Debug)]
 pub struct Segments {
-    segments: Buffer<Packed>,
+    segments: Piece<Packed>,
     /// Which segment a row belongs to, \[rows\].
-    segment_of: Buffer<u32>,
+    segment_of: Piece<u32>,
     /// The segments' rows in tiles of queries.
-    tiles: Buffer<PackedTile>,
+    tiles: Piece<PackedTile>,
 }
 
 impl Segments {
@@ -93,6 +96,14 @@ impl Segments {
     /// # Errors
     /// [`Fault`] of the copies.
     pub fn upload(device: &Device, segments: &[super::Segment]) -> Result<Self, Fault> {
+        Parcel::alone(device, |packer| Self::pack(packer, segments))
+    }
+
+    /// The same for segments that travel with others.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pack(packer: &mut Packer, segments: &[super::Segment]) -> Result<Self, Fault> {
         super::check_segments(segments);
         let mut packed = Vec::new();
         for family in families(segments) {
@@ -112,9 +123,9 @@ impl Segments {
             firsts.map(move |first| PackedTile { segment: i, first: count(first) })
         });
         Ok(Self {
-            segments: device.upload(&packed)?,
-            segment_of: device.upload(&segment_of)?,
-            tiles: device.upload(&tiles.collect::<Vec<_>>())?,
+            segments: packer.put(&packed)?,
+            segment_of: packer.put(&segment_of)?,
+            tiles: packer.put(&tiles.collect::<Vec<_>>())?,
         })
     }
 
@@ -173,7 +184,7 @@ pub fn forward<R: Real>(
         let kernel = device.kernel::<R>(&TENSOR, name)?;
         let mut arguments = kernel.arguments(device);
         arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
-        arguments.arg(&segments.segments).arg(&segments.tiles).arg(&packed);
+        arguments.arg(&*segments.segments).arg(&*segments.tiles).arg(&packed);
         let blocks = (count(segments.tiles.len()), count(shape.heads));
         let launch = Launch { blocks, threads: TILE_THREADS, shared_bytes: 0 };
         // SAFETY: the sizes were held against rows and shape, and the tiles are the segments'.
@@ -182,7 +193,7 @@ pub fn forward<R: Real>(
     let kernel = device.kernel::<R>(&SOURCE, "attention_forward")?;
     let mut arguments = kernel.arguments(device);
     arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
-    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    arguments.arg(&*segments.segments).arg(&*segments.segment_of).arg(&packed);
     // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
     unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads)) }
 }
@@ -232,7 +243,7 @@ pub fn backward<R: Real>(
     let mut arguments = kernel.arguments(device);
     arguments.arg(dq).arg(&mut *projections).arg(dy).arg(outputs.y).arg(outputs.lse);
     arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
-    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    arguments.arg(&*segments.segments).arg(&*segments.segment_of).arg(&packed);
     // SAFETY: the sizes were held against rows and shape, and the segments' rows are below `rows`.
     unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.heads))? };
 
@@ -240,7 +251,7 @@ pub fn backward<R: Real>(
     let mut arguments = kernel.arguments(device);
     arguments.arg(dk).arg(dv).arg(&*projections).arg(dy).arg(outputs.lse);
     arguments.arg(inputs.q).arg(inputs.k).arg(inputs.v);
-    arguments.arg(&segments.segments).arg(&segments.segment_of).arg(&packed);
+    arguments.arg(&*segments.segments).arg(&*segments.segment_of).arg(&packed);
     // SAFETY: the same; the projections were written by the launch before.
     unsafe { kernel.launch(&mut arguments, Launch::warps(rows * shape.kv_heads)) }
 }
