@@ -248,7 +248,7 @@ impl Bench<'_> {
         let work = [activations + 8 * inputs * outputs, work[1]];
         self.add("product backward, weight", work, || {
             let dw = &mut dw.as_view_mut();
-            matmul::cuda::backward_weight(device, dw, &y.as_view(), &x.as_view(), shape)
+            matmul::cuda::backward_weight(device, dw, None, &y.as_view(), &x.as_view(), shape)
         })
     }
 
@@ -345,21 +345,21 @@ impl Bench<'_> {
         let [mut masters, mut first, mut second, gradients]: [Buffer<f32>; 4] =
             [device.zeros(n)?, device.zeros(n)?, device.zeros(n)?, device.zeros(n)?];
         let mut copy = zeros(device, n)?;
+        let mut norm = clip::cuda::Norm::new(device)?;
         self.add("global norm", [4 * n, 2 * n], || {
-            clip::cuda::global_norm(device, &gradients.as_view(), 1.0).map(drop)
+            clip::cuda::global_norm(device, &mut norm, &gradients.as_view(), 1.0)
         })?;
-        let norm = clip::cuda::global_norm(device, &gradients.as_view(), 1.0)?;
         let settings =
             adamw::Settings { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
         let groups = [adamw::Group { range: 0..n, weight_decay: 0.1 }];
+        let mut scalars = adamw::cuda::Scalars::new(device, groups.len())?;
+        scalars.set(device, 1, &settings, &groups)?;
         self.add("adamw", [30 * n, 14 * n], || {
             let (first, second) = (&mut first.as_view_mut(), &mut second.as_view_mut());
             let moments = adamw::cuda::Moments { first, second };
             let (masters, copy) = (&mut masters.as_view_mut(), &mut copy.as_view_mut());
             let (copy, gradients, factor) = (Some(copy), &gradients.as_view(), norm.factor());
-            adamw::cuda::step(
-                device, masters, copy, moments, gradients, factor, 1, &settings, &groups,
-            )
+            adamw::cuda::step(device, masters, copy, moments, gradients, factor, &scalars, &groups)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! One card: its context, its stream, its compiled kernels and its products.
 
 use super::compiler::{Compiler, Source, Target};
+use super::graph::Captures;
 use super::launch::Kernel;
 use super::memory::Pool;
 use super::products::Products;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Device {
     stream: Arc<CudaStream>,
+    captures: Captures,
     compiler: Compiler,
     target: Target,
     loaded: Mutex<Loaded>,
@@ -29,7 +31,8 @@ pub struct Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.pool.iter().for_each(|pool| pool.clear(&self.stream));
+        let pools = self.pool.iter().chain([&self.captures.pool]);
+        pools.for_each(|pool| pool.clear(&self.stream));
     }
 }
 
@@ -64,12 +67,15 @@ impl Device {
             let name = context.name().map_err(Fault::in_call("cuDeviceGetName"))?;
             return Err(Fault::OldDevice { name, major, minor });
         };
-        // SAFETY: there is one stream, on which memory is allocated, used and freed in the order of the calls.
+        // SAFETY: work is carried out by one stream, on which memory is allocated, used and freed in the order of the calls. The
+        // other one only captures.
         unsafe { context.disable_event_tracking() };
-        let stream = context.new_stream().map_err(Fault::in_call("cuStreamCreate"))?;
+        let new_stream = || context.new_stream().map_err(Fault::in_call("cuStreamCreate"));
+        let (stream, captures) = (new_stream()?, Captures::new(new_stream()?));
         let products = Products::new(&stream, major)?;
         Ok(Self {
             stream,
+            captures,
             compiler,
             target,
             loaded: Mutex::default(),
@@ -79,10 +85,14 @@ impl Device {
     }
 
     /// The same, for who watches memory: each piece of scratch memory comes from the driver with bounds of its own, and goes
-    /// back there. Slower.
+    /// back there. Nothing is captured. Slower.
     pub fn watched(mut self) -> Self {
         self.pool = None;
         self
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.pool.is_none()
     }
 
     /// The card's name.
@@ -118,7 +128,7 @@ impl Device {
     /// [`Fault::Driver`].
     pub fn copy<T: DeviceRepr>(&self, to: &mut ViewMut<T>, from: &View<T>) -> Result<(), Fault> {
         assert_eq!(to.len(), from.len(), "the numbers and their place differ in length");
-        self.stream.memcpy_dtod(from, to).map_err(Fault::in_call("cuMemcpyDtoDAsync"))
+        self.stream().memcpy_dtod(from, to).map_err(Fault::in_call("cuMemcpyDtoDAsync"))
     }
 
     /// Writes zeros.
@@ -126,7 +136,7 @@ impl Device {
     /// # Errors
     /// [`Fault::Driver`].
     pub fn clear<T: DeviceRepr + ValidAsZeroBits>(&self, to: &mut ViewMut<T>) -> Result<(), Fault> {
-        self.stream.memset_zeros(to).map_err(Fault::in_call("cuMemsetD8Async"))
+        self.stream().memset_zeros(to).map_err(Fault::in_call("cuMemsetD8Async"))
     }
 
     /// Copies numbers to the device as it stores them.
@@ -148,12 +158,14 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Memory that a kernel writes before anybody reads it; it goes back to a pool.
+    /// Memory that a kernel writes before anybody reads it; it goes back to a pool. It is for what comes next in the stream, not
+    /// to be kept: captured work has it again whenever it is replayed.
     ///
     /// # Errors
     /// [`Fault::OutOfMemory`].
     pub fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<Scratch<T>, Fault> {
-        Scratch::new(self, self.pool.as_ref(), len)
+        let pool = if self.is_capturing() { Some(&self.captures.pool) } else { self.pool.as_ref() };
+        Scratch::new(self, pool, len)
     }
 
     /// Memory that is written before anybody reads it.
@@ -220,8 +232,13 @@ impl Device {
         self.stream.synchronize().map_err(Fault::in_call("cuStreamSynchronize"))
     }
 
+    /// Where work goes: what is being captured does not go where the rest does.
     pub(crate) fn stream(&self) -> &Arc<CudaStream> {
-        &self.stream
+        if self.is_capturing() { &self.captures.stream } else { &self.stream }
+    }
+
+    pub(super) fn captures(&self) -> &Captures {
+        &self.captures
     }
 
     pub(crate) fn products(&self) -> &Products {

@@ -1,11 +1,11 @@
 //! Numbers that index memory on the device, checked before they go there.
 
-use super::{Buffer, Device, Fault};
+use super::{Buffer, Device, Fault, Packer, Parcel, Piece};
 
 /// Tokens, positions or lengths on the device, all below a limit.
 #[derive(Debug)]
 pub struct Ids {
-    buffer: Buffer<u32>,
+    buffer: Piece<u32>,
     limit: usize,
 }
 
@@ -15,10 +15,18 @@ impl Ids {
     /// # Errors
     /// [`Fault`] where the copy fails. An id that is not below `limit` is a programming error and panics.
     pub fn upload(device: &Device, ids: &[u32], limit: usize) -> Result<Self, Fault> {
+        Parcel::alone(device, |packer| Self::pack(packer, ids, limit))
+    }
+
+    /// The same for ids that travel with others.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pack(packer: &mut Packer, ids: &[u32], limit: usize) -> Result<Self, Fault> {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= limit) {
             panic!("{id} is not below the limit of {limit}");
         }
-        Ok(Self { buffer: device.upload(ids)?, limit })
+        Ok(Self { buffer: packer.put(ids)?, limit })
     }
 
     /// How many.

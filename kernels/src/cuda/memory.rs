@@ -13,7 +13,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Every piece begins at a multiple of this, as cuBLASLt likes it best.
-const ALIGNMENT: usize = 256;
+pub(super) const ALIGNMENT: usize = 256;
 
 /// One stretch of a device's memory, handed out piece by piece.
 #[derive(Debug)]
@@ -47,6 +47,19 @@ impl Arena {
     /// Bytes that there are.
     pub fn bytes(&self) -> usize {
         self.memory.as_ref().map_or(0, |memory| memory.len())
+    }
+
+    /// Where it begins on the device; 0 of a plan.
+    pub fn address(&self) -> u64 {
+        self.memory.as_ref().map_or(0, |memory| memory.device_ptr(&self.stream).0)
+    }
+
+    /// The first bytes, whoever has taken them: for a copy that fills all pieces at once. None of nothing.
+    pub(super) fn front(&self, bytes: usize) -> Option<Piece<u8>> {
+        let memory = self.memory.as_ref().filter(|memory| 0 < bytes && bytes <= memory.len())?;
+        // SAFETY: the memory is this long and lives as long as the piece does.
+        let slice = unsafe { self.stream.upgrade_device_ptr(self.address(), bytes) };
+        Some(Piece { slice: ManuallyDrop::new(slice), _memory: Some(memory.clone()) })
     }
 
     /// Starts over. Pieces that are still held would be written by two owners, which is a programming error and panics.

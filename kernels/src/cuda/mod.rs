@@ -1,7 +1,8 @@
 //! A CUDA device: what opens it, compiles for it, holds memory on it and launches on it.
 //!
 //! An operation's launcher stands in its folder as `cuda.rs`, beside the `.cu` that it launches and the `cpu.rs` that it
-//! agrees with. Everything runs on one stream, in the order of the calls. CUDA's libraries are looked for when a
+//! agrees with. Everything runs on one stream, in the order of the calls; what comes again is captured and replayed there
+//! ([`Replay`]). CUDA's libraries are looked for when a
 //! [`Device`] is opened and not before: a process that asks for no GPU touches none of them.
 //!
 //! Numbers that index memory on the device ([`Ids`]) are checked when they are copied there, because nobody can look at
@@ -11,9 +12,11 @@ mod bf16;
 mod compiler;
 mod device;
 mod fault;
+mod graph;
 mod ids;
 mod launch;
 mod memory;
+mod parcel;
 mod products;
 mod staging;
 
@@ -22,8 +25,10 @@ pub use compiler::{Compiler, Source, Target};
 pub use cudarc::driver::{CudaSlice as Buffer, CudaView as View, CudaViewMut as ViewMut};
 pub use device::Device;
 pub use fault::Fault;
+pub use graph::Replay;
 pub use ids::Ids;
 pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, count};
 pub use memory::{Arena, Piece, Scratch};
-pub(crate) use products::{Base, Operand, Product};
+pub use parcel::{Packer, Parcel};
+pub(crate) use products::{Base, Epilogue, Operand, Product};
 pub use staging::Staged;

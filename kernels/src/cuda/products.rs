@@ -4,10 +4,13 @@
 //! stated in cuBLASLt's terms, C [m, n] = op(A) [m, k]·op(B) [k, n], and `matmul` turns its rows into them. The compute type
 //! is CUBLAS_COMPUTE_32F, which for f32 is not TF32. Its own choice of algorithm depends on shape, card and version, so
 //! bytes are the same from run to run on one machine and not across machines. It is asked once per shape.
+//!
+//! What follows a product element by element can be done on its way to memory ([`Epilogue`]), if cuBLASLt has an algorithm that
+//! does it for this shape and type; that is for it to say.
 
-use super::{Buffer, Fault, Real};
+use super::{Buffer, Fault, Real, View, ViewMut};
 use cudarc::cublaslt::result::{self, CublasError};
-use cudarc::cublaslt::sys;
+use cudarc::cublaslt::sys::{self, cublasLtEpilogue_t as Kind, cublasStatus_t as Status};
 use cudarc::driver::{CudaStream, DevicePtr, DevicePtrMut, DeviceSlice};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,7 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Products {
     handle: sys::cublasLtHandle_t,
     workspace: Buffer<u8>,
-    plans: Mutex<HashMap<PlanShape, Plan>>,
+    /// None where cuBLASLt has no algorithm with the epilogue.
+    plans: Mutex<HashMap<PlanShape, Option<Plan>>>,
 }
 
 // SAFETY: cuBLASLt's handle may be used from any thread, and from several at once.
@@ -64,6 +68,60 @@ pub(crate) enum Base<'a, T> {
     Matrix(&'a T),
 }
 
+/// What is done with a product's sums before they are stored, T as D is.
+#[derive(Debug)]
+pub(crate) enum Epilogue<'a, 'b, T> {
+    Nothing,
+    /// A number for each row of D is added, [m].
+    Bias(&'a View<'b, T>),
+    /// D is GELU of the sums, by its approximation; they are kept [m, n]. A number for each row is added before, where there is one.
+    Gelu {
+        sums: &'a mut ViewMut<'b, T>,
+        bias: Option<&'a View<'b, T>>,
+    },
+    /// The sums are multiplied with the slope of the same at what these kept, [m, n].
+    GeluSlope(&'a View<'b, T>),
+    /// Nothing; and the sums of op(B)'s columns go to this place, [n].
+    SumsOfB(&'a mut ViewMut<'b, T>),
+}
+
+impl<T> Epilogue<'_, '_, T> {
+    /// Its name, and where vector and matrix lie.
+    fn parts(&mut self, stream: &Arc<CudaStream>, product: Product) -> (Kind, [u64; 2]) {
+        let Product { m, n, .. } = product;
+        let (kind, vector, matrix, lens) = match self {
+            Epilogue::Nothing => (Kind::CUBLASLT_EPILOGUE_DEFAULT, None, None, [0, 0]),
+            Epilogue::Bias(bias) => {
+                let at = bias.device_ptr(stream).0;
+                (Kind::CUBLASLT_EPILOGUE_BIAS, Some((at, bias.len())), None, [m, 0])
+            }
+            Epilogue::Gelu { sums, bias } => {
+                let len = sums.len();
+                let matrix = Some((sums.device_ptr_mut(stream).0, len));
+                match bias {
+                    None => (Kind::CUBLASLT_EPILOGUE_GELU_AUX, None, matrix, [0, m * n]),
+                    Some(bias) => {
+                        let vector = Some((bias.device_ptr(stream).0, bias.len()));
+                        (Kind::CUBLASLT_EPILOGUE_GELU_AUX_BIAS, vector, matrix, [m, m * n])
+                    }
+                }
+            }
+            Epilogue::GeluSlope(sums) => {
+                let matrix = Some((sums.device_ptr(stream).0, sums.len()));
+                (Kind::CUBLASLT_EPILOGUE_DGELU, None, matrix, [0, m * n])
+            }
+            Epilogue::SumsOfB(sums) => {
+                let len = sums.len();
+                let vector = Some((sums.device_ptr_mut(stream).0, len));
+                (Kind::CUBLASLT_EPILOGUE_BGRADB, vector, None, [n, 0])
+            }
+        };
+        let [vector, matrix] = [vector.unwrap_or((0, 0)), matrix.unwrap_or((0, 0))];
+        assert_eq!([vector.1, matrix.1], lens, "the operands of an epilogue of {product:?}");
+        (kind, [vector.0, matrix.0])
+    }
+}
+
 impl Products {
     /// NVIDIA's recommendation for Hopper; 4 MiB before.
     const WORKSPACE_BYTES: usize = 32 << 20;
@@ -89,7 +147,8 @@ impl Products {
         Ok(Self { handle, workspace, plans: Mutex::default() })
     }
 
-    /// Puts a product into the stream. The operands are R; D and what it begins with are R or f32.
+    /// Puts a product into the stream. The operands are R; D and what it begins with are R or f32. False where cuBLASLt has no
+    /// algorithm with this epilogue: then nothing was put there.
     pub(crate) fn multiply<R: Real, C: Real>(
         &self,
         stream: &Arc<CudaStream>,
@@ -98,7 +157,8 @@ impl Products {
         a: Operand<impl DevicePtr<R>>,
         b: Operand<impl DevicePtr<R>>,
         product: Product,
-    ) -> Result<(), Fault> {
+        mut epilogue: Epilogue<C>,
+    ) -> Result<bool, Fault> {
         let Product { m, n, k } = product;
         assert!(d.len() >= m * n, "D has {} elements, expected {m}·{n}", d.len());
         assert!(a.len() >= m * k && b.len() >= k * n, "A or B is smaller than {product:?}");
@@ -117,6 +177,7 @@ impl Products {
             }
         };
         let (workspace, _workspace_used) = self.workspace.device_ptr(stream);
+        let (epilogue, extras) = epilogue.parts(stream, product);
         let shape = PlanShape {
             m,
             n,
@@ -126,6 +187,8 @@ impl Products {
             operands: kind::<R>(),
             result: kind::<C>(),
             alignments: [a, b, c, d].map(alignment),
+            epilogue,
+            extra_alignments: extras.map(alignment),
         };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= Self::PLANS_MAX {
@@ -134,10 +197,22 @@ impl Products {
         let plan = match plans.entry(shape) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let plan = Plan::new(self.handle, &shape, self.workspace.len()).map_err(fault)?;
-                place.insert(plan)
+                let refuses = |status| {
+                    matches!(
+                        status,
+                        Status::CUBLAS_STATUS_NOT_SUPPORTED | Status::CUBLAS_STATUS_INVALID_VALUE
+                    ) && epilogue != Kind::CUBLASLT_EPILOGUE_DEFAULT
+                };
+                let plan = Plan::new(self.handle, &shape, extras, self.workspace.len());
+                place.insert(match plan {
+                    Err((_, CublasError(status))) if refuses(status) => None,
+                    plan => Some(plan.map_err(fault)?),
+                })
             }
         };
+        let Some(plan) = plan else { return Ok(false) };
+        let pointed = plan.description.point(extras);
+        pointed.map_err(|error| fault(("cublasLtMatmulDescSetAttribute", error)))?;
         let alpha = 1.0_f32;
         // SAFETY: the sizes were held against the memory above, and the workspace is used on this one stream only.
         let started = unsafe {
@@ -160,7 +235,8 @@ impl Products {
                 stream.cu_stream().cast(),
             )
         };
-        started.map_err(|error| fault(("cublasLtMatmul", error)))
+        started.map_err(|error| fault(("cublasLtMatmul", error)))?;
+        Ok(true)
     }
 }
 
@@ -177,6 +253,9 @@ struct PlanShape {
     result: sys::cudaDataType,
     /// What the addresses of A, B, C and D are multiples of: an algorithm that loads more at a time would leave its place.
     alignments: [u32; 4],
+    epilogue: Kind,
+    /// The same of the epilogue's vector and matrix.
+    extra_alignments: [u32; 2],
 }
 
 /// The largest power of two that divides an address, 256 at most.
@@ -199,6 +278,7 @@ impl Plan {
     fn new(
         handle: sys::cublasLtHandle_t,
         shape: &PlanShape,
+        extras: [u64; 2],
         workspace_bytes: usize,
     ) -> Result<Self, (&'static str, CublasError)> {
         let PlanShape { m, n, k, a: (a_stride, a_transposed), b: (b_stride, b_transposed), .. } =
@@ -211,6 +291,7 @@ impl Plan {
         let b = Layout::new(shape.operands, b_rows, b_columns, b_stride).map_err(layout)?;
         let c = Layout::new(shape.result, m, n, m).map_err(layout)?;
         let description = Description::new(a_transposed, b_transposed)
+            .and_then(|description| description.with_epilogue(shape, extras))
             .map_err(in_call("cublasLtMatmulDescCreate"))?;
         let preference = Preference::new(workspace_bytes, shape.alignments)
             .map_err(in_call("cublasLtMatmulPreferenceCreate"))?;
@@ -285,19 +366,61 @@ impl Description {
             (CUBLASLT_MATMUL_DESC_TRANSA, a_transposed),
             (CUBLASLT_MATMUL_DESC_TRANSB, b_transposed),
         ] {
-            // CUBLAS_OP_N and CUBLAS_OP_T.
-            let operation = i32::from(transposed);
-            // SAFETY: the attribute is an i32, copied during the call.
-            unsafe {
-                result::set_matmul_desc_attribute(
-                    description.0,
-                    attribute,
-                    (&raw const operation).cast(),
-                    size_of_val(&operation),
-                )?;
-            }
+            // CUBLAS_OP_N and CUBLAS_OP_T; SAFETY: the attribute is an i32.
+            unsafe { description.set(attribute, &i32::from(transposed))? };
         }
         Ok(description)
+    }
+
+    /// The same with an epilogue.
+    fn with_epilogue(self, shape: &PlanShape, extras: [u64; 2]) -> Result<Self, CublasError> {
+        use sys::cublasLtMatmulDescAttributes_t::{
+            CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUBLASLT_MATMUL_DESC_EPILOGUE,
+            CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD,
+        };
+        if shape.epilogue == Kind::CUBLASLT_EPILOGUE_DEFAULT {
+            return Ok(self);
+        }
+        // SAFETY: the attribute is a u32.
+        unsafe { self.set(CUBLASLT_MATMUL_DESC_EPILOGUE, &(shape.epilogue as u32))? };
+        if extras[0] != 0 {
+            // SAFETY: the attribute is a u32.
+            unsafe { self.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &(shape.result as u32))? };
+        }
+        if extras[1] != 0 {
+            // SAFETY: the attribute is an i64.
+            unsafe { self.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &(shape.m as i64))? };
+        }
+        self.point(extras)?;
+        Ok(self)
+    }
+
+    /// Says where the epilogue's vector and matrix lie, as far as there are any.
+    fn point(&self, extras: [u64; 2]) -> Result<(), CublasError> {
+        use sys::cublasLtMatmulDescAttributes_t::{
+            CUBLASLT_MATMUL_DESC_BIAS_POINTER, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER,
+        };
+        let attributes =
+            [CUBLASLT_MATMUL_DESC_BIAS_POINTER, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER];
+        for (attribute, address) in attributes.into_iter().zip(extras) {
+            if address != 0 {
+                // SAFETY: the attribute is a pointer, of eight bytes.
+                unsafe { self.set(attribute, &address)? };
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// The attribute is a T, copied during the call.
+    unsafe fn set<T>(
+        &self,
+        attribute: sys::cublasLtMatmulDescAttributes_t,
+        value: &T,
+    ) -> Result<(), CublasError> {
+        let (place, bytes) = (std::ptr::from_ref(value).cast(), size_of_val(value));
+        // SAFETY: the caller's promise.
+        unsafe { result::set_matmul_desc_attribute(self.0, attribute, place, bytes) }
     }
 }
 

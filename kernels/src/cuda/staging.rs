@@ -1,17 +1,19 @@
-//! Numbers on their way to the host: pinned memory, so that the copy runs beside everything else.
+//! Numbers on their way between host and device: pinned memory, so that copies run beside everything else.
 
-use super::{Device, Fault, View};
+use super::{Device, Fault, View, ViewMut};
 
-use cudarc::driver::{CudaEvent, DevicePtr, DeviceRepr, PinnedHostSlice, ValidAsZeroBits, result};
+use cudarc::driver::{
+    CudaEvent, DevicePtr, DevicePtrMut, DeviceRepr, PinnedHostSlice, ValidAsZeroBits, result,
+};
 
-/// A place on the host that a device writes into. It grows and never shrinks.
+/// A place on the host that copies lead to, or from. It grows and never shrinks.
 #[derive(Debug)]
 pub struct Staged<T> {
     place: Option<Place<T>>,
     len: usize,
 }
 
-/// Pinned memory, and what says that the copy to it is done: the driver's own event of pinned memory is not recorded where
+/// Pinned memory, and what says that the last copy is done: the driver's own event of pinned memory is not recorded where
 /// there is one stream.
 #[derive(Debug)]
 struct Place<T> {
@@ -21,7 +23,7 @@ struct Place<T> {
 
 impl<T> Drop for Place<T> {
     fn drop(&mut self) {
-        // A copy that is still on its way would write where somebody else's memory is. There is nobody to tell of an error.
+        // A copy that is still on its way would use what is somebody else's memory by then. There is nobody to tell of an error.
         let _ = self.copied.synchronize();
     }
 }
@@ -39,26 +41,12 @@ impl<T: DeviceRepr + ValidAsZeroBits> Staged<T> {
     /// [`Fault::Driver`].
     pub fn download(&mut self, device: &Device, from: &View<T>) -> Result<(), Fault> {
         let stream = device.stream();
-        self.len = from.len();
-        let place = match self.place.take() {
-            Some(place) if place.host.len() >= self.len => place,
-            _ => {
-                let (context, len) = (stream.context(), self.len.next_power_of_two());
-                // SAFETY: only what a copy has written is read.
-                let host = unsafe { context.alloc_pinned_with_flags::<T>(len, 0) };
-                let copied = context.new_event(None).map_err(Fault::in_call("cuEventCreate"))?;
-                Place { host: host.map_err(Fault::in_call("cuMemHostAlloc"))?, copied }
-            }
-        };
-        let Place { host, copied } = self.place.insert(place);
-        copied.synchronize().map_err(Fault::in_call("cuEventSynchronize"))?;
-        let to = host.as_mut_slice().map_err(Fault::in_call("cuEventSynchronize"))?;
+        let to = self.room(device, from.len())?;
         let (from, _used) = from.device_ptr(stream);
-        // SAFETY: both hold `len` numbers, and the place is neither read nor freed before the event below.
-        let copy =
-            unsafe { result::memcpy_dtoh_async(&mut to[..self.len], from, stream.cu_stream()) };
+        // SAFETY: both hold as many numbers, and the place is neither read nor freed before the event below.
+        let copy = unsafe { result::memcpy_dtoh_async(to, from, stream.cu_stream()) };
         copy.map_err(Fault::in_call("cuMemcpyDtoHAsync"))?;
-        copied.record(stream).map_err(Fault::in_call("cuEventRecord"))
+        self.record(device)
     }
 
     /// Waits for the copy, and for nothing that was put into the stream after it.
@@ -70,5 +58,59 @@ impl<T: DeviceRepr + ValidAsZeroBits> Staged<T> {
         copied.synchronize().map_err(Fault::in_call("cuEventSynchronize"))?;
         let values = host.as_slice().map_err(Fault::in_call("cuEventSynchronize"))?;
         Ok(&values[..self.len])
+    }
+
+    /// Puts a copy to the device into the stream, and does not wait for it.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn upload(
+        &mut self,
+        device: &Device,
+        to: &mut ViewMut<T>,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<(), Fault> {
+        for (place, value) in self.room(device, values.len())?.iter_mut().zip(values) {
+            *place = value;
+        }
+        self.send(device, to)
+    }
+
+    /// Room for `len` numbers, once the last copy is done.
+    pub(super) fn room(&mut self, device: &Device, len: usize) -> Result<&mut [T], Fault> {
+        self.len = len;
+        let place = match self.place.take() {
+            Some(place) if place.host.len() >= len => place,
+            _ => {
+                let (context, len) = (device.stream().context(), len.next_power_of_two());
+                // SAFETY: only what a copy or a caller has written is read.
+                let host = unsafe { context.alloc_pinned_with_flags::<T>(len, 0) };
+                let copied = context.new_event(None).map_err(Fault::in_call("cuEventCreate"))?;
+                Place { host: host.map_err(Fault::in_call("cuMemHostAlloc"))?, copied }
+            }
+        };
+        let Place { host, copied } = self.place.insert(place);
+        copied.synchronize().map_err(Fault::in_call("cuEventSynchronize"))?;
+        let all = host.as_mut_slice().map_err(Fault::in_call("cuEventSynchronize"))?;
+        Ok(&mut all[..len])
+    }
+
+    /// Puts a copy of what was written to the room into the stream, as far as the place there goes.
+    pub(super) fn send(&mut self, device: &Device, to: &mut ViewMut<T>) -> Result<(), Fault> {
+        let stream = device.stream();
+        let place = self.place.as_ref().expect("there is room before something is sent");
+        let values = place.host.as_slice().map_err(Fault::in_call("cuEventSynchronize"))?;
+        let values = &values[..self.len.min(to.len())];
+        assert_eq!(values.len(), to.len(), "the numbers and their place differ in length");
+        let (to, _used) = to.device_ptr_mut(stream);
+        // SAFETY: the place holds as many numbers, and these are neither changed nor freed before the event below.
+        let copy = unsafe { result::memcpy_htod_async(to, values, stream.cu_stream()) };
+        copy.map_err(Fault::in_call("cuMemcpyHtoDAsync"))?;
+        self.record(device)
+    }
+
+    fn record(&self, device: &Device) -> Result<(), Fault> {
+        let place = self.place.as_ref().expect("a copy has a place");
+        place.copied.record(device.stream()).map_err(Fault::in_call("cuEventRecord"))
     }
 }

@@ -42,7 +42,8 @@ on_a_device! {
     draws_agree
     statistics_agree_where_logits_tie_or_are_extreme
     sums_of_completions_agree
-    products_begin_with_the_stream
+    linear_layers_agree
+    layers_with_gelu_agree
     gradients_of_gathered_rows_agree
     scaling_agrees
     what_is_drawn_has_weight

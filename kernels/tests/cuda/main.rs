@@ -10,6 +10,7 @@ mod cache;
 mod compile;
 mod device;
 mod instructions;
+mod layers;
 mod memory;
 mod parity;
 mod pass;

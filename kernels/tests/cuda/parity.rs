@@ -5,8 +5,8 @@
 #[path = "parity_heads.rs"]
 mod heads;
 
-use crate::pass;
 use crate::support::{assert_close, random, random_ids, tolerance};
+use crate::{layers, pass};
 use heads::{check_attention, check_decoding, check_tiles};
 use kernels::Write::{self, Accumulate, Overwrite};
 use kernels::activation::Activation;
@@ -34,7 +34,7 @@ macro_rules! check {
 }
 
 /// All of them.
-pub(crate) const CHECKS: [Check; 21] = [
+pub(crate) const CHECKS: [Check; 22] = [
     check!("embedding_agrees", ["embedding.cu"], check_embedding),
     check!(
         "residual_and_bias_agree",
@@ -76,10 +76,16 @@ pub(crate) const CHECKS: [Check; 21] = [
         bf16: None,
     },
     Check {
-        name: "products_begin_with_the_stream",
-        files: &[],
-        f32: pass::check_residual_products::<f32>,
-        bf16: Some(pass::check_residual_products::<Bf16>),
+        name: "linear_layers_agree",
+        files: &["partials.cu"],
+        f32: layers::check_linear::<f32>,
+        bf16: Some(layers::check_linear::<Bf16>),
+    },
+    Check {
+        name: "layers_with_gelu_agree",
+        files: &["partials.cu"],
+        f32: layers::check_gelu::<f32>,
+        bf16: Some(layers::check_gelu::<Bf16>),
     },
     Check {
         name: "gradients_of_gathered_rows_agree",
@@ -220,25 +226,6 @@ fn check_rmsnorm<R: Real>(device: &Device) {
             assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
         }
         assert_close("dweight", &down(device, &dw_there), &dw, 1e-5);
-
-        // Fused with the residual connection: the sum as the device stores it, then the same.
-        let branch = random::<R>(rows * width, 6);
-        let (mut stream_there, branch_there) = (up::<R>(device, &x), up::<R>(device, &branch));
-        rmsnorm::cuda::residual_forward(
-            device,
-            &mut y_there.as_view_mut(),
-            &mut rstd_there.as_view_mut(),
-            &mut stream_there.as_view_mut(),
-            &branch_there.as_view(),
-            &w_there.as_view(),
-            settings,
-        )
-        .unwrap();
-        let sum: Vec<f32> = x.iter().zip(&branch).map(|(x, b)| R::from(x + b).into()).collect();
-        rmsnorm::forward(&mut y, &mut rstd, &sum, &w, settings.epsilon, settings.offset);
-        assert_eq!(down(device, &stream_there), sum);
-        assert_close("fused y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_close("fused rstd", &down(device, &rstd_there), &rstd, 1e-5);
     }
 }
 
@@ -303,32 +290,6 @@ fn check_layernorm<R: Real>(device: &Device) {
         assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
         assert_close("dweight", &down(device, &dw_there), &dw, 1e-5);
         assert_close("dbias", &down(device, &db_there), &db, 1e-5);
-
-        let branch = random::<R>(rows * width, 8);
-        let (mut stream_there, branch_there) = (up::<R>(device, &x), up::<R>(device, &branch));
-        let statistics = layernorm::cuda::Statistics {
-            mean: &mut mean_there.as_view_mut(),
-            rstd: &mut rstd_there.as_view_mut(),
-        };
-        let (y_view, stream_view) = (&mut y_there.as_view_mut(), &mut stream_there.as_view_mut());
-        let branch_view = &branch_there.as_view();
-        layernorm::cuda::residual_forward(
-            device,
-            y_view,
-            statistics,
-            stream_view,
-            branch_view,
-            w_view,
-            b_view,
-            1e-5,
-        )
-        .unwrap();
-        let sum: Vec<f32> = x.iter().zip(&branch).map(|(x, b)| R::from(x + b).into()).collect();
-        layernorm::forward(&mut y, &mut mean, &mut rstd, &sum, &w, &b, 1e-5);
-        assert_eq!(down(device, &stream_there), sum);
-        assert_close("fused y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_close("fused mean", &down(device, &mean_there), &mean, 1e-5);
-        assert_close("fused rstd", &down(device, &rstd_there), &rstd, 1e-5);
     }
 }
 
@@ -417,8 +378,8 @@ fn check_products<R: Real>(device: &Device) {
             write,
         )
         .unwrap();
-        matmul::cuda::backward_weight(device, &mut dw_there.as_view_mut(), dy_view, x_view, shape)
-            .unwrap();
+        let dw_view = &mut dw_there.as_view_mut();
+        matmul::cuda::backward_weight(device, dw_view, None, dy_view, x_view, shape).unwrap();
         matmul::forward(&mut y, &x, &w, shape, write);
         matmul::backward_input(&mut dx, &dy, &w, shape, write);
         matmul::backward_weight(&mut dw, &dy, &x, shape, Accumulate);
@@ -515,8 +476,9 @@ fn check_norm(device: &Device) {
         let gradients = random::<f32>(n, 1);
         let there = up::<f32>(device, &gradients);
         let expected = clip::global_norm(&gradients);
+        let mut norm = clip::cuda::Norm::new(device).unwrap();
         for maximum in [0.5 * expected, 2.0 * expected] {
-            let norm = clip::cuda::global_norm(device, &there.as_view(), maximum).unwrap();
+            clip::cuda::global_norm(device, &mut norm, &there.as_view(), maximum).unwrap();
             let value = norm.value(device).unwrap();
             assert!((value / expected - 1.0).abs() < 1e-13, "expected {expected}, got {value}");
             let factor = down(device, norm.factor())[0];
@@ -537,7 +499,9 @@ fn check_adamw<R: Real>(device: &Device) {
         (up::<f32>(device, &parameters), up::<R>(device, &parameters));
     let (mut first_there, mut second_there) = (device.zeros(n).unwrap(), device.zeros(n).unwrap());
     let factor = up::<f32>(device, &[0.5]);
+    let mut scalars = adamw::cuda::Scalars::new(device, groups.len()).unwrap();
     for step in 1..=3 {
+        scalars.set(device, step, &settings, &groups).unwrap();
         let gradients = random::<f32>(n, 10 + step);
         let gradients_there = up::<f32>(device, &gradients);
         let moments = adamw::cuda::Moments {
@@ -556,8 +520,7 @@ fn check_adamw<R: Real>(device: &Device) {
             moments,
             gradients_view,
             &factor,
-            step,
-            &settings,
+            &scalars,
             &groups,
         )
         .unwrap();

@@ -5,7 +5,7 @@ use crate::parity::{blank, down, up};
 use crate::support::{assert_close, random, random_ids, tolerance};
 use kernels::Write::Overwrite;
 use kernels::cuda::{Device, Ids, Real};
-use kernels::{completion, embedding, logprob, matmul, sample};
+use kernels::{completion, embedding, logprob, sample};
 use lossbox_kernels as kernels;
 
 /// Logits that are equal, far apart, or not there: which token is likeliest, and an entropy that stays a number.
@@ -93,30 +93,6 @@ pub(crate) fn check_sums(device: &Device) {
         let mut dlogps = vec![f32::NAN; tokens];
         completion::backward(&mut dlogps, &derivatives, &starts);
         assert_eq!(down(device, &dlogps_there), dlogps);
-    }
-}
-
-pub(crate) fn check_residual_products<R: Real>(device: &Device) {
-    for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 33), (64, 40, 16)] {
-        let shape = matmul::Shape { rows, inputs, outputs };
-        let (x, w) = (random::<R>(rows * inputs, 1), random::<R>(outputs * inputs, 2));
-        let stream = random::<R>(rows * outputs, 3);
-        let (x_there, w_there) = (up::<R>(device, &x), up::<R>(device, &w));
-        let stream_there = up::<R>(device, &stream);
-        let mut y_there = device.scratch::<R>(rows * outputs).unwrap();
-        matmul::cuda::forward_onto(
-            device,
-            &mut y_there.as_view_mut(),
-            &stream_there.as_view(),
-            &x_there.as_view(),
-            &w_there.as_view(),
-            shape,
-        )
-        .unwrap();
-        let mut y = stream.clone();
-        matmul::forward(&mut y, &x, &w, shape, kernels::Write::Accumulate);
-        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_eq!(down(device, &stream_there), stream, "the stream was changed");
     }
 }
 

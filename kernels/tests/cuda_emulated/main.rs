@@ -9,12 +9,16 @@
 #[path = "../cuda/agree.rs"]
 mod agree;
 mod device;
+mod epilogues;
 mod faults;
+#[path = "../cuda/layers.rs"]
+mod layers;
 #[path = "../cuda/memory.rs"]
 mod memory;
 #[path = "../cuda/parity.rs"]
 mod parity;
 #[path = "../cuda/pass.rs"]
 mod pass;
+mod replays;
 #[path = "../cuda/support.rs"]
 mod support;

@@ -152,10 +152,24 @@ impl Emulator {
         count
     }
 
+    /// Graphs launched since the process began.
+    pub fn n_graph_launches(&self) -> u64 {
+        type Count = extern "C" fn(*mut u64) -> i32;
+        let mut count = 0;
+        self.call::<Count>(b"cuda_emulator_graph_launches")(&mut count);
+        count
+    }
+
     /// Sets the compute capability that the device claims; 9.0 without it.
     pub fn set_capability(&self, major: i32, minor: i32) {
         type Set = extern "C" fn(i32, i32) -> i32;
         self.call::<Set>(b"cuda_emulator_set_capability")(major, minor);
+    }
+
+    /// Sets whether cuBLASLt says that it has no algorithm for products with an epilogue.
+    pub fn refuse_epilogues(&self, refuses: bool) {
+        type Set = extern "C" fn(i32) -> i32;
+        self.call::<Set>(b"cuda_emulator_refuse_epilogues")(i32::from(refuses));
     }
 
     /// Sets how much memory the device has: what exceeds it is out of memory. 16 GiB without it.

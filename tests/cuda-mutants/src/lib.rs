@@ -15,6 +15,12 @@ pub mod trial;
     clippy::unwrap_used,
     reason = "the kernels' own checks: a call that fails has found something"
 )]
+#[path = "../../../kernels/tests/cuda/layers.rs"]
+mod layers;
+#[allow(
+    clippy::unwrap_used,
+    reason = "the kernels' own checks: a call that fails has found something"
+)]
 #[path = "../../../kernels/tests/cuda/parity.rs"]
 mod parity;
 #[allow(

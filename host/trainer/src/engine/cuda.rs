@@ -1,14 +1,15 @@
 //! A CUDA device as an engine.
 //!
 //! Weights, gradients and moments stay there from the first step to the last. What crosses are the tokens of a batch, one
-//! number per completion in either direction, and the gradient's norm. While the host asks the loss, the device clears the
-//! gradients.
+//! number per completion in either direction, the gradient's norm and the scalars of the update, all through pinned memory. While
+//! the host asks the loss, the device clears the gradients. What a step launches is replayed from graphs where it was the same
+//! before.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use kernels::clip::cuda::{Norm, global_norm};
-use kernels::cuda::{Buffer, Device, Real, Staged};
+use kernels::cuda::{Buffer, Device, Real, Replay, Staged};
 use kernels::{Write, adamw};
 
 use super::{Engine, Frozen};
@@ -30,10 +31,14 @@ pub(super) struct Cuda<R: Real> {
     n_updates: u64,
     settings: OptimizerSettings,
     groups: Vec<adamw::Group>,
+    scalars: adamw::cuda::Scalars,
     memory: Memory<R>,
     logps: Staged<f64>,
     /// Of the gradients, and their clipping factor.
-    norm: Option<Norm>,
+    norm: Norm,
+    /// For which maximum the norm was captured.
+    norm_replay: (Replay, f64),
+    update_replay: Replay,
 }
 
 impl<R: Real> Cuda<R> {
@@ -44,16 +49,20 @@ impl<R: Real> Cuda<R> {
     ) -> Result<Self, Fault> {
         let Model { decoder, weights } = model;
         let len = weights.len();
+        let groups = groups(&settings, &decoder.layout().tensors);
         Ok(Self {
             weights: Weights::upload(&device, &weights)?,
             gradients: Gradients { buffer: device.zeros(len)? },
             moments: None,
             n_updates: 0,
-            groups: groups(&settings, &decoder.layout().tensors),
+            scalars: adamw::cuda::Scalars::new(&device, groups.len())?,
+            groups,
             settings,
             memory: Memory::new(Keep::All, false),
             logps: Staged::default(),
-            norm: None,
+            norm: Norm::new(&device)?,
+            norm_replay: (Replay::default(), f64::INFINITY),
+            update_replay: Replay::default(),
             decoder,
             device,
         })
@@ -100,19 +109,23 @@ impl<R: Real> Engine for Cuda<R> {
 
     fn gradient_norm(&mut self, maximum: Option<f64>) -> Result<f64, Fault> {
         let maximum = maximum.unwrap_or(f64::INFINITY);
-        let norm = global_norm(&self.device, &self.gradients.buffer.as_view(), maximum)?;
-        let value = norm.value(&self.device)?;
-        self.norm = Some(norm);
-        Ok(value)
+        let Self { device, norm, norm_replay: (replay, captured), gradients, .. } = self;
+        if *captured != maximum {
+            (*replay, *captured) = (Replay::default(), maximum);
+        }
+        let gradients = &gradients.buffer.as_view();
+        replay.run(device, || global_norm(device, norm, gradients, maximum))?;
+        Ok(norm.value(device)?)
     }
 
     fn update(&mut self, learning_rate: f64) -> Result<bool, Fault> {
         let device = &self.device;
-        let norm = self.norm.take().expect("the norm is asked for before an update");
         let [first, second] = match self.moments.take() {
             Some(moments) => moments,
             None => {
                 let len = self.gradients.buffer.len();
+                // What was captured wrote to others.
+                self.update_replay = Replay::default();
                 [device.zeros(len)?, device.zeros(len)?]
             }
         };
@@ -120,28 +133,32 @@ impl<R: Real> Engine for Cuda<R> {
         self.n_updates += 1;
         let OptimizerSettings { beta1, beta2, epsilon, .. } = self.settings;
         let settings = adamw::Settings { learning_rate, beta1, beta2, epsilon };
-        let moments = adamw::cuda::Moments {
-            first: &mut first.as_view_mut(),
-            second: &mut second.as_view_mut(),
-        };
+        self.scalars.set(device, self.n_updates, &settings, &self.groups)?;
         let Weights { masters, copy } = &mut self.weights;
-        let mut copy = copy.as_mut().map(|copy| copy.as_view_mut());
-        adamw::cuda::step::<R>(
-            device,
-            &mut masters.as_view_mut(),
-            copy.as_mut(),
-            moments,
-            &self.gradients.buffer.as_view(),
-            norm.factor(),
-            self.n_updates,
-            &settings,
-            &self.groups,
-        )?;
+        self.update_replay.run(device, || {
+            let moments = adamw::cuda::Moments {
+                first: &mut first.as_view_mut(),
+                second: &mut second.as_view_mut(),
+            };
+            let mut copy = copy.as_mut().map(|copy| copy.as_view_mut());
+            adamw::cuda::step::<R>(
+                device,
+                &mut masters.as_view_mut(),
+                copy.as_mut(),
+                moments,
+                &self.gradients.buffer.as_view(),
+                self.norm.factor(),
+                &self.scalars,
+                &self.groups,
+            )
+        })?;
         if !self.settings.may_overflow(learning_rate) {
             return Ok(true);
         }
         // Not finite where any weight is not; squares of f32 do not overflow f64.
-        let of_weights = global_norm(device, &self.weights.masters.as_view(), f64::INFINITY)?;
+        let mut of_weights = Norm::new(device)?;
+        let weights = &self.weights.masters.as_view();
+        global_norm(device, &mut of_weights, weights, f64::INFINITY)?;
         Ok(of_weights.value(device)?.is_finite())
     }
 
@@ -170,6 +187,8 @@ impl<R: Real> Engine for Cuda<R> {
     ) -> Result<(), Fault> {
         self.n_updates = n_updates as u64;
         self.weights.replace(&self.device, &weights)?;
+        // What was captured wrote to others.
+        self.update_replay = Replay::default();
         self.moments = Some([self.device.upload(&first)?, self.device.upload(&second)?]);
         Ok(())
     }

@@ -10,6 +10,7 @@ mod device;
 mod families;
 mod generation;
 mod models;
+mod replays;
 #[path = "../trainer/support.rs"]
 mod support;
 mod training;

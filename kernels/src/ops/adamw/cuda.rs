@@ -2,14 +2,50 @@
 
 use super::cpu::Factors;
 use super::{Group, Settings};
-use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut};
-use cudarc::driver::{DeviceRepr, PushKernelArg};
+use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, Staged, View, ViewMut};
+use cudarc::driver::{DeviceRepr, PushKernelArg, ValidAsZeroBits};
 
 /// The kernels.
 pub const SOURCE: Source = Source::new("adamw.cu", include_str!("adamw.cu"));
 
 // SAFETY: seven f32 in C's order, as the kernel declares it.
 unsafe impl DeviceRepr for Factors {}
+// SAFETY: zero bits are seven times 0.
+unsafe impl ValidAsZeroBits for Factors {}
+
+/// What the scalars of a step are on the device: they change from step to step, and an update that was captured finds them there.
+#[derive(Debug)]
+pub struct Scalars {
+    /// One per group.
+    there: Buffer<Factors>,
+    on_host: Staged<Factors>,
+}
+
+impl Scalars {
+    /// Room for those of this many groups, at least one.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`].
+    pub fn new(device: &Device, n_groups: usize) -> Result<Self, Fault> {
+        Ok(Self { there: device.zeros(n_groups)?, on_host: Staged::default() })
+    }
+
+    /// Copies those of a step there, counted from 1.
+    ///
+    /// # Errors
+    /// [`Fault`] of the copy.
+    pub fn set(
+        &mut self,
+        device: &Device,
+        step: u64,
+        settings: &Settings,
+        groups: &[Group],
+    ) -> Result<(), Fault> {
+        assert!(step >= 1, "steps are counted from 1, got 0");
+        let factors = groups.iter().map(|group| Factors::new(settings, group.weight_decay, step));
+        self.on_host.upload(device, &mut self.there.as_view_mut(), factors)
+    }
+}
 
 /// The running means, one element per parameter, zero before the first step.
 #[derive(Debug)]
@@ -20,7 +56,7 @@ pub struct Moments<'a, 'b> {
     pub second: &'a mut ViewMut<'b, f32>,
 }
 
-/// One update, `step` counted from 1. Gradients are multiplied with `factor` (one element, see [`crate::clip::cuda::Norm`])
+/// One update by the scalars of a step. Gradients are multiplied with `factor` (one element, see [`crate::clip::cuda::Norm`])
 /// first. All buffers have one length; the groups are disjoint. `copy` gets the new parameters as R, where there is one.
 ///
 /// # Errors
@@ -33,11 +69,9 @@ pub fn step<R: Real>(
     moments: Moments,
     gradients: &View<f32>,
     factor: &Buffer<f32>,
-    step: u64,
-    settings: &Settings,
+    scalars: &Scalars,
     groups: &[Group],
 ) -> Result<(), Fault> {
-    assert!(step >= 1, "steps are counted from 1, got 0");
     let Moments { first, second } = moments;
     let n = parameters.len();
     assert_eq!(
@@ -50,9 +84,10 @@ pub fn step<R: Real>(
         "parameters and their copy differ in length"
     );
     assert_eq!(factor.len(), 1, "one factor for all gradients");
+    assert_eq!(groups.len(), scalars.there.len(), "each group has its scalars");
     let kernel = device.kernel::<R>(&SOURCE, "adamw_step")?;
-    for Group { range, weight_decay } in groups {
-        let factors = Factors::new(settings, *weight_decay, step);
+    for (group, Group { range, .. }) in groups.iter().enumerate() {
+        let factors = scalars.there.slice(group..group + 1);
         let mut parameters = parameters.slice_mut(range.clone());
         let (mut first, mut second) =
             (first.slice_mut(range.clone()), second.slice_mut(range.clone()));

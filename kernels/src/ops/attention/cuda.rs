@@ -3,7 +3,9 @@
 
 use super::Shape;
 use super::tile::families;
-use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, View, ViewMut, count};
+use crate::cuda::{
+    Device, Fault, Launch, Packer, Parcel, Piece, Real, Source, View, ViewMut, count,
+};
 use cudarc::driver::{DevicePtr, DeviceRepr, LaunchArgs, PushKernelArg};
 
 const HEADER: &str = include_str!("attention.cuh");
@@ -86,14 +88,15 @@ impl PackedShape {
     }
 }
 
-/// The segments of a batch on the device.
+/// The segments of a batch on the device. What launches take of them on the host are the lengths of these arrays and nothing
+/// else, because work that was captured is replayed for other segments whose arrays are as long.
 #[derive(Debug)]
 pub struct Segments {
-    segments: Buffer<Packed>,
+    segments: Piece<Packed>,
     /// Which segment a row belongs to, \[rows\].
-    segment_of: Buffer<u32>,
+    segment_of: Piece<u32>,
     /// The segments' rows in tiles.
-    tiles: Buffer<PackedTile>,
+    tiles: Piece<PackedTile>,
 }
 
 impl Segments {
@@ -102,6 +105,14 @@ impl Segments {
     /// # Errors
     /// [`Fault`] of the copies.
     pub fn upload(device: &Device, segments: &[super::Segment]) -> Result<Self, Fault> {
+        Parcel::alone(device, |packer| Self::pack(packer, segments))
+    }
+
+    /// The same for segments that travel with others.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pack(packer: &mut Packer, segments: &[super::Segment]) -> Result<Self, Fault> {
         super::check_segments(segments);
         let mut packed = Vec::new();
         for family in families(segments) {
@@ -121,9 +132,9 @@ impl Segments {
             firsts.map(move |first| PackedTile { segment: i, first: count(first) })
         });
         Ok(Self {
-            segments: device.upload(&packed)?,
-            segment_of: device.upload(&segment_of)?,
-            tiles: device.upload(&tiles.collect::<Vec<_>>())?,
+            segments: packer.put(&packed)?,
+            segment_of: packer.put(&segment_of)?,
+            tiles: packer.put(&tiles.collect::<Vec<_>>())?,
         })
     }
 
@@ -214,10 +225,10 @@ impl Version {
 
     /// Adds the segments and where a block or a warp finds its rows.
     fn places<'a>(&self, arguments: &mut LaunchArgs<'a>, segments: &'a Segments) {
-        arguments.arg(&segments.segments);
+        arguments.arg(&*segments.segments);
         match self.in_tiles {
-            true => arguments.arg(&segments.tiles),
-            false => arguments.arg(&segments.segment_of),
+            true => arguments.arg(&*segments.tiles),
+            false => arguments.arg(&*segments.segment_of),
         };
     }
 

@@ -1,6 +1,6 @@
 //! Sums of completions on a device: what crosses to the host and back is one number per completion.
 
-use crate::cuda::{Buffer, Device, Fault, Launch, Source, View, ViewMut, count};
+use crate::cuda::{Device, Fault, Launch, Packer, Parcel, Piece, Source, View, ViewMut, count};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
@@ -10,7 +10,7 @@ pub const SOURCE: Source = Source::new("completion.cu", include_str!("completion
 #[derive(Debug)]
 pub struct Starts {
     /// \[completions + 1\]
-    starts: Buffer<u32>,
+    starts: Piece<u32>,
     n_tokens: usize,
 }
 
@@ -20,9 +20,17 @@ impl Starts {
     /// # Errors
     /// [`Fault`] of the copy.
     pub fn upload(device: &Device, starts: &[u32]) -> Result<Self, Fault> {
+        Parcel::alone(device, |packer| Self::pack(packer, starts))
+    }
+
+    /// The same for starts that travel with others.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pack(packer: &mut Packer, starts: &[u32]) -> Result<Self, Fault> {
         let n_tokens = starts.last().map_or(0, |&end| end as usize);
         super::check(starts.len().saturating_sub(1), n_tokens, starts);
-        Ok(Self { starts: device.upload(starts)?, n_tokens })
+        Ok(Self { starts: packer.put(starts)?, n_tokens })
     }
 
     fn n_completions(&self) -> usize {
@@ -49,7 +57,7 @@ pub fn forward(
     let kernel = device.kernel::<f32>(&SOURCE, "completion_forward")?;
     let n = count(starts.n_completions());
     let mut arguments = kernel.arguments(device);
-    arguments.arg(sums).arg(logps).arg(&starts.starts).arg(&n);
+    arguments.arg(sums).arg(logps).arg(&*starts.starts).arg(&n);
     // SAFETY: one warp per completion, whose tokens lie within logps, and the kernel stops at the last one.
     unsafe { kernel.launch(&mut arguments, Launch::warps(starts.n_completions())) }
 }
@@ -68,7 +76,7 @@ pub fn backward(
     let kernel = device.kernel::<f32>(&SOURCE, "completion_backward")?;
     let n = count(starts.n_completions());
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dlogps).arg(derivatives).arg(&starts.starts).arg(&n);
+    arguments.arg(dlogps).arg(derivatives).arg(&*starts.starts).arg(&n);
     // SAFETY: the same.
     unsafe { kernel.launch(&mut arguments, Launch::warps(starts.n_completions())) }
 }

@@ -1,7 +1,9 @@
 //! The embedding on a device. Backward wants the rows grouped by their token, which the host does once per batch.
 
 use crate::Write;
-use crate::cuda::{Buffer, Device, Fault, Ids, Launch, Real, Source, View, ViewMut, count};
+use crate::cuda::{
+    Device, Fault, Ids, Launch, Packer, Parcel, Piece, Real, Source, View, ViewMut, count,
+};
 use cudarc::driver::PushKernelArg;
 
 /// The kernels.
@@ -57,9 +59,9 @@ pub struct Groups {
 #[derive(Debug)]
 struct NonEmptyGroups {
     /// Rows, those of one token next to each other and in their order.
-    order: Buffer<u32>,
+    order: Piece<u32>,
     /// Where each group begins in `order`, and where the last one ends.
-    starts: Buffer<u32>,
+    starts: Piece<u32>,
     /// The token of each group.
     tokens: Ids,
 }
@@ -71,6 +73,19 @@ impl Groups {
     /// [`Fault`] of the copies.
     pub fn upload(
         device: &Device,
+        ids: &[u32],
+        vocabulary: usize,
+        except: Option<u32>,
+    ) -> Result<Self, Fault> {
+        Parcel::alone(device, |packer| Self::pack(packer, ids, vocabulary, except))
+    }
+
+    /// The same for groups that travel with others.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pack(
+        packer: &mut Packer,
         ids: &[u32],
         vocabulary: usize,
         except: Option<u32>,
@@ -92,9 +107,9 @@ impl Groups {
         }
         starts.push(count(order.len()));
         let groups = NonEmptyGroups {
-            order: device.upload(&order)?,
-            starts: device.upload(&starts)?,
-            tokens: Ids::upload(device, &tokens, vocabulary)?,
+            order: packer.put(&order)?,
+            starts: packer.put(&starts)?,
+            tokens: Ids::pack(packer, &tokens, vocabulary)?,
         };
         Ok(Self { n_rows, groups: Some(groups) })
     }
@@ -122,7 +137,7 @@ pub fn backward<R: Real>(
     let kernel = device.kernel::<R>(&SOURCE, "embedding_backward")?;
     let width_ = count(width);
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dtable).arg(dy).arg(order).arg(starts).arg(tokens.buffer()).arg(&width_);
+    arguments.arg(dtable).arg(dy).arg(&**order).arg(&**starts).arg(tokens.buffer()).arg(&width_);
     // SAFETY: one block per token; `order` holds each row of dy once at most, and tokens are below the table's rows.
     unsafe { kernel.launch(&mut arguments, Launch::rows(tokens.n_ids(), width)) }
 }
@@ -131,9 +146,9 @@ pub fn backward<R: Real>(
 #[derive(Debug)]
 pub struct RowGroups {
     /// Places among the ids, those of one row next to each other and in their order.
-    order: Buffer<u32>,
+    order: Piece<u32>,
     /// Where each row's places begin in `order`, and where the last one's end, \[rows + 1\].
-    starts: Buffer<u32>,
+    starts: Piece<u32>,
 }
 
 impl RowGroups {
@@ -142,6 +157,14 @@ impl RowGroups {
     /// # Errors
     /// [`Fault`] of the copies.
     pub fn upload(device: &Device, ids: &[u32], n_rows: usize) -> Result<Self, Fault> {
+        Parcel::alone(device, |packer| Self::pack(packer, ids, n_rows))
+    }
+
+    /// The same for groups that travel with others.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pack(packer: &mut Packer, ids: &[u32], n_rows: usize) -> Result<Self, Fault> {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= n_rows) {
             panic!("row {id} is not below {n_rows}");
         }
@@ -150,7 +173,7 @@ impl RowGroups {
         let mut starts = vec![0; n_rows + 1];
         ids.iter().for_each(|&id| starts[id as usize + 1] += 1);
         (0..n_rows).for_each(|row| starts[row + 1] += starts[row]);
-        Ok(Self { order: device.upload(&order)?, starts: device.upload(&starts)? })
+        Ok(Self { order: packer.put(&order)?, starts: packer.put(&starts)? })
     }
 }
 
@@ -173,7 +196,7 @@ pub fn backward_rows<R: Real>(
     let kernel = device.kernel::<R>(&SOURCE, "embedding_backward_rows")?;
     let width_ = count(width);
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dx).arg(dy).arg(order).arg(starts).arg(&width_);
+    arguments.arg(dx).arg(dy).arg(&**order).arg(&**starts).arg(&width_);
     // SAFETY: one block per row of dx; `order` holds each row of dy once.
     unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
 }

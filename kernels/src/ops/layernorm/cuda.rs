@@ -1,4 +1,4 @@
-//! Layer normalisation on a device, alone and fused with the residual connection before it.
+//! Layer normalisation on a device.
 
 use crate::Write;
 use crate::cuda::{
@@ -38,34 +38,6 @@ pub fn forward<R: Real>(
     let width_ = count(width);
     let mut arguments = kernel.arguments(device);
     arguments.arg(y).arg(mean).arg(rstd).arg(x).arg(weight).arg(bias).arg(&width_).arg(&epsilon);
-    // SAFETY: one block per row, all rows as wide as weight and bias.
-    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
-}
-
-/// stream += branch, then y, mean and rstd from the stream as in [`forward`].
-///
-/// # Errors
-/// [`Fault`] of the launch.
-#[expect(clippy::too_many_arguments, reason = "forward's, and the residual connection's")]
-pub fn residual_forward<R: Real>(
-    device: &Device,
-    y: &mut ViewMut<R>,
-    statistics: Statistics,
-    stream: &mut ViewMut<R>,
-    branch: &View<R>,
-    weight: &View<R>,
-    bias: &View<R>,
-    epsilon: f32,
-) -> Result<(), Fault> {
-    let Statistics { mean, rstd } = statistics;
-    let (rows, width) =
-        check([y.len(), stream.len()], [mean.len(), rstd.len()], [weight.len(), bias.len()]);
-    assert_eq!(stream.len(), branch.len(), "stream and branch differ in length");
-    let kernel = device.kernel::<R>(&SOURCE, "layernorm_residual_forward")?;
-    let width_ = count(width);
-    let mut arguments = kernel.arguments(device);
-    arguments.arg(y).arg(mean).arg(rstd).arg(stream).arg(branch).arg(weight).arg(bias);
-    arguments.arg(&width_).arg(&epsilon);
     // SAFETY: one block per row, all rows as wide as weight and bias.
     unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
 }

@@ -1,35 +1,14 @@
-// Layer normalisation: rstd = (mean((x − mean)²) + ε)^-½, x̂ = (x − mean)·rstd, y = x̂·weight + bias; alone, and after
-// stream += branch. With g = dy·weight: dx = rstd·(g − mean(g) − x̂·mean(g·x̂)), dweight = Σ_r dy·x̂, dbias = Σ_r dy.
+// Layer normalisation: rstd = (mean((x − mean)²) + ε)^-½, x̂ = (x − mean)·rstd, y = x̂·weight + bias.
+// With g = dy·weight: dx = rstd·(g − mean(g) − x̂·mean(g·x̂)), dweight = Σ_r dy·x̂, dbias = Σ_r dy.
 //
-// y, x, dy, dx, stream and branch real [rows, width], weight and bias real [width], mean and rstd f32 [rows], partials f32
+// y, x, dy and dx real [rows, width], weight and bias real [width], mean and rstd f32 [rows], partials f32
 // [blocks, 2·width], dweight's before dbias's; s bytes per real.
-// Forward, one block per row. Bytes: 2·s·rows·width + 8·rows, twice the former with the residual. FLOPs: 8·rows·width.
+// Forward, one block per row. Bytes: 2·s·rows·width + 8·rows. FLOPs: 8·rows·width.
 // Backward, one block per rows_per_block rows; `partials_add` adds up the blocks. Bytes: 3·s·rows·width (4 to accumulate) +
 // 8·blocks·width. FLOPs: 14·rows·width. Later passes over a row find it in the caches; so does
 // each row the sums of a wide one, 16·width more from there.
 
-// Writes a row of y, given the row's sum, and its mean and rstd. The variance is taken around the mean, so that a large
-// mean does not drown it.
-__device__ inline void normalise(
-    real* y, float* mean, float* rstd, const real* x, const real* weight, const real* bias, float sum, uint width,
-    float epsilon
-) {
-    const float centre = sum / width;
-    float squares = 0.0f;
-    for (uint c = threadIdx.x; c < width; c += blockDim.x) {
-        const float distance = load(x[c]) - centre;
-        squares += distance * distance;
-    }
-    squares = block_sum(squares);
-    const float scale = 1.0f / sqrtf(squares / width + epsilon);
-    for (uint c = threadIdx.x; c < width; c += blockDim.x)
-        y[c] = store((load(x[c]) - centre) * scale * load(weight[c]) + load(bias[c]));
-    if (threadIdx.x == 0) {
-        mean[blockIdx.x] = centre;
-        rstd[blockIdx.x] = scale;
-    }
-}
-
+// The variance is taken around the mean, so that a large mean does not drown it.
 extern "C" __global__ void layernorm_forward(
     real* y, float* mean, float* rstd, const real* x, const real* weight, const real* bias, uint width,
     float epsilon
@@ -37,24 +16,20 @@ extern "C" __global__ void layernorm_forward(
     const size_t row = (size_t)blockIdx.x * width;
     float sum = 0.0f;
     for (uint c = threadIdx.x; c < width; c += blockDim.x) sum += load(x[row + c]);
-    sum = block_sum(sum);
-    normalise(y + row, mean, rstd, x + row, weight, bias, sum, width, epsilon);
-}
-
-// The sum is rounded to a real before its statistics are taken, as backward will read it.
-extern "C" __global__ void layernorm_residual_forward(
-    real* y, float* mean, float* rstd, real* stream, const real* branch, const real* weight, const real* bias,
-    uint width, float epsilon
-) {
-    const size_t row = (size_t)blockIdx.x * width;
-    float sum = 0.0f;
+    const float centre = block_sum(sum) / width;
+    float squares = 0.0f;
     for (uint c = threadIdx.x; c < width; c += blockDim.x) {
-        const real both = store(load(stream[row + c]) + load(branch[row + c]));
-        stream[row + c] = both;
-        sum += load(both);
+        const float distance = load(x[row + c]) - centre;
+        squares += distance * distance;
     }
-    sum = block_sum(sum);
-    normalise(y + row, mean, rstd, stream + row, weight, bias, sum, width, epsilon);
+    squares = block_sum(squares);
+    const float scale = 1.0f / sqrtf(squares / width + epsilon);
+    for (uint c = threadIdx.x; c < width; c += blockDim.x)
+        y[row + c] = store((load(x[row + c]) - centre) * scale * load(weight[c]) + load(bias[c]));
+    if (threadIdx.x == 0) {
+        mean[blockIdx.x] = centre;
+        rstd[blockIdx.x] = scale;
+    }
 }
 
 // dx of a stretch of rows, and its part of dweight and dbias [width]. Element c of both belongs to one thread alone, so that

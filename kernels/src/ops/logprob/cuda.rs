@@ -202,7 +202,7 @@ pub fn backward<R: Real>(
         let sum = &mut sum.as_view_mut();
         matmul::cuda::backward_input(device, sum, &dlogits, &head, product, write)?;
         let mut dhead = dhead.slice_mut(part);
-        matmul::cuda::backward_weight(device, &mut dhead, &dlogits, inputs.hidden, product)?;
+        matmul::cuda::backward_weight(device, &mut dhead, None, &dlogits, inputs.hidden, product)?;
     }
     let (kernel, n) = (device.kernel::<R>(&SOURCE, "logprob_round")?, dhidden.len());
     let mut arguments = kernel.arguments(device);

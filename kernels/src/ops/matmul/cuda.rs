@@ -1,8 +1,13 @@
-//! The three products of a linear layer on a device. Rows of ours are columns of cuBLASLt's, so each is stated transposed.
+//! The three products of a linear layer on a device, with what follows them on their way to memory. Rows of ours are columns of
+//! cuBLASLt's, so each is stated transposed. Where cuBLASLt has no algorithm that does the rest too, kernels do it.
 
 use super::Shape;
 use crate::Write;
-use crate::cuda::{Base, Device, Fault, Operand, Product, Real, View, ViewMut};
+use crate::activation::{self, Activation};
+use crate::bias;
+use crate::cuda::{
+    Base, Device, Epilogue, Fault, Operand, Product, Real, View, ViewMut, add_partials,
+};
 
 /// y = x·wᵀ, or y += x·wᵀ. Shapes as on the CPU; y may be stored as f32.
 ///
@@ -16,35 +21,83 @@ pub fn forward<R: Real, Y: Real>(
     shape: Shape,
     write: Write,
 ) -> Result<(), Fault> {
-    let Shape { rows, inputs, outputs } = shape;
-    check(shape, x.len(), w.len(), y.len());
-    // yᵀ [outputs, rows] = w [outputs, inputs]·xᵀ [inputs, rows].
-    let w = Operand { data: w, stride: inputs, transposed: true };
-    let x = Operand { data: x, stride: inputs, transposed: false };
-    let product = Product { m: outputs, n: rows, k: inputs };
-    device.products().multiply::<R, Y>(device.stream(), y, base(write), w, x, product)
+    rows_out(device, y, base(write), x, w, shape, Epilogue::Nothing).map(drop)
 }
 
-/// y = base + x·wᵀ: a linear layer at the end of a branch, with the residual connection. Shapes as on the CPU; base
-/// \[rows, outputs\].
+/// What a linear layer adds to its product.
+#[derive(Debug, Clone, Copy)]
+pub struct Added<'a, 'b, R> {
+    /// The residual connection at the end of a branch, \[rows, outputs\].
+    pub base: Option<&'a View<'b, R>>,
+    /// \[outputs\]
+    pub bias: Option<&'a View<'b, R>>,
+}
+
+/// y = base + x·wᵀ + bias. Shapes as on the CPU.
 ///
 /// # Errors
-/// [`Fault::Product`].
-pub fn forward_onto<R: Real>(
+/// [`Fault::Product`], and those of the launch.
+pub fn forward_adding<R: Real>(
     device: &Device,
     y: &mut ViewMut<R>,
-    base: &View<R>,
+    x: &View<R>,
+    w: &View<R>,
+    added: Added<R>,
+    shape: Shape,
+) -> Result<(), Fault> {
+    let Added { base, bias } = added;
+    let base = || base.map_or(Base::Nothing, Base::Matrix);
+    let Some(bias) = bias else {
+        return rows_out(device, y, base(), x, w, shape, Epilogue::Nothing).map(drop);
+    };
+    if rows_out(device, y, base(), x, w, shape, Epilogue::Bias(bias))? {
+        return Ok(());
+    }
+    rows_out(device, y, base(), x, w, shape, Epilogue::Nothing)?;
+    bias::cuda::forward(device, y, bias)
+}
+
+/// sums = x·wᵀ + bias and y = GELU of them, by the approximation ([`Activation::GeluTanh`]). Shapes as on the CPU, sums as y.
+///
+/// # Errors
+/// [`Fault::Product`], and those of the launches.
+pub fn forward_gelu<R: Real>(
+    device: &Device,
+    y: &mut ViewMut<R>,
+    sums: &mut ViewMut<R>,
+    x: &View<R>,
+    w: &View<R>,
+    bias: Option<&View<R>>,
+    shape: Shape,
+) -> Result<(), Fault> {
+    assert_eq!(y.len(), sums.len(), "GELU and what it is given differ in size");
+    let epilogue = Epilogue::Gelu { sums: &mut sums.slice_mut(0..y.len()), bias };
+    if rows_out(device, y, Base::Nothing, x, w, shape, epilogue)? {
+        return Ok(());
+    }
+    forward_adding(device, sums, x, w, Added { base: None, bias }, shape)?;
+    activation::cuda::forward(device, y, &sums.as_view(), Activation::GeluTanh)
+}
+
+/// yᵀ \[outputs, rows\] = w \[outputs, inputs\]·xᵀ \[inputs, rows\]. False where there is no such epilogue.
+fn rows_out<R: Real, Y: Real>(
+    device: &Device,
+    y: &mut ViewMut<Y>,
+    base: Base<View<Y>>,
     x: &View<R>,
     w: &View<R>,
     shape: Shape,
-) -> Result<(), Fault> {
+    epilogue: Epilogue<Y>,
+) -> Result<bool, Fault> {
     let Shape { rows, inputs, outputs } = shape;
     check(shape, x.len(), w.len(), y.len());
-    assert_eq!(base.len(), y.len(), "y and what it begins with differ in size");
+    if let Base::Matrix(base) = base {
+        assert_eq!(base.len(), y.len(), "y and what it begins with differ in size");
+    }
     let w = Operand { data: w, stride: inputs, transposed: true };
     let x = Operand { data: x, stride: inputs, transposed: false };
     let product = Product { m: outputs, n: rows, k: inputs };
-    device.products().multiply::<R, R>(device.stream(), y, Base::Matrix(base), w, x, product)
+    device.products().multiply::<R, Y>(device.stream(), y, base, w, x, product, epilogue)
 }
 
 /// dx = dy·w, or dx += dy·w. Shapes as on the CPU; dx may be stored as f32.
@@ -59,34 +112,90 @@ pub fn backward_input<R: Real, X: Real>(
     shape: Shape,
     write: Write,
 ) -> Result<(), Fault> {
+    rows_back(device, dx, base(write), dy, w, shape, Epilogue::Nothing).map(drop)
+}
+
+/// dsums = dy·w ⊙ GELU′(sums): [`backward_input`] of a layer whose input is what [`forward_gelu`] of the layer before it gave, and
+/// that one's activation. dsums and sums as dx.
+///
+/// # Errors
+/// [`Fault::Product`], and those of memory and the launch.
+pub fn backward_gelu<R: Real>(
+    device: &Device,
+    dsums: &mut ViewMut<R>,
+    dy: &View<R>,
+    w: &View<R>,
+    sums: &View<R>,
+    shape: Shape,
+) -> Result<(), Fault> {
+    let epilogue = Epilogue::GeluSlope(sums);
+    if rows_back(device, dsums, Base::Nothing, dy, w, shape, epilogue)? {
+        return Ok(());
+    }
+    let mut dx = device.scratch::<R>(dsums.len())?;
+    backward_input(device, &mut dx.as_view_mut(), dy, w, shape, Write::Overwrite)?;
+    activation::cuda::backward(device, dsums, &dx.as_view(), sums, Activation::GeluTanh)
+}
+
+/// dxᵀ \[inputs, rows\] = wᵀ \[inputs, outputs\]·dyᵀ \[outputs, rows\]. False where there is no such epilogue.
+fn rows_back<R: Real, X: Real>(
+    device: &Device,
+    dx: &mut ViewMut<X>,
+    base: Base<View<X>>,
+    dy: &View<R>,
+    w: &View<R>,
+    shape: Shape,
+    epilogue: Epilogue<X>,
+) -> Result<bool, Fault> {
     let Shape { rows, inputs, outputs } = shape;
     check(shape, dx.len(), w.len(), dy.len());
-    // dxᵀ [inputs, rows] = wᵀ [inputs, outputs]·dyᵀ [outputs, rows].
     let w = Operand { data: w, stride: inputs, transposed: false };
     let dy = Operand { data: dy, stride: outputs, transposed: false };
     let product = Product { m: inputs, n: rows, k: outputs };
-    device.products().multiply::<R, X>(device.stream(), dx, base(write), w, dy, product)
+    device.products().multiply::<R, X>(device.stream(), dx, base, w, dy, product, epilogue)
 }
 
-/// dw += dyᵀ·x. Shapes as on the CPU; dw is f32.
+/// dw += dyᵀ·x, and dbias += Σ over rows of dy\[r\] where there is one. Shapes as on the CPU; dw and dbias are f32.
 ///
 /// # Errors
-/// [`Fault::Product`].
+/// [`Fault::Product`], and those of memory and the launches.
 pub fn backward_weight<R: Real>(
+    device: &Device,
+    dw: &mut ViewMut<f32>,
+    dbias: Option<&mut ViewMut<f32>>,
+    dy: &View<R>,
+    x: &View<R>,
+    shape: Shape,
+) -> Result<(), Fault> {
+    let Some(dbias) = dbias else {
+        return outer(device, dw, dy, x, shape, Epilogue::Nothing).map(drop);
+    };
+    assert_eq!(dbias.len(), shape.outputs, "dbias is not [outputs] of {shape:?}");
+    let mut sums = device.scratch::<f32>(shape.outputs)?;
+    if outer(device, dw, dy, x, shape, Epilogue::SumsOfB(&mut sums.as_view_mut()))? {
+        // cuBLASLt writes them over what is there.
+        return add_partials(device, dbias, &sums, 1, 0);
+    }
+    outer(device, dw, dy, x, shape, Epilogue::Nothing)?;
+    bias::cuda::backward(device, dbias, dy)
+}
+
+/// dwᵀ \[inputs, outputs\] += xᵀ \[inputs, rows\]·dy \[rows, outputs\]. False where there is no such epilogue.
+fn outer<R: Real>(
     device: &Device,
     dw: &mut ViewMut<f32>,
     dy: &View<R>,
     x: &View<R>,
     shape: Shape,
-) -> Result<(), Fault> {
+    epilogue: Epilogue<f32>,
+) -> Result<bool, Fault> {
     let Shape { rows, inputs, outputs } = shape;
     check(shape, x.len(), dw.len(), dy.len());
-    // dwᵀ [inputs, outputs] += xᵀ [inputs, rows]·dy [rows, outputs].
     let x = Operand { data: x, stride: inputs, transposed: false };
     let dy = Operand { data: dy, stride: outputs, transposed: true };
     let product = Product { m: inputs, n: outputs, k: rows };
     let base = base(Write::Accumulate);
-    device.products().multiply::<R, f32>(device.stream(), dw, base, x, dy, product)
+    device.products().multiply::<R, f32>(device.stream(), dw, base, x, dy, product, epilogue)
 }
 
 fn base<'a, T>(write: Write) -> Base<'a, View<'a, T>> {

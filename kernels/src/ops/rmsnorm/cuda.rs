@@ -1,4 +1,4 @@
-//! Root-mean-square normalisation on a device, alone and fused with the residual connection before it.
+//! Root-mean-square normalisation on a device.
 
 use crate::Write;
 use crate::cuda::{
@@ -42,30 +42,6 @@ pub fn forward<R: Real>(
         .arg(&width_)
         .arg(&settings.epsilon)
         .arg(&settings.offset);
-    // SAFETY: one block per row, all rows as wide as the weight.
-    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
-}
-
-/// stream += branch, then y and rstd from the stream as in [`forward`].
-///
-/// # Errors
-/// [`Fault`] of the launch.
-pub fn residual_forward<R: Real>(
-    device: &Device,
-    y: &mut ViewMut<R>,
-    rstd: &mut ViewMut<f32>,
-    stream: &mut ViewMut<R>,
-    branch: &View<R>,
-    weight: &View<R>,
-    settings: Settings,
-) -> Result<(), Fault> {
-    let (rows, width) = check(y.len(), rstd.len(), stream.len(), weight.len());
-    assert_eq!(stream.len(), branch.len(), "stream and branch differ in length");
-    let kernel = device.kernel::<R>(&SOURCE, "rmsnorm_residual_forward")?;
-    let width_ = count(width);
-    let mut arguments = kernel.arguments(device);
-    arguments.arg(y).arg(rstd).arg(stream).arg(branch).arg(weight);
-    arguments.arg(&width_).arg(&settings.epsilon).arg(&settings.offset);
     // SAFETY: one block per row, all rows as wide as the weight.
     unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
 }

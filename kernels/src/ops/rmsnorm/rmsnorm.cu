@@ -1,22 +1,11 @@
-// Root-mean-square normalisation: rstd = (mean(x²) + ε)^-½, y = x·rstd·(offset + weight); alone, and after stream += branch.
+// Root-mean-square normalisation: rstd = (mean(x²) + ε)^-½, y = x·rstd·(offset + weight).
 // With g = dy·(offset + weight): dx = rstd·(g − x·rstd²·mean(g·x)), dweight = Σ_r dy·x·rstd.
 //
-// y, x, dy, dx, stream and branch real [rows, width], weight real [width], rstd f32 [rows], partials f32 [blocks, width];
-// s bytes per real.
-// Forward, one block per row. Bytes: 2·s·rows·width + 4·rows, twice the former with the residual. FLOPs: 5·rows·width.
+// y, x, dy and dx real [rows, width], weight real [width], rstd f32 [rows], partials f32 [blocks, width]; s bytes per real.
+// Forward, one block per row. Bytes: 2·s·rows·width + 4·rows. FLOPs: 5·rows·width.
 // Backward, one block per rows_per_block rows; `partials_add` adds up the blocks. Bytes: 3·s·rows·width (4 to accumulate) +
 // 4·blocks·width. FLOPs: 11·rows·width. The second pass over a row finds it in the caches; so does each row the sums of a
 // wide one, 8·width more from there.
-
-// Writes a row of y and returns its rstd.
-__device__ inline float normalise(
-    real* y, const real* x, const real* weight, float squares, uint width, float epsilon, float offset
-) {
-    const float rstd = 1.0f / sqrtf(squares / width + epsilon);
-    for (uint c = threadIdx.x; c < width; c += blockDim.x)
-        y[c] = store(load(x[c]) * rstd * (offset + load(weight[c])));
-    return rstd;
-}
 
 extern "C" __global__ void rmsnorm_forward(
     real* y, float* rstd, const real* x, const real* weight, uint width, float epsilon, float offset
@@ -28,25 +17,10 @@ extern "C" __global__ void rmsnorm_forward(
         squares += value * value;
     }
     squares = block_sum(squares);
-    const float result = normalise(y + row, x + row, weight, squares, width, epsilon, offset);
-    if (threadIdx.x == 0) rstd[blockIdx.x] = result;
-}
-
-// The sum is rounded to a real before it is squared, as backward will read it.
-extern "C" __global__ void rmsnorm_residual_forward(
-    real* y, float* rstd, real* stream, const real* branch, const real* weight, uint width, float epsilon,
-    float offset
-) {
-    const size_t row = (size_t)blockIdx.x * width;
-    float squares = 0.0f;
-    for (uint c = threadIdx.x; c < width; c += blockDim.x) {
-        const real sum = store(load(stream[row + c]) + load(branch[row + c]));
-        stream[row + c] = sum;
-        squares += load(sum) * load(sum);
-    }
-    squares = block_sum(squares);
-    const float result = normalise(y + row, stream + row, weight, squares, width, epsilon, offset);
-    if (threadIdx.x == 0) rstd[blockIdx.x] = result;
+    const float scale = 1.0f / sqrtf(squares / width + epsilon);
+    for (uint c = threadIdx.x; c < width; c += blockDim.x)
+        y[row + c] = store(load(x[row + c]) * scale * (offset + load(weight[c])));
+    if (threadIdx.x == 0) rstd[blockIdx.x] = scale;
 }
 
 // dx of a stretch of rows, and its part of dweight [width]. Element c of dweight belongs to one thread alone, so that no

@@ -2,6 +2,7 @@
 //!
 //! R rows, N targets, D width, Q all query heads, K all key heads, H heads, F feed-forward.
 
+use kernels::activation::Activation;
 use kernels::cuda::{Arena, Piece, Real};
 
 use crate::model::Keep;
@@ -208,7 +209,7 @@ pub(super) struct Gradients<R> {
     pub gate: Piece<R>,
     /// \[R, F\]
     pub up: Piece<R>,
-    /// \[R, F\]
+    /// \[R, F\]; empty where nothing comes between it and `up`.
     pub activated: Piece<R>,
 }
 
@@ -217,6 +218,8 @@ impl<R: Real> Gradients<R> {
         let Sizes { rows, targets, completions } = sizes;
         let (d, q, k) = (rows * config.width, rows * config.q_width(), rows * config.kv_width());
         let f = rows * config.mlp_width;
+        // The product before the approximation of GELU multiplies with its slope.
+        let has_activated = config.gated || config.activation != Activation::GeluTanh;
         Self {
             derivatives: arena.take(completions),
             token_logps: arena.take(targets),
@@ -233,7 +236,7 @@ impl<R: Real> Gradients<R> {
             attended: arena.take(q),
             gate: arena.take_if(config.gated, f),
             up: arena.take(f),
-            activated: arena.take(f),
+            activated: arena.take_if(has_activated, f),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use kernels::attention::cuda::Segments;
 use kernels::completion::cuda::Starts;
-use kernels::cuda::{Device, Fault, Ids};
+use kernels::cuda::{Fault, Ids, Packer};
 use kernels::embedding::cuda::{Groups, RowGroups};
 
 use super::activations::Sizes;
@@ -20,6 +20,8 @@ pub(super) struct Batch {
     pub targets: Option<Targets>,
     /// None where nothing is kept for a backward pass.
     pub groups: Option<BatchGroups>,
+    /// The lengths of all arrays but those of `groups` that follow the tokens: launches that read none of these follow from it.
+    pub form: Vec<usize>,
 }
 
 /// What the head is asked.
@@ -40,42 +42,44 @@ pub(super) struct BatchGroups {
 }
 
 impl Batch {
-    /// Copies a batch to the device. `backward`: a backward pass follows.
-    pub(super) fn upload(
-        device: &Device,
+    /// Packs a batch for the device. `backward`: a backward pass follows.
+    pub(super) fn pack(
+        packer: &mut Packer,
         packed: &Packed,
         config: &DecoderConfig,
         has_learned_positions: bool,
         backward: bool,
     ) -> Result<Self, Fault> {
-        let Packed { tokens, positions, segments, predicting_rows, targets, .. } = packed;
+        let Packed { segments, predicting_rows, .. } = packed;
         let (rows, vocabulary) = (packed.rows(), config.vocabulary);
-        let asked = !targets.is_empty();
-        let groups = || -> Result<BatchGroups, Fault> {
-            let by_position = has_learned_positions
-                .then(|| Groups::upload(device, positions, config.context, None));
-            Ok(BatchGroups {
-                tokens: Groups::upload(device, tokens, vocabulary, config.padding_token)?,
-                positions: by_position.transpose()?,
-                predicting_rows: RowGroups::upload(device, predicting_rows, rows)?,
-            })
-        };
-        let of_targets = || -> Result<Targets, Fault> {
+        let asked = !packed.targets.is_empty();
+        let tokens = Ids::pack(packer, &packed.tokens, vocabulary)?;
+        let positions = Ids::pack(packer, &packed.positions, longest(packed))?;
+        let segments = Segments::pack(packer, segments)?;
+        let mut targets = None;
+        if asked {
             let starts: Vec<u32> = packed.completion_starts().collect();
-            Ok(Targets {
-                predicting_rows: Ids::upload(device, predicting_rows, rows)?,
-                tokens: Ids::upload(device, targets, vocabulary)?,
-                completions: Starts::upload(device, &starts)?,
-            })
-        };
-        Ok(Self {
-            sizes: Sizes { rows, targets: targets.len(), completions: packed.completions.len() },
-            tokens: Ids::upload(device, tokens, vocabulary)?,
-            positions: Ids::upload(device, positions, longest(packed))?,
-            segments: Segments::upload(device, segments)?,
-            targets: asked.then(of_targets).transpose()?,
-            groups: (asked && backward).then(groups).transpose()?,
-        })
+            targets = Some(Targets {
+                predicting_rows: Ids::pack(packer, predicting_rows, rows)?,
+                tokens: Ids::pack(packer, &packed.targets, vocabulary)?,
+                completions: Starts::pack(packer, &starts)?,
+            });
+        }
+        let (mut groups, mut form) = (None, packer.lens().to_vec());
+        if asked && backward {
+            let predicting_rows = RowGroups::pack(packer, predicting_rows, rows)?;
+            form = packer.lens().to_vec();
+            let (ids, except) = (&packed.tokens, config.padding_token);
+            let tokens = Groups::pack(packer, ids, vocabulary, except)?;
+            let positions = match has_learned_positions {
+                true => Some(Groups::pack(packer, &packed.positions, config.context, None)?),
+                false => None,
+            };
+            groups = Some(BatchGroups { tokens, positions, predicting_rows });
+        }
+        let n_completions = packed.completions.len();
+        let sizes = Sizes { rows, targets: packed.targets.len(), completions: n_completions };
+        Ok(Self { sizes, tokens, positions, segments, targets, groups, form })
     }
 }
 

@@ -7,7 +7,7 @@ use kernels::Write::{Accumulate, Overwrite};
 use kernels::attention;
 use kernels::cuda::{Fault, Ids, Piece, Real};
 use kernels::rope::cuda::Table;
-use kernels::{activation, gated, residual, rope};
+use kernels::{gated, residual, rope};
 
 use super::activations::{Gradients as GradientBuffers, Layer};
 use super::batch::Batch;
@@ -90,17 +90,16 @@ impl Block {
         }
         let normed = &mut a.normed_middle;
         self.mlp_norm.launch_forward(on, normed, &mut a.middle_stats, &a.middle)?;
-        self.up.launch_forward(on, &mut a.up, &a.normed_middle)?;
-        let up = a.up.as_view();
+        let x = &a.normed_middle;
         match self.gate {
             None => {
-                let activated = &mut a.activated.as_view_mut();
-                activation::cuda::forward(on.device, activated, &up, self.activation)?;
+                self.up.launch_activated(on, &mut a.activated, &mut a.up, x, self.activation)?
             }
             Some(gate) => {
-                gate.launch_forward(on, &mut a.gate, &a.normed_middle)?;
+                self.up.launch_forward(on, &mut a.up, x)?;
+                gate.launch_forward(on, &mut a.gate, x)?;
                 let (activated, gate) = (&mut a.activated.as_view_mut(), &a.gate.as_view());
-                gated::cuda::forward(on.device, activated, gate, &up, self.activation)?;
+                gated::cuda::forward(on.device, activated, gate, &a.up.as_view(), self.activation)?;
             }
         }
         match self.mlp_output_norm {
@@ -146,15 +145,25 @@ impl Block {
                 &d.output
             }
         };
-        self.down.launch_backward(on, &mut d.activated, g, doutput, &a.activated, Overwrite)?;
-        let (dy, up, dup) = (&d.activated.as_view(), &a.up.as_view(), &mut d.up.as_view_mut());
         let x = &a.normed_middle;
         match self.gate {
             None => {
-                activation::cuda::backward(on.device, dup, dy, up, self.activation)?;
+                let (dup, room, f) = (&mut d.up, &mut d.activated, self.activation);
+                let (activated, up) = (&a.activated, &a.up);
+                self.down.launch_backward_activated(on, dup, room, g, doutput, activated, up, f)?;
                 self.up.launch_backward(on, &mut d.normed, g, &d.up, x, Overwrite)?;
             }
             Some(gate) => {
+                self.down.launch_backward(
+                    on,
+                    &mut d.activated,
+                    g,
+                    doutput,
+                    &a.activated,
+                    Overwrite,
+                )?;
+                let (dy, up, dup) =
+                    (&d.activated.as_view(), &a.up.as_view(), &mut d.up.as_view_mut());
                 let (dgate, gated_by) = (&mut d.gate.as_view_mut(), &a.gate.as_view());
                 gated::cuda::backward(on.device, dgate, dup, dy, gated_by, up, self.activation)?;
                 self.up.launch_backward(on, &mut d.normed, g, &d.up, x, Overwrite)?;

@@ -1,7 +1,7 @@
 //! Many sequences continued token by token on a device: `model::cache` with launches for calls.
 
 use kernels::Write::Overwrite;
-use kernels::cuda::{Arena, Buffer, Device, Fault, Ids, Piece, Real, View};
+use kernels::cuda::{Arena, Buffer, Device, Fault, Ids, Parcel, Piece, Real, View};
 use kernels::{decode, embedding, logprob};
 
 use super::activations::{Layer, Statistics};
@@ -19,6 +19,8 @@ pub(crate) struct Continuation<R> {
     capacity: usize,
     /// Tokens in the cache, \[S\].
     lengths: Vec<u32>,
+    /// What goes there for each token.
+    parcel: Parcel,
     rows: Option<Rows<R>>,
 }
 
@@ -65,6 +67,7 @@ impl<R: Real> Default for Continuation<R> {
             layers: Vec::new(),
             capacity: 0,
             lengths: Vec::new(),
+            parcel: Parcel::default(),
             rows: None,
         }
     }
@@ -144,10 +147,13 @@ impl<R: Real> Continuation<R> {
     /// Appends one token to every sequence and computes the logits of the next.
     pub(crate) fn advance(&mut self, pass: &Pass<R>, tokens: &[u32]) -> Result<(), Fault> {
         let (device, on, capacity) = (pass.device, pass.context(), self.capacity);
-        let tokens = Ids::upload(device, tokens, pass.decoder.config().vocabulary)?;
-        let positions = Ids::upload(device, &self.lengths, capacity)?;
-        self.lengths.iter_mut().for_each(|length| *length += 1);
-        let lengths = Ids::upload(device, &self.lengths, capacity + 1)?;
+        let longer: Vec<u32> = self.lengths.iter().map(|length| length + 1).collect();
+        let (tokens, positions, lengths) = self.parcel.send(device, |packer| {
+            let tokens = Ids::pack(packer, tokens, pass.decoder.config().vocabulary)?;
+            let positions = Ids::pack(packer, &self.lengths, capacity)?;
+            Ok((tokens, positions, Ids::pack(packer, &longer, capacity + 1)?))
+        })?;
+        self.lengths = longer;
         let rows = self.rows.as_mut().expect("a continuation has begun");
         let [input, output] = &mut rows.streams;
         let (mut input, mut output) = (input, output);

@@ -1,16 +1,18 @@
 //! From a batch to the log-probs of its completions, and the way back to the gradients of all weights, on a device.
 //!
-//! Everything is put into the device's stream; nothing waits but what brings numbers to the host. Shapes are in
-//! `activations`.
+//! Everything is put into the device's stream; nothing waits but what brings numbers to the host. A pass over a batch of a form
+//! that has come before is replayed (`replays`), but for the gradients of the embeddings, whose launches follow the tokens.
+//! Shapes are in `activations`.
 
 use kernels::Write::{Accumulate, Overwrite};
-use kernels::cuda::{Arena, Device, Fault, Ids, Piece, Real, View, ViewMut};
+use kernels::cuda::{Arena, Device, Fault, Ids, Parcel, Piece, Real, Staged, View, ViewMut};
 use kernels::rope::{self, cuda::Table};
 use kernels::{completion, embedding, logprob};
 
 use super::activations::{Activations, Gradients as GradientBuffers, Layer};
 use super::batch::{Batch, BatchGroups, Targets, longest};
 use super::parts::Context;
+use super::replays::Replays;
 use super::weights::{Gradients, Weights};
 use crate::batch::Packed;
 use crate::model::decoder::Decoder;
@@ -24,15 +26,27 @@ pub(crate) struct Pass<'a, R> {
     pub weights: &'a Weights<R>,
 }
 
-/// The memory of passes, kept from one to the next.
+/// The memory of passes, kept from one to the next. It serves one set of weights and gradients, at one place.
 #[derive(Debug)]
 pub(crate) struct Memory<R> {
     keep: Keep,
     statistics: bool,
+    parcel: Parcel,
     arena: Option<Arena>,
     rotations: Rotations,
+    derivatives: Staged<f32>,
+    replays: Replays,
     /// What the last forward pass left.
-    held: Option<(Batch, Activations<R>)>,
+    held: Option<Held<R>>,
+}
+
+/// A batch and what was computed of it.
+#[derive(Debug)]
+struct Held<R> {
+    batch: Batch,
+    activations: Activations<R>,
+    /// What the launches of the pass follow from: where memory lies, and how long the batch's arrays are.
+    form: Vec<u64>,
 }
 
 /// Cosines and sines on the device, of the positions that have occurred so far.
@@ -67,7 +81,16 @@ impl Rotations {
 impl<R: Real> Memory<R> {
     /// Memory that keeps what `keep` says, and statistics of tokens if they are asked for.
     pub(crate) fn new(keep: Keep, statistics: bool) -> Self {
-        Self { keep, statistics, arena: None, rotations: Rotations::default(), held: None }
+        Self {
+            keep,
+            statistics,
+            parcel: Parcel::default(),
+            arena: None,
+            rotations: Rotations::default(),
+            derivatives: Staged::default(),
+            replays: Replays::default(),
+            held: None,
+        }
     }
 
     /// Room for a batch, in one arena.
@@ -77,7 +100,9 @@ impl<R: Real> Memory<R> {
         self.held = None;
         let backward = self.keep != Keep::Nothing;
         let learned = pass.decoder.layout().positions.is_some();
-        let batch = Batch::upload(device, packed, config, learned, backward)?;
+        let batch = self
+            .parcel
+            .send(device, |packer| Batch::pack(packer, packed, config, learned, backward))?;
         let take = |arena: &mut Arena| {
             Activations::take(arena, config, batch.sizes, self.keep, self.statistics)
         };
@@ -92,38 +117,21 @@ impl<R: Real> Memory<R> {
         let arena = self.arena.as_mut().expect("made above");
         arena.reset();
         let activations = take(arena);
-        self.held = Some((batch, activations));
+        let places = [arena.address(), self.parcel.address(), self.rotations.n_positions as u64];
+        let form = places.into_iter().chain(batch.form.iter().map(|len| *len as u64)).collect();
+        self.held = Some(Held { batch, activations, form });
         Ok(())
     }
 
     /// The log-probs of all completion tokens and their sums over completions.
     pub(crate) fn forward(&mut self, pass: &Pass<R>, packed: &Packed) -> Result<(), Fault> {
-        self.hidden(pass, packed, |_, _| Ok(()))?;
-        let (batch, a) = self.held.as_mut().expect("left by the pass over the blocks");
-        let device = pass.device;
-        let targets = batch.targets.as_ref().expect("a batch of completions has targets");
-        let Targets { predicting_rows, tokens, completions } = targets;
-        let width = pass.decoder.config().width;
-        let (to, from) = (&mut a.predicting.as_view_mut(), &a.hidden.as_view());
-        embedding::cuda::forward(device, to, from, predicting_rows, width, Overwrite)?;
-        let head = pass.weights.of(pass.decoder.layout().head);
-        let hidden = a.predicting.as_view();
-        let inputs = head_inputs(&hidden, &head, tokens);
-        let (logp, lse) = (&mut a.token_logps.as_view_mut(), &mut a.logits_lse.as_view_mut());
-        let shape = pass.decoder.head_shape(tokens.n_ids());
-        match &mut a.statistics {
-            None => logprob::cuda::forward(device, logp, lse, None, inputs, shape)?,
-            Some(statistics) => {
-                let asked = logprob::cuda::StatisticsMut {
-                    entropy: &mut statistics.entropy.as_view_mut(),
-                    mean_logit: &mut statistics.mean_logit.as_view_mut(),
-                    is_likeliest: &mut statistics.is_likeliest.as_view_mut(),
-                };
-                logprob::cuda::forward(device, logp, lse, Some(asked), inputs, shape)?;
-            }
-        }
-        let (sums, logps) = (&mut a.sums.as_view_mut(), &a.token_logps.as_view());
-        completion::cuda::forward(device, sums, logps, completions)
+        self.fit(pass, packed)?;
+        let Self { keep, rotations, replays, held, .. } = self;
+        let Held { batch, activations, form } = held.as_mut().expect("made above");
+        replays.of(form).forward.run(pass.device, || {
+            pass.launch_blocks(batch, activations, rotations, *keep, |_, _| Ok(()))?;
+            pass.launch_head(batch, activations)
+        })
     }
 
     /// The normalised stream after the last block. `after_block` sees what each block computed.
@@ -131,22 +139,12 @@ impl<R: Real> Memory<R> {
         &mut self,
         pass: &Pass<R>,
         packed: &Packed,
-        mut after_block: impl FnMut(usize, &Layer<R>) -> Result<(), Fault>,
+        after_block: impl FnMut(usize, &Layer<R>) -> Result<(), Fault>,
     ) -> Result<&Piece<R>, Fault> {
         self.fit(pass, packed)?;
-        let (batch, a) = self.held.as_mut().expect("made above");
-        let (on, keep) = (pass.context(), self.keep);
-        pass.embed(&mut a.streams[0].as_view_mut(), &batch.tokens, &batch.positions)?;
-        for (index, block) in pass.decoder.blocks.iter().enumerate() {
-            let [input, output] = around(&mut a.streams, index, keep);
-            let layer = of_block(&mut a.layers, index);
-            block.launch_forward(on, output, input, layer, batch, &self.rotations.tables)?;
-            after_block(index, layer)?;
-        }
-        let last = &a.streams[place(pass.decoder.blocks.len(), keep)];
-        let norm = pass.decoder.final_norm;
-        norm.launch_forward(on, &mut a.hidden, &mut a.final_stats, last)?;
-        Ok(&a.hidden)
+        let Held { batch, activations, .. } = self.held.as_mut().expect("made above");
+        pass.launch_blocks(batch, activations, &self.rotations, self.keep, after_block)?;
+        Ok(&activations.hidden)
     }
 
     /// The log-prob of each completion, on the device.
@@ -178,7 +176,7 @@ impl<R: Real> Memory<R> {
     }
 
     fn activations(&self) -> &Activations<R> {
-        &self.held.as_ref().expect("a forward pass comes first").1
+        &self.held.as_ref().expect("a forward pass comes first").activations
     }
 
     /// d(Σ derivatives·logps of completions)/d(weights), added to `gradients`, for what forward left. One derivative per
@@ -189,17 +187,87 @@ impl<R: Real> Memory<R> {
         gradients: &mut Gradients,
         derivatives: &[f32],
     ) -> Result<(), Fault> {
-        let (device, decoder) = (pass.device, pass.decoder);
-        let (width, keep) = (decoder.config().width, self.keep);
-        let (batch, a) = self.held.as_mut().expect("a forward pass comes first");
+        let Self { keep, rotations, replays, held, derivatives: staged, .. } = self;
+        let Held { batch, activations: a, form } =
+            held.as_mut().expect("a forward pass comes first");
+        let d = a.gradients.as_mut().expect("nothing was kept for a backward pass");
+        let there = &mut d.derivatives.as_view_mut();
+        staged.upload(pass.device, there, derivatives.iter().copied())?;
+        replays.of(form).backward.run(pass.device, || {
+            pass.launch_head_backward(gradients, batch, a)?;
+            pass.launch_blocks_backward(gradients, batch, a, rotations, *keep)
+        })?;
+        let groups = batch.groups.as_ref().expect("made where something is kept");
+        let d = a.gradients.as_mut().expect("seen above");
+        pass.embed_backward(gradients, d, groups)
+    }
+}
+
+impl<R: Real> Pass<'_, R> {
+    /// From the tokens to the normalised stream after the last block.
+    fn launch_blocks(
+        &self,
+        batch: &Batch,
+        a: &mut Activations<R>,
+        rotations: &Rotations,
+        keep: Keep,
+        mut after_block: impl FnMut(usize, &Layer<R>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let on = self.context();
+        self.embed(&mut a.streams[0].as_view_mut(), &batch.tokens, &batch.positions)?;
+        for (index, block) in self.decoder.blocks.iter().enumerate() {
+            let [input, output] = around(&mut a.streams, index, keep);
+            let layer = of_block(&mut a.layers, index);
+            block.launch_forward(on, output, input, layer, batch, &rotations.tables)?;
+            after_block(index, layer)?;
+        }
+        let last = &a.streams[place(self.decoder.blocks.len(), keep)];
+        let norm = self.decoder.final_norm;
+        norm.launch_forward(on, &mut a.hidden, &mut a.final_stats, last)
+    }
+
+    /// From there to the sums of the completions.
+    fn launch_head(&self, batch: &Batch, a: &mut Activations<R>) -> Result<(), Fault> {
+        let (device, width) = (self.device, self.decoder.config().width);
+        let targets = batch.targets.as_ref().expect("a batch of completions has targets");
+        let Targets { predicting_rows, tokens, completions } = targets;
+        let (to, from) = (&mut a.predicting.as_view_mut(), &a.hidden.as_view());
+        embedding::cuda::forward(device, to, from, predicting_rows, width, Overwrite)?;
+        let head = self.weights.of(self.decoder.layout().head);
+        let hidden = a.predicting.as_view();
+        let inputs = head_inputs(&hidden, &head, tokens);
+        let (logp, lse) = (&mut a.token_logps.as_view_mut(), &mut a.logits_lse.as_view_mut());
+        let shape = self.decoder.head_shape(tokens.n_ids());
+        match &mut a.statistics {
+            None => logprob::cuda::forward(device, logp, lse, None, inputs, shape)?,
+            Some(statistics) => {
+                let asked = logprob::cuda::StatisticsMut {
+                    entropy: &mut statistics.entropy.as_view_mut(),
+                    mean_logit: &mut statistics.mean_logit.as_view_mut(),
+                    is_likeliest: &mut statistics.is_likeliest.as_view_mut(),
+                };
+                logprob::cuda::forward(device, logp, lse, Some(asked), inputs, shape)?;
+            }
+        }
+        let (sums, logps) = (&mut a.sums.as_view_mut(), &a.token_logps.as_view());
+        completion::cuda::forward(device, sums, logps, completions)
+    }
+
+    /// From the completions' derivatives to the gradient of the normalised stream.
+    fn launch_head_backward(
+        &self,
+        gradients: &mut Gradients,
+        batch: &Batch,
+        a: &mut Activations<R>,
+    ) -> Result<(), Fault> {
+        let (device, decoder) = (self.device, self.decoder);
         let d = a.gradients.as_mut().expect("nothing was kept for a backward pass");
         let targets = batch.targets.as_ref().expect("a batch of completions has targets");
-        device.copy_in(&mut d.derivatives.as_view_mut(), derivatives)?;
         let (dlogps, derivatives) = (&mut d.token_logps.as_view_mut(), &d.derivatives.as_view());
         completion::cuda::backward(device, dlogps, derivatives, &targets.completions)?;
 
         let groups = batch.groups.as_ref().expect("made where something is kept");
-        let head = pass.weights.of(decoder.layout().head);
+        let head = self.weights.of(decoder.layout().head);
         let hidden = a.predicting.as_view();
         let inputs = head_inputs(&hidden, &head, &targets.tokens);
         let (dhidden, dhead) =
@@ -208,26 +276,35 @@ impl<R: Real> Memory<R> {
         let shape = decoder.head_shape(targets.tokens.n_ids());
         logprob::cuda::backward(device, dhidden, dhead, dlogp, lse, inputs, shape)?;
         let (dx, dy) = (&mut d.hidden.as_view_mut(), &d.predicting.as_view());
-        embedding::cuda::backward_rows(device, dx, dy, &groups.predicting_rows, width)?;
+        let width = decoder.config().width;
+        embedding::cuda::backward_rows(device, dx, dy, &groups.predicting_rows, width)
+    }
 
-        let on = pass.context();
+    /// From there to the gradient of the stream before the first block.
+    fn launch_blocks_backward(
+        &self,
+        gradients: &mut Gradients,
+        batch: &Batch,
+        a: &mut Activations<R>,
+        rotations: &Rotations,
+        keep: Keep,
+    ) -> Result<(), Fault> {
+        let (on, decoder) = (self.context(), self.decoder);
+        let d = a.gradients.as_mut().expect("nothing was kept for a backward pass");
         let last = &a.streams[place(decoder.blocks.len(), keep)];
         let (norm, stats) = (decoder.final_norm, &a.final_stats);
         norm.launch_backward(on, &mut d.stream, gradients, &d.hidden, last, stats, Overwrite)?;
-        let tables = &self.rotations.tables;
         for (index, block) in decoder.blocks.iter().enumerate().rev() {
             let [input, output] = around(&mut a.streams, index, keep);
             let layer = of_block(&mut a.layers, index);
             if keep == Keep::Streams {
-                block.launch_forward(on, output, input, layer, batch, tables)?;
+                block.launch_forward(on, output, input, layer, batch, &rotations.tables)?;
             }
-            block.launch_backward(on, gradients, d, input, layer, batch, tables)?;
+            block.launch_backward(on, gradients, d, input, layer, batch, &rotations.tables)?;
         }
-        pass.embed_backward(gradients, d, groups)
+        Ok(())
     }
-}
 
-impl<R: Real> Pass<'_, R> {
     pub(super) fn context(&self) -> Context<'_, R> {
         Context { device: self.device, weights: self.weights }
     }

@@ -11,6 +11,7 @@ mod block;
 mod continuation;
 mod decoder;
 mod parts;
+mod replays;
 mod weights;
 
 pub(crate) use continuation::Continuation;

@@ -1,8 +1,9 @@
 //! The two operations with weights, on a device: `model::parts` with launches for calls.
 
 use kernels::Write;
+use kernels::activation::{self, Activation};
 use kernels::cuda::{Device, Fault, Piece, Real, View, ViewMut};
-use kernels::{bias, layernorm, matmul, rmsnorm};
+use kernels::{layernorm, matmul, rmsnorm};
 
 use super::activations::Statistics;
 use super::weights::{Gradients, Weights};
@@ -35,9 +36,7 @@ impl Linear {
         y: &mut Piece<R>,
         x: &Piece<R>,
     ) -> Result<(), Fault> {
-        let mut y = y.as_view_mut();
-        self.launch_product(on, &mut y, &x.as_view())?;
-        self.add_bias(on, &mut y)
+        self.launch_adding(on, y, None, x)
     }
 
     /// y = base + x·wᵀ + b: the end of a branch with the residual connection.
@@ -48,18 +47,46 @@ impl Linear {
         base: &Piece<R>,
         x: &Piece<R>,
     ) -> Result<(), Fault> {
-        let (w, shape) = (on.weights.of(self.slots.weight), self.launch_shape(x.len()));
-        let mut y = y.as_view_mut();
-        let (base, x) = (base.as_view(), x.as_view());
-        matmul::cuda::forward_onto(on.device, &mut y, &base, &x, &w, shape)?;
-        self.add_bias(on, &mut y)
+        self.launch_adding(on, y, Some(&base.as_view()), x)
     }
 
-    fn add_bias<R: Real>(self, on: Context<R>, y: &mut ViewMut<R>) -> Result<(), Fault> {
-        match self.slots.bias {
-            None => Ok(()),
-            Some(b) => bias::cuda::forward(on.device, y, &on.weights.of(b)),
+    fn launch_adding<R: Real>(
+        self,
+        on: Context<R>,
+        y: &mut Piece<R>,
+        base: Option<&View<R>>,
+        x: &Piece<R>,
+    ) -> Result<(), Fault> {
+        let (w, shape) = (on.weights.of(self.slots.weight), self.launch_shape(x.len()));
+        let b = self.slots.bias.map(|slot| on.weights.of(slot));
+        let added = matmul::cuda::Added { base, bias: b.as_ref() };
+        matmul::cuda::forward_adding(
+            on.device,
+            &mut y.as_view_mut(),
+            &x.as_view(),
+            &w,
+            added,
+            shape,
+        )
+    }
+
+    /// sums = x·wᵀ + b, and y = f(sums).
+    pub(super) fn launch_activated<R: Real>(
+        self,
+        on: Context<R>,
+        y: &mut Piece<R>,
+        sums: &mut Piece<R>,
+        x: &Piece<R>,
+        f: Activation,
+    ) -> Result<(), Fault> {
+        if f != Activation::GeluTanh {
+            self.launch_forward(on, sums, x)?;
+            return activation::cuda::forward(on.device, &mut y.as_view_mut(), &sums.as_view(), f);
         }
+        let (w, shape) = (on.weights.of(self.slots.weight), self.launch_shape(x.len()));
+        let b = self.slots.bias.map(|slot| on.weights.of(slot));
+        let (y, sums) = (&mut y.as_view_mut(), &mut sums.as_view_mut());
+        matmul::cuda::forward_gelu(on.device, y, sums, &x.as_view(), &w, b.as_ref(), shape)
     }
 
     /// dw += dyᵀ·x, db += Σ dy, and dx = or += dy·w. Shapes as in forward.
@@ -72,14 +99,52 @@ impl Linear {
         x: &Piece<R>,
         write: Write,
     ) -> Result<(), Fault> {
-        let (w, shape) = (self.slots.weight, self.launch_shape(x.len()));
-        let (dy, x) = (dy.as_view(), x.as_view());
-        matmul::cuda::backward_weight(on.device, &mut gradients.of(w), &dy, &x, shape)?;
-        if let Some(b) = self.slots.bias {
-            bias::cuda::backward(on.device, &mut gradients.of(b), &dy)?;
+        self.launch_backward_weights(on, gradients, dy, x)?;
+        let (w, shape) = (on.weights.of(self.slots.weight), self.launch_shape(x.len()));
+        let dx = &mut dx.as_view_mut();
+        matmul::cuda::backward_input(on.device, dx, &dy.as_view(), &w, shape, write)
+    }
+
+    /// dw += dyᵀ·x, db += Σ dy, and dsums = dy·w ⊙ f′(sums), where x = f(sums). `dx` is room for dy·w.
+    #[expect(clippy::too_many_arguments, reason = "both functions', and a gradient of each")]
+    pub(super) fn launch_backward_activated<R: Real>(
+        self,
+        on: Context<R>,
+        dsums: &mut Piece<R>,
+        dx: &mut Piece<R>,
+        gradients: &mut Gradients,
+        dy: &Piece<R>,
+        x: &Piece<R>,
+        sums: &Piece<R>,
+        f: Activation,
+    ) -> Result<(), Fault> {
+        if f != Activation::GeluTanh {
+            self.launch_backward(on, dx, gradients, dy, x, Write::Overwrite)?;
+            let (dx, sums) = (&dx.as_view(), &sums.as_view());
+            return activation::cuda::backward(on.device, &mut dsums.as_view_mut(), dx, sums, f);
         }
-        let mut dx = dx.as_view_mut();
-        matmul::cuda::backward_input(on.device, &mut dx, &dy, &on.weights.of(w), shape, write)
+        self.launch_backward_weights(on, gradients, dy, x)?;
+        let (w, shape) = (on.weights.of(self.slots.weight), self.launch_shape(x.len()));
+        let (dsums, dy, sums) = (&mut dsums.as_view_mut(), &dy.as_view(), &sums.as_view());
+        matmul::cuda::backward_gelu(on.device, dsums, dy, &w, sums, shape)
+    }
+
+    fn launch_backward_weights<R: Real>(
+        self,
+        on: Context<R>,
+        gradients: &mut Gradients,
+        dy: &Piece<R>,
+        x: &Piece<R>,
+    ) -> Result<(), Fault> {
+        let (weight, shape) = (self.slots.weight, self.launch_shape(x.len()));
+        let (dy, x) = (&dy.as_view(), &x.as_view());
+        let Some(bias) = self.slots.bias else {
+            let dw = &mut gradients.of(weight);
+            return matmul::cuda::backward_weight(on.device, dw, None, dy, x, shape);
+        };
+        gradients.with_both(weight, bias, |dw, db| {
+            matmul::cuda::backward_weight(on.device, dw, Some(db), dy, x, shape)
+        })
     }
 
     fn launch_shape(self, len: usize) -> matmul::Shape {
@@ -132,12 +197,10 @@ impl Norm {
         let (mean, rstd) = (stats.mean.as_view(), stats.rstd.as_view());
         match (self.kind, self.slots.bias) {
             (NormKind::Layer, Some(bias)) => {
-                // A layout has the bias behind the weight.
-                let (mut before, mut from_bias) = gradients.buffer.split_at_mut(bias.start);
-                let mut dw = before.slice_mut(weight.range());
-                let mut db = from_bias.slice_mut(0..bias.len);
-                let (dw, db) = (&mut dw, &mut db);
-                layernorm::cuda::backward(device, &mut dx, dw, db, &dy, &x, &mean, &rstd, &w, write)
+                let dx = &mut dx;
+                gradients.with_both(weight, bias, |dw, db| {
+                    layernorm::cuda::backward(device, dx, dw, db, &dy, &x, &mean, &rstd, &w, write)
+                })
             }
             (NormKind::Rms { offset }, None) => {
                 let dw = &mut gradients.of(weight);

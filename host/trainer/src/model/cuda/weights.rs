@@ -54,4 +54,15 @@ impl Gradients {
     pub(crate) fn of(&mut self, slot: Slot) -> ViewMut<'_, f32> {
         self.buffer.slice_mut(slot.range())
     }
+
+    /// Lets `f` have those of a weight and of its bias, which a layout has behind the weight.
+    pub(crate) fn with_both<T>(
+        &mut self,
+        weight: Slot,
+        bias: Slot,
+        f: impl FnOnce(&mut ViewMut<f32>, &mut ViewMut<f32>) -> T,
+    ) -> T {
+        let (mut before, mut from_bias) = self.buffer.split_at_mut(bias.start);
+        f(&mut before.slice_mut(weight.range()), &mut from_bias.slice_mut(0..bias.len))
+    }
 }

@@ -44,6 +44,8 @@ calls! {
             driver.n_instructions
         }))
     }
+    /// Graphs launched since the process began.
+    fn cuda_emulator_graph_launches(count: *mut u64) { put(count, with(|driver| driver.n_graph_launches)) }
     /// What the device says of its compute capability.
     fn cuda_emulator_set_capability(major: i32, minor: i32) {
         with(|driver| driver.capability = (major, minor));

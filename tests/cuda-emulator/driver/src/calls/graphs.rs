@@ -89,6 +89,7 @@ impl Driver {
                 self.memory.free(address);
             }
         }
+        self.n_graph_launches += 1;
         for work in work {
             match self.submit_unchecked(stream, work) {
                 SUCCESS => {}

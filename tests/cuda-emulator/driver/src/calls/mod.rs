@@ -6,6 +6,7 @@
 mod capture;
 mod context;
 mod control;
+mod epilogues;
 mod graphs;
 mod host;
 mod memory;

@@ -1,11 +1,12 @@
 //! cuBLASLt: `D = alpha op(A) op(B) + beta C`, computed plainly in f32 on checked memory.
 //!
 //! The stand-in for libcublasLt.so hands every call to the function of the same name here. Products over bf16, f16 and f32
-//! with either order of storage, transposes and strided batches are emulated; epilogues, scale pointers and scalars in
-//! device memory are not, and say so.
+//! with either order of storage, transposes and strided batches are emulated, and some epilogues (`epilogues`); scale pointers
+//! and scalars in device memory are not, and say so.
 
 use std::ffi::c_void;
 
+use super::epilogues::Epilogue;
 use super::queue::stream_of;
 use super::state::{Driver, Work, host_report, with};
 use super::{Handle, SUCCESS, calls, get, put};
@@ -38,6 +39,32 @@ const R_16F: i32 = 2;
 const R_16BF: i32 = 14;
 
 impl Layout {
+    /// A matrix stored by columns.
+    pub(crate) fn columns(ty: i32, rows: u64, cols: u64, ld: i64) -> Self {
+        Self {
+            ty,
+            rows,
+            cols,
+            ld,
+            is_row_order: false,
+            n_batches: 1,
+            stride: 0,
+        }
+    }
+
+    /// `cudaDataType_t`.
+    pub(crate) fn ty(&self) -> i32 {
+        self.ty
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    pub(crate) fn is_single_in_columns(&self) -> bool {
+        !self.is_row_order && self.n_batches == 1
+    }
+
     fn element_bytes(&self) -> Option<u64> {
         match self.ty {
             R_32F => Some(4),
@@ -70,6 +97,7 @@ impl Layout {
 pub(crate) struct Description {
     transposes_a: bool,
     transposes_b: bool,
+    epilogue: Epilogue,
     /// An attribute was set to what is not emulated.
     unsupported: Option<i32>,
 }
@@ -87,6 +115,15 @@ pub(crate) struct Product {
 }
 
 impl Product {
+    pub(crate) fn epilogue(&self) -> Epilogue {
+        self.description.epilogue
+    }
+
+    /// `cudaDataType_t` of D.
+    pub(crate) fn result_type(&self) -> i32 {
+        self.d.1.ty()
+    }
+
     /// m, n, k; none where the shapes do not fit.
     fn sizes(&self) -> Option<(u64, u64, u64)> {
         let turned = |layout: &Layout, turn| match turn {
@@ -129,11 +166,11 @@ impl Driver {
                 };
                 result = c;
             }
-            let (n, k) = (n as usize, k as usize);
-            for (row, results) in result.chunks_exact_mut(n).enumerate() {
-                let left = &a[row * k..(row + 1) * k];
+            let (columns, length) = (n as usize, k as usize);
+            for (row, results) in result.chunks_exact_mut(columns).enumerate() {
+                let left = &a[row * length..(row + 1) * length];
                 for (column, result) in results.iter_mut().enumerate() {
-                    let right = &b[column * k..(column + 1) * k];
+                    let right = &b[column * length..(column + 1) * length];
                     let sum = dot(left, right);
                     *result = match product.beta {
                         0.0 => product.alpha * sum,
@@ -141,7 +178,10 @@ impl Driver {
                     };
                 }
             }
-            if !self.write_matrix(product.d, batch, &result) {
+            let finished = self
+                .finish(product, &mut result, &b, (m, n, k))
+                .and_then(|()| self.write_matrix("D", product.d, batch, &result));
+            if finished.is_none() {
                 return STATUS_EXECUTION_FAILED;
             }
         }
@@ -149,7 +189,7 @@ impl Driver {
     }
 
     /// One matrix of a batch, row after row, turned where it is asked for.
-    fn read_matrix(
+    pub(crate) fn read_matrix(
         &mut self,
         name: &str,
         (address, layout): (u64, Layout),
@@ -197,15 +237,15 @@ impl Driver {
         Some(values)
     }
 
-    fn write_matrix(
+    /// Writes one matrix of a batch; none where memory is nobody's.
+    pub(crate) fn write_matrix(
         &mut self,
+        name: &str,
         (address, layout): (u64, Layout),
         batch: u64,
         values: &[f32],
-    ) -> bool {
-        let Some(bytes) = layout.element_bytes() else {
-            return false;
-        };
+    ) -> Option<()> {
+        let bytes = layout.element_bytes()?;
         for (place, value) in values.iter().enumerate() {
             let (row, col) = (place as u64 / layout.cols, place as u64 % layout.cols);
             let at = address.wrapping_add_signed(layout.place(batch, row, col) * bytes as i64);
@@ -219,13 +259,13 @@ impl Driver {
                     place.shadow.set_written(place.start, bytes as usize, true);
                 }
                 Err(why) => {
-                    self.refuse("cublasLtMatmul, D", why);
+                    self.refuse(&format!("cublasLtMatmul, {name}"), why);
                     self.error = ReportKind::OutOfBounds.error();
-                    return false;
+                    return None;
                 }
             }
         }
-        true
+        Some(())
     }
 }
 
@@ -302,7 +342,7 @@ calls! {
     fn cuda_emulator_cublasLtCreate(handle: *mut usize) { put(handle, 1) }
     fn cuda_emulator_cublasLtDestroy(_handle: Handle) { SUCCESS }
     fn cuda_emulator_cublasLtMatrixLayoutCreate(layout: *mut *mut Layout, ty: i32, rows: u64, cols: u64, ld: i64) {
-        keep(layout, Layout { ty, rows, cols, ld, is_row_order: false, n_batches: 1, stride: 0 })
+        keep(layout, Layout::columns(ty, rows, cols, ld))
     }
     fn cuda_emulator_cublasLtMatrixLayoutSetAttribute(layout: *mut Layout, attribute: i32, value: *const c_void, bytes: usize) {
         let Some(value) = number(value, bytes) else { return STATUS_INVALID_VALUE };
@@ -334,8 +374,13 @@ calls! {
             match (attribute, value) {
                 (3, _) => description.transposes_a = value != 0,
                 (4, _) => description.transposes_b = value != 0,
-                // Scalars on the host, C as it is, the whole matrix, no epilogue: what is emulated anyway.
-                (2 | 5, 0) | (6, _) | (7, 1) => {}
+                (7 | 8 | 11 | 12 | 26, _) => {
+                    if !description.epilogue.set(attribute, value) {
+                        description.unsupported = Some(attribute);
+                    }
+                }
+                // Scalars on the host, C as it is, the whole matrix: what is emulated anyway.
+                (2 | 5, 0) | (6, _) => {}
                 // The number of multiprocessors to use.
                 (15, _) => {}
                 _ => description.unsupported = Some(attribute),
@@ -350,10 +395,12 @@ calls! {
     ) { SUCCESS }
     fn cuda_emulator_cublasLtMatmulPreferenceDestroy(_preference: Handle) { SUCCESS }
     fn cuda_emulator_cublasLtMatmulAlgoGetHeuristic(
-        _handle: Handle, description: *const Description, _a: Handle, _b: Handle, _c: Handle, _d: Handle, _preference: Handle,
-        wanted: i32, results: *mut Heuristic, found: *mut i32,
+        _handle: Handle, description: *const Description, _a: Handle, _b: Handle, _c: Handle, d: *const Layout,
+        _preference: Handle, wanted: i32, results: *mut Heuristic, found: *mut i32,
     ) {
-        let unsupported = get(description).is_none_or(|description| description.unsupported.is_some());
+        let unsupported = get(description).zip(get(d)).is_none_or(|(description, d)| {
+            description.unsupported.is_some() || !description.epilogue.is_supported(&d)
+        });
         if unsupported || wanted < 1 {
             put(found, 0);
             return if unsupported { STATUS_NOT_SUPPORTED } else { STATUS_INVALID_VALUE };
@@ -377,8 +424,11 @@ calls! {
             return STATUS_NOT_SUPPORTED;
         }
         let product = Product { description, alpha, beta, a: (a, la), b: (b, lb), c: (c, lc), d: (d, ld) };
-        if product.sizes().is_none() {
+        if product.sizes().is_none() || !description.epilogue.is_complete() {
             return STATUS_INVALID_VALUE;
+        }
+        if !description.epilogue.is_supported(&ld) {
+            return STATUS_NOT_SUPPORTED;
         }
         match with(|driver| driver.submit(stream_of(stream), Work::Product(product))) {
             SUCCESS => SUCCESS,

@@ -75,9 +75,12 @@ pub(crate) struct Driver {
     /// Buffers that a stream will free.
     pub(crate) freeing: HashSet<u64>,
     pub(crate) reports: Vec<Report>,
+    /// cuBLASLt finds no algorithm with an epilogue.
+    pub(crate) refuses_epilogues: bool,
     /// The first error since the reports were last taken.
     pub(crate) error: i32,
     pub(crate) n_instructions: u64,
+    pub(crate) n_graph_launches: u64,
     pub(crate) capability: (i32, i32),
     pub(crate) version: i32,
     pub(crate) steps_max: u64,
@@ -117,8 +120,10 @@ impl Driver {
             pinned: Pinned::default(),
             freeing: HashSet::new(),
             reports: Vec::new(),
+            refuses_epilogues: false,
             error: SUCCESS,
             n_instructions: 0,
+            n_graph_launches: 0,
             capability: (9, 0),
             version: 13000,
             steps_max: STEPS_MAX,
