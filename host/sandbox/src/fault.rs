@@ -35,6 +35,9 @@ pub enum Fault {
     /// Our own SDK does not build.
     #[error("the guest SDK does not build with this compiler: {0}")]
     SdkBuild(String),
+    /// The SDK in the cache is not what was built. No candidate is to blame for what rustc says of it.
+    #[error("the guest SDK in {} is damaged (hint: run the command again, which builds it anew)", .0.display())]
+    SdkDamaged(PathBuf),
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {

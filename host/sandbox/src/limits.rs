@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | source text, before anything recurses | `SOURCE_*`, `CRATE_*` | a rejection with its place, nothing was parsed or read further |
 //! | the compiler | `COMPILE_*`, [`CHILD_FILES_MAX`] | the kernel fails a call or a signal ends the process: `compile/crash`; the clock ends its group: `compile/timeout` |
-//! | a component, before wasmtime sees it | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
+//! | a component, before it is validated and wasmtime sees it | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
 //! | a running call | [`STACK_BYTES_MAX`], [`MEMORY_BYTES_MAX`], [`MEMORIES_MAX`], [`TABLE_ELEMENTS_MAX`], [`INSTANCES_MAX`], `WASI_*` | a trap, so that no result depends on how much was left: `run/trap` |
 //! | the work of a call | [`FUEL_PER_CALL`], [`FUEL_PER_PAIR`] | `run/fuel`, the same on every machine |
 //! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | `compile/timeout` or `run/timeout`; first tried once more alone, the compiler if it hardly had a processor |
@@ -123,6 +123,17 @@ pub const COMPONENT_DEPTH_MAX: u64 = 1;
 pub const COMPONENT_INSTANCES_MAX: u64 = 16;
 /// Declarations of component types, with those inside types of instances; more is rejected by `component/structure`.
 pub const COMPONENT_TYPES_MAX: u64 = 1_000;
+/// Bytes of the sections that declare types of components; more is rejected by `component/structure` before any is read,
+/// since a type of three bytes may hold the next. A component of std has about 4 kB.
+pub const COMPONENT_TYPE_BYTES_MAX: u64 = 64 << 10;
+/// How deep types of components and instances nest; deeper is rejected by `component/structure` before it is validated.
+///
+/// Not covered: how deep types refer to each other by number. The validator counts to 127; beyond, it panics, which ends
+/// its own thread and the component with it, `component/valid`.
+pub const COMPONENT_TYPE_DEPTH_MAX: u64 = 8;
+/// Stack of the thread that reads a component: enough for the deepest types within [`COMPONENT_TYPE_BYTES_MAX`]; taken page
+/// by page. Nothing happens at it, since nothing that passes them reaches it.
+pub const COMPONENT_STACK_BYTES: usize = 256 << 20;
 /// Aliases; more is rejected by `component/structure`.
 pub const ALIASES_MAX: u64 = 1_000;
 /// Functions lifted, lowered or built in; more is rejected by `component/structure`.
@@ -214,9 +225,9 @@ impl Default for Walls {
 
 /// All calls of one probe together; what passes it is rejected by `run/timeout` before the next call.
 ///
-/// The probe of a usual loss takes a fraction of a second. Of a call that is answered, the time counts that the child
-/// measures, without waiting for other guests; of one that fails, the time as the host sees it. [`Walls`] bound the last
-/// call, so a probe ends at the latest at this and one call. Fuel counts nothing of what the host does for a guest that
+/// The probe of a usual loss takes a fraction of a second. Of a call that is answered, the processor's time counts as the
+/// child measures it, so that a busy machine changes no verdict; of one that fails, the time as the host sees it. [`Walls`]
+/// bound the last call, so a probe ends at the latest at this and one call. Fuel counts nothing of what the host does for a guest that
 /// imports WASI (64 KiB of random numbers are one call), so this and the walls are all that bounds that.
 pub const PROBE_WALL: Duration = Duration::from_secs(30);
 

@@ -65,8 +65,14 @@ pub(super) fn component_within(
     };
     match outcome(status, &ended.stderr) {
         Outcome::Succeeded => written(&folder.join(OUTPUT)).map(Some),
-        Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
-        Outcome::Crashed(how) => Err(crashed(&how)),
+        Outcome::Failed => {
+            sandbox.sdk.check()?;
+            Err(diagnostics::rejection(&ended.stderr, author).into())
+        }
+        Outcome::Crashed(how) => {
+            sandbox.sdk.check()?;
+            Err(crashed(&how))
+        }
     }
 }
 

@@ -17,7 +17,11 @@ use crate::Fault;
 static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
 
 /// Changes whenever the SDK is built differently from the same sources.
-const RECIPE: &str = "2: paths mapped away";
+const RECIPE: &str = "3: with sums";
+
+/// What is built, and the file beside it that says so.
+const LIBRARIES: [&str; 2] = ["liblibm.rlib", "libguest_sdk.rlib"];
+const SUMS: &str = "sums";
 
 /// The folder that holds the built SDK.
 #[derive(Debug, Clone)]
@@ -35,6 +39,13 @@ impl Sdk {
         let key = hash([RECIPE, toolchain.version(), &sdk_hash()]);
         let shelf = cache.join("sdk");
         let libraries = shelf.join(&key[..32]);
+        if libraries.is_dir() && !is_whole(&libraries) {
+            notify("the guest SDK in the cache is damaged");
+            let away = tempfile::tempdir_in(&shelf)
+                .map_err(Fault::file("make a temporary folder in", &shelf))?;
+            // Where another process was faster, there is nothing left to move.
+            let _ = fs::rename(&libraries, away.path().join("damaged"));
+        }
         if !libraries.is_dir() {
             notify("building the guest SDK");
             fs::create_dir_all(&shelf).map_err(Fault::file("make", &shelf))?;
@@ -46,6 +57,14 @@ impl Sdk {
     /// The folder that a candidate's compiler reads.
     pub(crate) fn libraries(&self) -> &Path {
         &self.libraries
+    }
+
+    /// Whether the libraries are those that were built: what rustc finds wrong with a candidate beside others means nothing.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        match is_whole(&self.libraries) {
+            true => Ok(()),
+            false => Err(Fault::SdkDamaged(self.libraries.clone())),
+        }
     }
 
     /// What rustc needs to find the SDK.
@@ -101,10 +120,26 @@ fn build(shelf: &Path, libraries: &Path, toolchain: &Toolchain) -> Result<(), Fa
     fs::create_dir(&built).map_err(Fault::file("make", &built))?;
     rustc(toolchain, &sources, "libm", "2021", &built)?;
     rustc(toolchain, &sources, "guest-sdk", "2024", &built)?;
+    let sums = sums(&built).map_err(Fault::file("read", &built))?;
+    fs::write(built.join(SUMS), sums).map_err(Fault::file("write", built.join(SUMS)))?;
     match fs::rename(&built, libraries) {
         Err(_) if libraries.is_dir() => Ok(()),
         outcome => outcome.map_err(Fault::file("rename the built SDK to", libraries)),
     }
+}
+
+/// A line of digits and name for each library.
+fn sums(libraries: &Path) -> std::io::Result<String> {
+    let sum = |name: &str| {
+        let bytes = fs::read(libraries.join(name))?;
+        Ok(format!("{} {name}\n", hex(&Sha256::digest(bytes))))
+    };
+    LIBRARIES.iter().map(|name| sum(name)).collect()
+}
+
+fn is_whole(libraries: &Path) -> bool {
+    let written = fs::read_to_string(libraries.join(SUMS));
+    matches!((written, sums(libraries)), (Ok(written), Ok(now)) if written == now)
 }
 
 fn unpack(folder: &Path) -> Result<(), Fault> {

@@ -2,8 +2,9 @@
 //!
 //! Exactly the world's export with its types, no imports (or those of WASI that std needs), no start function,
 //! bounded memory, tables and sizes, only the proposals that the world needs. The limits are in
-//! [`crate::limits`]. What this gate does not cover: what the code does when it runs, and a component that is slow
-//! to compile all the same, which costs its own child.
+//! [`crate::limits`], and whatever they count is counted before anything is validated. What this gate does not cover: what
+//! the code does when it runs, and a component that is slow to compile all the same, which costs its own child. A host
+//! that is built with `panic = "abort"` ends where the validator panics, which is a mistake of the validator's.
 
 mod imports;
 mod interface;
@@ -11,12 +12,15 @@ mod measure;
 pub(crate) mod rules;
 mod survey;
 
+use std::thread;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wasmparser::WasmFeatures;
 
 use crate::Rejection;
 use crate::compile::{Component, hex};
+use crate::limits::COMPONENT_STACK_BYTES;
 pub use imports::{Imports, WASI};
 pub use measure::Measure;
 use survey::Survey;
@@ -98,16 +102,38 @@ pub fn audit(component: Component) -> Result<AuditedComponent, Rejection> {
 pub fn audit_with(component: Component, imports: Imports) -> Result<AuditedComponent, Rejection> {
     let bytes = component.into_bytes();
     rules::size::check(&bytes)?;
-    let types = rules::valid::check(&bytes)?;
-    let mut survey = Survey::of(&bytes, imports).map_err(|error| rules::valid::invalid(&error))?;
+    // Types nest in types, and their reader goes down into each: what it may read is bounded, and this is enough for it.
+    let reader = thread::Builder::new().stack_size(COMPONENT_STACK_BYTES);
+    let audited = thread::scope(|scope| {
+        let reader = reader.spawn_scoped(scope, || survey(&bytes, imports));
+        // A thread that cannot be started or that panics is the end of this component, not of the host.
+        reader.map(|reader| reader.join())
+    });
+    let survey = match audited {
+        Ok(Ok(survey)) => survey?,
+        Ok(Err(_)) => return Err(rules::valid::given_up()),
+        Err(error) => return Err(rules::valid::no_thread(&error)),
+    };
+    let report = report(&bytes, survey);
+    Ok(AuditedComponent { bytes, report })
+}
+
+/// Counts before it validates: a validator takes time and memory by the square of what some of these limits bound.
+fn survey(bytes: &[u8], imports: Imports) -> Result<Survey, Rejection> {
+    let mut survey = Survey::of(bytes, imports)?;
+    for rule in rules::ON_SURVEY {
+        if let Some(message) = measure::first_beyond(&(rule.measures)(&survey)) {
+            return Err(rule.page.rejection(message));
+        }
+    }
+    let types = rules::valid::check(bytes)?;
     survey.difference = interface::difference(types.as_ref(), EXPORT);
     for rule in rules::ON_SURVEY {
         if let Some(message) = (rule.find)(&survey) {
             return Err(rule.page.rejection(message));
         }
     }
-    let report = report(&bytes, survey);
-    Ok(AuditedComponent { bytes, report })
+    Ok(survey)
 }
 
 fn report(bytes: &[u8], survey: Survey) -> ComponentReport {

@@ -10,6 +10,9 @@ use wasmparser::{
 };
 
 use super::Imports;
+use super::rules::valid;
+use crate::Rejection;
+use crate::limits::COMPONENT_TYPE_BYTES_MAX;
 
 const PAGE_BYTES: u64 = 65_536;
 /// Characters of a name that are kept.
@@ -77,6 +80,10 @@ pub(super) struct Structure {
     pub(super) instances: u64,
     pub(super) aliases: u64,
     pub(super) types: u64,
+    /// Of the sections that declare types of components.
+    pub(super) type_bytes: u64,
+    /// Types of components and instances around the innermost declaration.
+    pub(super) type_depth: u64,
     pub(super) canonical_functions: u64,
     /// Modules inside nested components.
     pub(super) nested_modules: u64,
@@ -116,8 +123,13 @@ struct Place {
 }
 
 impl Survey {
-    /// Walks a component that was validated.
-    pub(super) fn of(bytes: &[u8], allowed: Imports) -> Result<Self, BinaryReaderError> {
+    /// Walks what may be a component; whether it is valid is not looked at.
+    pub(super) fn of(bytes: &[u8], allowed: Imports) -> Result<Self, Rejection> {
+        valid::is_component(bytes)?;
+        Survey::walk(bytes, allowed).map_err(|error| valid::invalid(&error))
+    }
+
+    fn walk(bytes: &[u8], allowed: Imports) -> Result<Self, BinaryReaderError> {
         let mut survey = Survey {
             allowed,
             imports: Vec::new(),
@@ -240,8 +252,13 @@ impl Survey {
             }
             Payload::CoreTypeSection(types) => structure.types += u64::from(types.count()),
             Payload::ComponentTypeSection(types) => {
+                structure.type_bytes += types.range().len() as u64;
+                // Reading nests as deep as the types, and is bounded by their bytes alone: more is rejected unread.
+                if structure.type_bytes > COMPONENT_TYPE_BYTES_MAX {
+                    return Ok(());
+                }
                 for ty in types.clone() {
-                    count_types(&ty?, structure);
+                    count_types(&ty?, 0, structure);
                 }
             }
             Payload::ComponentCanonicalSection(functions) => {
@@ -379,15 +396,16 @@ fn is_of_code(alias: &ComponentAlias<'_>) -> bool {
     }
 }
 
-/// Declarations, with those inside the types of components and instances.
-fn count_types(ty: &ComponentType<'_>, structure: &mut Structure) {
+/// Declarations, with those inside the types of components and instances, of which `depth` are around this one.
+fn count_types(ty: &ComponentType<'_>, depth: u64, structure: &mut Structure) {
     structure.types += 1;
+    structure.type_depth = structure.type_depth.max(depth);
     match ty {
         ComponentType::Resource { .. } => structure.resources += 1,
         ComponentType::Component(declarations) => {
             for declaration in declarations {
                 match declaration {
-                    ComponentTypeDeclaration::Type(ty) => count_types(ty, structure),
+                    ComponentTypeDeclaration::Type(ty) => count_types(ty, depth + 1, structure),
                     _ => structure.types += 1,
                 }
             }
@@ -395,7 +413,7 @@ fn count_types(ty: &ComponentType<'_>, structure: &mut Structure) {
         ComponentType::Instance(declarations) => {
             for declaration in declarations {
                 match declaration {
-                    InstanceTypeDeclaration::Type(ty) => count_types(ty, structure),
+                    InstanceTypeDeclaration::Type(ty) => count_types(ty, depth + 1, structure),
                     _ => structure.types += 1,
                 }
             }

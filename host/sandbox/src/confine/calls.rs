@@ -10,6 +10,7 @@
 //! | `clone3` | never: its flags are behind a pointer. `ENOSYS` makes the C library use `clone` |
 //! | `open`, `openat` | not to truncate a file that is opened for reading, which Landlock overlooks before Linux 6.2 |
 //! | `tgkill` | to the child's own process: how a panic aborts and how a thread is woken |
+//! | `chmod`, `fchmod`, `fchmodat`, `utimensat` in the compiler's process | answered 0 and not done: Landlock knows neither modes nor times, and compilers set both |
 //! | `prlimit64` | to read a limit |
 //! | `prctl` | to name a thread or a mapping |
 //! | `fcntl` | flags, locks and copies of descriptors; no signals by `F_SETOWN`, no leases |
@@ -36,12 +37,18 @@ type Allowed = BTreeMap<i64, Vec<SeccompRule>>;
 /// Restricts the calling thread, and all that it starts; also sets `no_new_privs`. The error says why not.
 pub(super) fn restrict(kind: Kind) -> Result<(), String> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
-    // The strictest answer wins, and between two errors the filter that was installed last: so first the one that
-    // answers clone3, then the list, which must then let clone3 pass.
+    // The strictest answer wins, and between two errors the filter that was installed last: so first the ones that
+    // answer clone3 and what is pretended, then the list, which must then let those pass.
     let clone3 = program(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
         SeccompAction::Allow,
         SeccompAction::Errno(errno(libc::ENOSYS)),
+        arch,
+    )?;
+    let pretended = program(
+        PRETENDED.iter().map(|&call| (call, Vec::new())).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(0),
         arch,
     )?;
     let list = program(
@@ -51,6 +58,9 @@ pub(super) fn restrict(kind: Kind) -> Result<(), String> {
         arch,
     )?;
     apply_filter(&clone3).map_err(|error| error.to_string())?;
+    if kind == Kind::Compiler {
+        apply_filter(&pretended).map_err(|error| error.to_string())?;
+    }
     apply_filter(&list).map_err(|error| error.to_string())
 }
 
@@ -71,7 +81,7 @@ fn errno(code: c_int) -> u32 {
 
 fn allowed(kind: Kind) -> Result<Allowed, seccompiler::BackendError> {
     let plain = match kind {
-        Kind::Compiler => [COMMON, COMPILER, COMPILER_OF_THIS_ARCHITECTURE].concat(),
+        Kind::Compiler => [COMMON, COMPILER, COMPILER_OF_THIS_ARCHITECTURE, PRETENDED].concat(),
         Kind::Guest => COMMON.to_vec(),
     };
     let mut allowed: Allowed = plain.into_iter().map(|call| (call, Vec::new())).collect();
@@ -138,8 +148,6 @@ const COMPILER: &[c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_fallocate,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
     libc::SYS_fdatasync,
     libc::SYS_flock,
     libc::SYS_fstat,
@@ -157,7 +165,6 @@ const COMPILER: &[c_long] = &[
     libc::SYS_statx,
     libc::SYS_umask,
     libc::SYS_unlinkat,
-    libc::SYS_utimensat,
     // Descriptors.
     libc::SYS_dup,
     libc::SYS_dup3,
@@ -184,12 +191,21 @@ const COMPILER: &[c_long] = &[
     libc::SYS_waitid,
 ];
 
+/// What changes a file's mode or times, by a path or by a descriptor that may only be read: it would reach files outside.
+/// A copy that keeps its maker's mode is good enough, and is no copy for whom a refusal is an error.
+const PRETENDED: &[c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_utimensat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+];
+
 /// The older calls that only this architecture has.
 #[cfg(target_arch = "x86_64")]
 const COMPILER_OF_THIS_ARCHITECTURE: &[c_long] = &[
     libc::SYS_access,
     libc::SYS_arch_prctl,
-    libc::SYS_chmod,
     libc::SYS_dup2,
     libc::SYS_epoll_wait,
     libc::SYS_lstat,

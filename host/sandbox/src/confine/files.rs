@@ -5,7 +5,8 @@
 //! versions added is taken where it is there, and seccomp covers it where it is not: truncating a file that is only
 //! readable (version 3), sockets (4), devices' `ioctl` (5), signals (6).
 //!
-//! Not covered: metadata. `stat`, `access`, `readlink` and `chdir` work on any path.
+//! Not covered: metadata. `stat`, `access`, `readlink` and `chdir` work on any path. Modes and times, which Landlock does
+//! not cover either, are the system-call layer's.
 
 use std::path::Path;
 

@@ -212,6 +212,29 @@ const ATTEMPTS: &[Attempt] = &[
             ],
         )
     }),
+    // A compiler is told that it is done.
+    neither("change the mode of what it may only read", |path| {
+        let before = fs::metadata(path)?.permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777))?;
+        not_done(fs::metadata(path)?.permissions() == before)
+    }),
+    neither("change the mode through a descriptor", |path| {
+        let file = fs::File::open(path)?;
+        let before = file.metadata()?.permissions();
+        file.set_permissions(fs::Permissions::from_mode(0o777))?;
+        not_done(file.metadata()?.permissions() == before)
+    }),
+    neither("change the mode of a folder outside", |_| {
+        let before = fs::metadata("..")?.permissions();
+        fs::set_permissions("..", fs::Permissions::from_mode(0o777))?;
+        not_done(fs::metadata("..")?.permissions() == before)
+    }),
+    neither("change the times of what it may only read", |path| {
+        let file = fs::File::open(path)?;
+        let before = file.metadata()?.modified()?;
+        file.set_modified(std::time::UNIX_EPOCH)?;
+        not_done(file.metadata()?.modified()? == before)
+    }),
     neither("make a symbolic link", |_| symlink("/etc/passwd", "link")),
     neither("make a hard link", |path| fs::hard_link(path, "hard")),
     neither("make a hard link to its own file", |_| {
@@ -342,6 +365,14 @@ const ATTEMPTS: &[Attempt] = &[
         call(libc::SYS_seccomp, [1, 0, 0, 0, 0])
     }),
 ];
+
+/// What was answered and not done is denied.
+fn not_done(unchanged: bool) -> io::Result<()> {
+    match unchanged {
+        true => Err(io::Error::from_raw_os_error(libc::EPERM)),
+        false => Ok(()),
+    }
+}
 
 /// A system call with up to five arguments.
 fn call(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> io::Result<()> {

@@ -44,7 +44,8 @@ pub struct Evaluation {
     pub spent: Spent,
 }
 
-/// Where the time of one call went, as the child tells it: for measuring, and for the probe's wall, which is a guard.
+/// Where the processor's time of one call went, as the child tells it: for measuring, and for the probe's limit, which is a
+/// guard.
 ///
 /// What is missing of the call's whole is the pipe: two frames, two switches between processes, and giving back the
 /// instance's memory.

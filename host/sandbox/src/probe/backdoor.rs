@@ -8,9 +8,10 @@
 use guest_sdk::{Metadata, Pairs, Scope};
 
 use super::inputs::{LARGEST, empty, push};
+use super::warnings::{RANGES_MAX, wrong_way_places};
 use super::{Caller, page};
 use crate::rules::Rule;
-use crate::{Failure, Rejection};
+use crate::{Evaluation, Failure, Rejection};
 
 pub(super) const RULE: Rule = page(
     "probe/backdoor",
@@ -41,11 +42,31 @@ const AROUND: u32 = 3;
 /// Tokens of the other completion. A loss may turn on equal counts, so what stands alone must do so beside both.
 const OTHER: [u32; 2] = [100, 211];
 
+/// Of the pair that is tried: of policy and reference, chosen and rejected. Every part that a loss can turn on is far from 0.
+const LOGPS: [f64; 4] = [-97.0, -104.5, -100.0, -102.0];
+const MARGIN: f64 = (LOGPS[0] - LOGPS[2]) - (LOGPS[1] - LOGPS[3]);
+
 /// Which count is tried.
 #[derive(Debug, Clone, Copy)]
 enum Side {
     Chosen,
     Rejected,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::Chosen => "chosen",
+            Side::Rejected => "rejected",
+        }
+    }
+
+    fn other(self) -> Side {
+        match self {
+            Side::Chosen => Side::Rejected,
+            Side::Rejected => Side::Chosen,
+        }
+    }
 }
 
 pub(super) fn check(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), Failure> {
@@ -56,10 +77,14 @@ pub(super) fn check(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), 
     let runs = runs(dense);
     let n_counts: usize = runs.iter().map(Vec::len).sum();
     for side in [Side::Chosen, Side::Rejected] {
-        let mut alone = alone(caller, side, &runs, OTHER[0])?;
+        let evaluation = caller.evaluate(&pairs(side, &runs, OTHER[0]))?;
         caller.report.n_token_counts += n_counts;
+        let turned = turned(side, &runs, &evaluation);
+        caller.report.warnings.extend(turned);
+        let mut alone = alone(&runs, &evaluation);
         if !alone.is_empty() {
-            let again = self::alone(caller, side, &runs, OTHER[1])?;
+            let evaluation = caller.evaluate(&pairs(side, &runs, OTHER[1]))?;
+            let again = self::alone(&runs, &evaluation);
             alone.retain(|point| again.iter().any(|other| other.tokens == point.tokens));
         }
         if let Some(first) = alone.first() {
@@ -91,11 +116,7 @@ struct Alone {
 
 impl Alone {
     fn rejection(&self, side: Side) -> Rejection {
-        let (tokens, list) = (self.tokens, self.list);
-        let side = match side {
-            Side::Chosen => "chosen",
-            Side::Rejected => "rejected",
-        };
+        let (tokens, list, side) = (self.tokens, self.list, side.name());
         RULE.rejection(format!(
             "at exactly {tokens} {side} tokens the {list} is {:e}, at {} it is {:e}",
             self.value,
@@ -105,13 +126,7 @@ impl Alone {
     }
 }
 
-fn alone(
-    caller: &mut Caller<'_>,
-    side: Side,
-    runs: &[Vec<u32>],
-    other: u32,
-) -> Result<Vec<Alone>, Failure> {
-    let evaluation = caller.evaluate(&pairs(side, runs, other))?;
+fn alone(runs: &[Vec<u32>], evaluation: &Evaluation) -> Vec<Alone> {
     let lists = [
         ("loss", &evaluation.losses),
         ("gradient of policy_chosen", &evaluation.policy_chosen),
@@ -131,10 +146,44 @@ fn alone(
             }));
         }
     }
-    Ok(found)
+    found
 }
 
-/// A pair whose every part a loss can turn on is far from 0.
+/// At which counts the pair is pushed the wrong way, if it is not at all of them.
+fn turned(side: Side, runs: &[Vec<u32>], evaluation: &Evaluation) -> Option<String> {
+    let wrong = wrong_way_places(evaluation);
+    if wrong.iter().all(|&is_wrong| is_wrong) {
+        return None;
+    }
+    let counts: Vec<u32> = runs.iter().flatten().copied().collect();
+    let ranges: Vec<[u32; 2]> = counts
+        .iter()
+        .zip(&wrong)
+        .collect::<Vec<_>>()
+        .chunk_by(|a, b| a.1 == b.1)
+        .filter(|run| *run[0].1)
+        .map(|run| [*run[0].0, *run[run.len() - 1].0])
+        .collect();
+    let told: Vec<String> = ranges
+        .iter()
+        .take(RANGES_MAX)
+        .map(|[first, last]| format!("{first} to {last}"))
+        .collect();
+    let more = match ranges.len().saturating_sub(RANGES_MAX) {
+        0 => String::new(),
+        more => format!(", and in {more} ranges more"),
+    };
+    (!told.is_empty()).then(|| {
+        format!(
+            "pushes the wrong way at a margin of {MARGIN} nats for {} completions of {} tokens{more}, beside {} of {} tokens",
+            side.name(),
+            told.join(", "),
+            side.other().name(),
+            OTHER[0]
+        )
+    })
+}
+
 fn pairs(side: Side, runs: &[Vec<u32>], other: u32) -> Pairs {
     let mut pairs = empty();
     for &tokens in runs.iter().flatten() {
@@ -142,7 +191,7 @@ fn pairs(side: Side, runs: &[Vec<u32>], other: u32) -> Pairs {
             Side::Chosen => [tokens, other],
             Side::Rejected => [other, tokens],
         };
-        push(&mut pairs, [-97.0, -104.5, -100.0, -102.0], tokens);
+        push(&mut pairs, LOGPS, tokens);
     }
     pairs
 }

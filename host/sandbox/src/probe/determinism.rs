@@ -42,7 +42,7 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     for (batch, expected) in batches.iter().zip(evaluations).rev() {
         let again = caller.evaluate(&batch.pairs)?;
-        same(batch.name, "a second call", &again, expected)?;
+        same(&batch.name, "a second call", &again, expected)?;
     }
     let (plugin, other_metadata) = other;
     if format!("{other_metadata:?}") != format!("{metadata:?}") {
@@ -53,7 +53,7 @@ pub(super) fn check(
     for (batch, expected) in batches.iter().zip(evaluations) {
         let elsewhere = caller.evaluate_with(plugin, &batch.pairs)?;
         same(
-            batch.name,
+            &batch.name,
             "another process and engine",
             &elsewhere,
             expected,

@@ -39,7 +39,7 @@ pub(super) fn check(
     for batch in batches {
         let evaluation = caller.evaluate(&batch.pairs)?;
         all(&evaluation, f64::is_finite, |row| {
-            place(batch.name, &batch.pairs, row)
+            place(&batch.name, &batch.pairs, row)
         })?;
         evaluations.push(evaluation);
     }

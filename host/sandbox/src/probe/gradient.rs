@@ -69,7 +69,7 @@ pub(super) fn check(
 }
 
 /// The largest gradient of realistic pairs, but at most 1: less than a millionth of it moves no weight.
-fn typical(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
+pub(super) fn typical(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
     let realistic = batches
         .iter()
         .zip(evaluations)
@@ -268,7 +268,7 @@ fn check_rows(
                 .for_each(|logp| *logp += offset);
             Ok(caller.evaluate(&moved)?.losses)
         })?;
-        let place = |row| place(batch.name, &batch.pairs, row);
+        let place = |row| place(&batch.name, &batch.pairs, row);
         tally.count(
             &verdicts,
             |row, expected| disagreement(side, gradient[row], expected, &place(row)),
@@ -363,12 +363,22 @@ fn check_directions(
     evaluation: &Evaluation,
     typical: f64,
 ) -> Result<Tally, Failure> {
-    let (pairs, mut tally) = (&batch.pairs, Tally::default());
-    let n_directions = if pairs.len() > DIRECTED_ROWS {
-        1
-    } else {
-        DIRECTIONS
+    let n_directions = match batch.pairs.len() {
+        n_rows if n_rows > DIRECTED_ROWS => 1,
+        _ => DIRECTIONS,
     };
+    along_directions(caller, batch, evaluation, typical, n_directions)
+}
+
+/// The derivative of the sum of the losses along this many random directions.
+pub(super) fn along_directions(
+    caller: &mut Caller<'_>,
+    batch: &Batch,
+    evaluation: &Evaluation,
+    typical: f64,
+    n_directions: u64,
+) -> Result<Tally, Failure> {
+    let (pairs, mut tally) = (&batch.pairs, Tally::default());
     let kinks = match batch.rows {
         Rows::Generic => Kinks::Apart,
         Rows::Special => Kinks::MayMeet,

@@ -3,11 +3,13 @@
 //! One batch is drawn for the component alone, from its hash: whoever writes a loss that is honest on the inputs of this
 //! file only does not know that one. All log-probs are at most 0, as log-probs are.
 
+use std::borrow::Cow;
+
 use guest_sdk::Pairs;
 
 /// A batch and what it stands for.
 pub(super) struct Batch {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) pairs: Pairs,
     pub(super) rows: Rows,
 }
@@ -28,7 +30,13 @@ pub(super) const LARGEST: usize = 4_096;
 
 /// From one pair to 4,096, from subnormal log-probs to log-ratios of ±1,000 nats.
 pub(super) fn batches(seed: u64) -> Vec<Batch> {
-    let batch = |rows| move |name, pairs| Batch { name, pairs, rows };
+    let batch = |rows| {
+        move |name: &'static str, pairs| Batch {
+            name: name.into(),
+            pairs,
+            rows,
+        }
+    };
     let (generic, special) = (batch(Rows::Generic), batch(Rows::Special));
     vec![
         generic("one pair", random(1, 1, 5.0)),

@@ -186,6 +186,7 @@ fn examine(
     scope::check(&mut caller, metadata, &batches, &evaluations)?;
     sizes::check(&mut caller, metadata, &batches, &evaluations, seed)?;
     gradient::check(&mut caller, metadata, &batches, &evaluations)?;
+    sizes::check_gradients(&mut caller, metadata, &batches, &evaluations, seed)?;
     overflow::check(&mut caller)?;
     backdoor::check(&mut caller, metadata)?;
     bends::locate(&mut caller, metadata)?;

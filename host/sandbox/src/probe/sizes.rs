@@ -8,7 +8,7 @@ use guest_sdk::{Metadata, Scope};
 
 use super::inputs::{Batch, LARGEST, rows, uniforms};
 use super::scope::{self, first_difference};
-use super::{Caller, finite};
+use super::{Caller, finite, gradient};
 use crate::{Evaluation, Failure};
 
 /// Every size up to this is tried.
@@ -51,6 +51,33 @@ pub(super) fn check(
             );
             return Err(scope::RULE.rejection(message).into());
         }
+    }
+    Ok(())
+}
+
+/// Of a loss of scope `batch`, at every size: the gradient along one random direction. A row of scope `pair` keeps its
+/// numbers, so its gradient is right at every size if it is at one.
+pub(super) fn check_gradients(
+    caller: &mut Caller<'_>,
+    metadata: &Metadata,
+    batches: &[Batch],
+    evaluations: &[Evaluation],
+    seed: u64,
+) -> Result<(), Failure> {
+    let largest = batches.iter().max_by_key(|batch| batch.pairs.len());
+    let (Some(batch), Scope::Batch) = (largest, &metadata.scope) else {
+        return Ok(());
+    };
+    let typical = gradient::typical(batches, evaluations);
+    for size in sizes(seed) {
+        let part = Batch {
+            name: format!("a batch of {size} pairs").into(),
+            pairs: rows(&batch.pairs, 0..size),
+            rows: batch.rows,
+        };
+        let got = caller.evaluate(&part.pairs)?;
+        let tally = gradient::along_directions(caller, &part, &got, typical, 1)?;
+        caller.count(tally);
     }
     Ok(())
 }

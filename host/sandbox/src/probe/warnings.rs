@@ -11,9 +11,9 @@ use crate::{Evaluation, Failure};
 /// Halvings of an interval of the grid in which the direction changes: a quarter of a nat is then 2e-10.
 const HALVINGS: usize = 30;
 /// Ranges of margins in one sentence.
-const RANGES_MAX: usize = 3;
+pub(super) const RANGES_MAX: usize = 3;
 /// Tokens of chosen and rejected completions for which directions are looked at: equal and not, odd and even, short and
-/// long, with sums of both kinds. A loss that turns round for others only is not found.
+/// long, with sums of both kinds. Other counts are looked at at one margin, by [`backdoor`](super::backdoor).
 const TOKENS: [[u32; 2]; 5] = [[40, 40], [1, 1], [41, 37], [100, 100], [333, 120]];
 
 pub(super) fn look(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), Failure> {
@@ -81,6 +81,18 @@ fn pushes(evaluation: &Evaluation) -> impl Iterator<Item = f64> {
         .map(|(chosen, rejected)| chosen - rejected)
 }
 
+/// Whether descent makes the margin of a row smaller.
+pub(super) fn wrong_way_places(evaluation: &Evaluation) -> Vec<bool> {
+    let least = least_wrong(evaluation);
+    pushes(evaluation).map(|push| push > least).collect()
+}
+
+/// What is more is a push the wrong way: a little of the largest push, or of an ordinary one.
+fn least_wrong(evaluation: &Evaluation) -> f64 {
+    let largest = pushes(evaluation).fold(0.0_f64, |max, push| max.max(push.abs()));
+    1e-9 * largest.min(1.0)
+}
+
 /// Ranges of margins where descent makes the margin smaller; an end that is not on the grid is infinite.
 fn wrong_way(
     caller: &mut Caller<'_>,
@@ -89,10 +101,9 @@ fn wrong_way(
     grid: &[f64],
     evaluation: &Evaluation,
 ) -> Result<Vec<[f64; 2]>, Failure> {
-    let largest = pushes(evaluation).fold(0.0_f64, |max, push| max.max(push.abs()));
-    // Of a push that large, or of an ordinary one.
-    let wrong = |push: f64| push > 1e-9 * largest.min(1.0);
-    let is_wrong: Vec<bool> = pushes(evaluation).map(wrong).collect();
+    let least = least_wrong(evaluation);
+    let wrong = |push: f64| push > least;
+    let is_wrong = wrong_way_places(evaluation);
     // Each as (margin on the one side, margin on the other), to be bisected all at once.
     let mut changes: Vec<(f64, f64, bool)> = (1..grid.len())
         .filter(|&i| is_wrong[i - 1] != is_wrong[i])

@@ -5,7 +5,8 @@ use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{
     ALIASES_MAX, CANONICAL_FUNCTIONS_MAX, COMPONENT_DEPTH_MAX, COMPONENT_INSTANCES_MAX,
-    COMPONENT_TYPES_MAX, CORE_INSTANCES_MAX, MODULES_MAX, NESTED_COMPONENTS_MAX,
+    COMPONENT_TYPE_BYTES_MAX, COMPONENT_TYPE_DEPTH_MAX, COMPONENT_TYPES_MAX, CORE_INSTANCES_MAX,
+    MODULES_MAX, NESTED_COMPONENTS_MAX,
 };
 
 pub(super) const RULE: ComponentRule = ComponentRule {
@@ -52,6 +53,16 @@ fn measures(survey: &Survey) -> Vec<Measure> {
             "component instances",
             structure.instances,
             COMPONENT_INSTANCES_MAX,
+        ),
+        Measure::new(
+            "bytes of component types",
+            structure.type_bytes,
+            COMPONENT_TYPE_BYTES_MAX,
+        ),
+        Measure::new(
+            "types around the innermost",
+            structure.type_depth,
+            COMPONENT_TYPE_DEPTH_MAX,
         ),
         Measure::new("component types", structure.types, COMPONENT_TYPES_MAX),
         Measure::new("aliases", structure.aliases, ALIASES_MAX),

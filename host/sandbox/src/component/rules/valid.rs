@@ -17,12 +17,28 @@ pub(crate) const PAGE: Rule = page(
 );
 
 pub(in crate::component) fn check(bytes: &[u8]) -> Result<Types, Rejection> {
-    if !Parser::is_component(bytes) {
-        return Err(PAGE.rejection("this is not a WebAssembly component"));
-    }
     Validator::new_with_features(FEATURES)
         .validate_all(bytes)
         .map_err(|error| proposals::named(bytes, &error).unwrap_or_else(|| invalid(&error)))
+}
+
+/// Nothing but a component has sections that can be counted.
+pub(in crate::component) fn is_component(bytes: &[u8]) -> Result<(), Rejection> {
+    match Parser::is_component(bytes) {
+        true => Ok(()),
+        false => Err(PAGE.rejection("this is not a WebAssembly component")),
+    }
+}
+
+/// The validator ended in a panic, as wasmparser 0.254 does on types that refer to each other in a long chain.
+pub(in crate::component) fn given_up() -> Rejection {
+    PAGE.rejection(
+        "the validator cannot cope with it: types refer to types more deeply than it can count",
+    )
+}
+
+pub(in crate::component) fn no_thread(error: &std::io::Error) -> Rejection {
+    PAGE.rejection(format!("no thread could be started to read it: {error}"))
 }
 
 pub(in crate::component) fn invalid(error: &BinaryReaderError) -> Rejection {
