@@ -53,7 +53,7 @@ pub struct Trainer {
     timings: Timings,
 }
 
-/// Adapters that are trained in place of the weights, on the CPU whatever computes the rest: they are small.
+/// Adapters that are trained in place of the weights. Their update is the CPU's whatever computes the rest: they are small.
 #[derive(Debug)]
 struct AdapterTraining {
     adapters: Adapters,
@@ -289,7 +289,7 @@ impl Trainer {
             Some(AdapterTraining { adapters, optimizer }) => {
                 optimizer.restore(n_steps_done, [first, second]);
                 adapters.restore(parameters);
-                self.engine.write_weights(&mut |weights| adapters.form(weights))
+                self.engine.form(adapters).map(drop)
             }
         }
     }
@@ -445,7 +445,7 @@ impl Trainer {
         let norm = match &mut self.adapters {
             None => self.engine.gradient_norm(maximum)?,
             Some(AdapterTraining { adapters, .. }) => {
-                adapters.take_gradients(&self.engine.gradients()?);
+                self.engine.give_gradients(adapters)?;
                 clip::global_norm(adapters.gradients())
             }
         };
@@ -459,9 +459,7 @@ impl Trainer {
                 let (parameters, gradients) = adapters.trainable_and_gradient();
                 let scale = self.gradient_scale;
                 let _ = optimizer.update(parameters, gradients, scale, learning_rate);
-                self.engine.write_weights(&mut |weights| adapters.form(weights))?;
-                // What adapters form is not what was updated.
-                false
+                self.engine.form(adapters)?
             }
         };
         match finite {

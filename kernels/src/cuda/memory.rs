@@ -35,7 +35,7 @@ impl Arena {
     /// # Errors
     /// [`Fault::OutOfMemory`].
     pub fn new(device: &Device, bytes: usize, what: &str) -> Result<Self, Fault> {
-        let memory = device.allocate::<u8>(bytes.max(ALIGNMENT), what)?;
+        let memory = device.allocate::<u8>(bytes.max(1), what)?;
         Ok(Self { stream: device.stream().clone(), memory: Some(Arc::new(memory)), taken: 0 })
     }
 

@@ -149,6 +149,7 @@ impl Products {
 
     /// Puts a product into the stream. The operands are R; D and what it begins with are R or f32. False where cuBLASLt has no
     /// algorithm with this epilogue: then nothing was put there.
+    #[expect(clippy::too_many_arguments, reason = "the operands of D = f(A·B + C)")]
     pub(crate) fn multiply<R: Real, C: Real>(
         &self,
         stream: &Arc<CudaStream>,

@@ -12,9 +12,11 @@ use kernels::clip::cuda::{Norm, global_norm};
 use kernels::cuda::{Buffer, Device, Real, Replay, Staged};
 use kernels::{Write, adamw};
 
+use super::adapters::AdaptersThere;
 use super::{Engine, Frozen};
 use crate::batch::Packed;
 use crate::fault::Fault;
+use crate::lora::Adapters;
 use crate::model::cuda::{Gradients, Memory, Pass, Weights};
 use crate::model::{Decoder, Keep, Model, TokenStatistics};
 use crate::optimizer::{OptimizerSettings, groups};
@@ -39,6 +41,7 @@ pub(super) struct Cuda<R: Real> {
     /// For which maximum the norm was captured.
     norm_replay: (Replay, f64),
     update_replay: Replay,
+    adapters: Option<AdaptersThere>,
 }
 
 impl<R: Real> Cuda<R> {
@@ -63,10 +66,31 @@ impl<R: Real> Cuda<R> {
             norm: Norm::new(&device)?,
             norm_replay: (Replay::default(), f64::INFINITY),
             update_replay: Replay::default(),
+            adapters: None,
             decoder,
             device,
         })
     }
+
+    fn weights_are_finite(&self) -> Result<bool, Fault> {
+        // Not finite where any weight is not; squares of f32 do not overflow f64.
+        let mut norm = Norm::new(&self.device)?;
+        let weights = &self.weights.masters.as_view();
+        global_norm(&self.device, &mut norm, weights, f64::INFINITY)?;
+        Ok(norm.value(&self.device)?.is_finite())
+    }
+}
+
+/// What the device holds of adapters, brought there when it is first asked for.
+fn there<'a>(
+    held: &'a mut Option<AdaptersThere>,
+    device: &Device,
+    adapters: &Adapters,
+) -> Result<&'a mut AdaptersThere, Fault> {
+    Ok(match held {
+        Some(there) => there,
+        None => held.insert(AdaptersThere::new(device, adapters)?),
+    })
 }
 
 impl<R: Real> Engine for Cuda<R> {
@@ -155,11 +179,7 @@ impl<R: Real> Engine for Cuda<R> {
         if !self.settings.may_overflow(learning_rate) {
             return Ok(true);
         }
-        // Not finite where any weight is not; squares of f32 do not overflow f64.
-        let mut of_weights = Norm::new(device)?;
-        let weights = &self.weights.masters.as_view();
-        global_norm(device, &mut of_weights, weights, f64::INFINITY)?;
-        Ok(of_weights.value(device)?.is_finite())
+        self.weights_are_finite()
     }
 
     fn weights(&self) -> Result<Cow<'_, [f32]>, Fault> {
@@ -197,10 +217,15 @@ impl<R: Real> Engine for Cuda<R> {
         self.moments = None;
     }
 
-    fn write_weights(&mut self, write: &mut dyn FnMut(&mut [f32])) -> Result<(), Fault> {
-        let mut weights = self.weights()?.into_owned();
-        write(&mut weights);
-        Ok(self.weights.replace(&self.device, &weights)?)
+    fn give_gradients(&mut self, adapters: &mut Adapters) -> Result<(), Fault> {
+        let there = there(&mut self.adapters, &self.device, adapters)?;
+        Ok(there.gradients(&self.device, adapters, &self.gradients)?)
+    }
+
+    fn form(&mut self, adapters: &mut Adapters) -> Result<bool, Fault> {
+        let there = there(&mut self.adapters, &self.device, adapters)?;
+        there.form(&self.device, adapters, &mut self.weights)?;
+        self.weights_are_finite()
     }
 }
 

@@ -8,6 +8,7 @@ use kernels::{Write, clip, completion};
 use super::{Engine, Frozen, clip_factor};
 use crate::batch::Packed;
 use crate::fault::Fault;
+use crate::lora::Adapters;
 use crate::model::{Activations, Decoder, Keep, Model, TokenStatistics};
 use crate::optimizer::{Optimizer, OptimizerSettings};
 
@@ -127,9 +128,14 @@ impl Engine for Host {
         self.optimizer.forget();
     }
 
-    fn write_weights(&mut self, write: &mut dyn FnMut(&mut [f32])) -> Result<(), Fault> {
-        write(&mut self.weights);
+    fn give_gradients(&mut self, adapters: &mut Adapters) -> Result<(), Fault> {
+        adapters.take_gradients(&self.gradients);
         Ok(())
+    }
+
+    fn form(&mut self, adapters: &mut Adapters) -> Result<bool, Fault> {
+        adapters.form(&mut self.weights);
+        Ok(self.weights.iter().all(|weight| weight.is_finite()))
     }
 }
 

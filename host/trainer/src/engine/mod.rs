@@ -4,6 +4,7 @@
 //! return before their work is done, as long as the results are there when they are asked for. Not here: what a loss says
 //! (`step`). A model that is only asked, and not trained, is [`Frozen`] or a set of [`Sequences`].
 
+mod adapters;
 mod cuda;
 mod host;
 mod sequences;
@@ -20,6 +21,7 @@ pub(crate) use sequences::{HostSequences, Sequences};
 use crate::batch::Packed;
 use crate::device::{Device, Precision};
 use crate::fault::Fault;
+use crate::lora::Adapters;
 use crate::model::{Decoder, Keep, Model, TokenStatistics};
 use crate::optimizer::OptimizerSettings;
 
@@ -69,11 +71,14 @@ pub(crate) trait Engine: Debug + Send {
         moments: [Vec<f32>; 2],
     ) -> Result<(), Fault>;
 
-    /// The weights will be written from outside ([`Self::write_weights`]) and not by updates: moments are let go.
+    /// The weights will be formed from adapters ([`Self::form`]) and not by updates: moments are let go.
     fn freeze(&mut self);
 
-    /// Lets `write` change the weights.
-    fn write_weights(&mut self, write: &mut dyn FnMut(&mut [f32])) -> Result<(), Fault>;
+    /// Gives adapters their gradients, from those of the weights.
+    fn give_gradients(&mut self, adapters: &mut Adapters) -> Result<(), Fault>;
+
+    /// Forms the weights from adapters, always the same ones. Says whether all weights are finite after it.
+    fn form(&mut self, adapters: &mut Adapters) -> Result<bool, Fault>;
 }
 
 /// A model that is asked for log-probs and does not change.

@@ -45,13 +45,17 @@ pub struct Adapters {
 
 /// One adapted matrix.
 #[derive(Debug)]
-struct Piece {
+pub(crate) struct Piece {
     /// W among the weights of the model.
-    weight: Slot,
-    frozen: Slot,
-    a: Slot,
-    b: Slot,
-    shape: matmul::Shape,
+    pub weight: Slot,
+    /// W₀ among the frozen matrices.
+    pub frozen: Slot,
+    /// A among the parameters.
+    pub a: Slot,
+    /// B among the parameters.
+    pub b: Slot,
+    /// Of the layer that has W for its input and A for its weight.
+    pub shape: matmul::Shape,
 }
 
 impl Adapters {
@@ -151,6 +155,33 @@ impl Adapters {
     /// A and B, to be updated, and their gradients.
     pub(crate) fn trainable_and_gradient(&mut self) -> (&mut [f32], &[f32]) {
         (&mut self.parameters, &self.gradients)
+    }
+
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// W₀ of each piece, one behind the other.
+    pub(crate) fn frozen(&self) -> &[f32] {
+        &self.frozen
+    }
+
+    /// A and (α/r)·B, in the layout of [`Self::tensors`].
+    pub(crate) fn scaled_parameters(&self) -> Vec<f32> {
+        let (mut scaled, scale) = (self.parameters.clone(), self.scale());
+        for piece in &self.pieces {
+            piece.b.of_mut(&mut scaled).iter_mut().for_each(|value| *value *= scale);
+        }
+        scaled
+    }
+
+    /// Takes gradients that were formed with [`Self::scaled_parameters`]: those of B lack the factor.
+    pub(crate) fn take_half_scaled(&mut self, gradients: &[f32]) {
+        self.gradients.copy_from_slice(gradients);
+        let scale = self.scale();
+        for piece in &self.pieces {
+            piece.b.of_mut(&mut self.gradients).iter_mut().for_each(|value| *value *= scale);
+        }
     }
 
     /// Gradients of A and B from those of the weights.

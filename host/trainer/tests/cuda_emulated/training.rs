@@ -116,25 +116,42 @@ fn a_run_that_is_taken_up_again_goes_on_with_the_same_bytes() {
     }
 }
 
+/// A run with adapters: what steps said, the adapters, and the weights that they form.
+fn adapted(family: &str, device: &Device) -> (Vec<StepMetrics>, Vec<f32>, Vec<f32>) {
+    let model = policy(family);
+    let lora = LoraSettings { rank: 2, alpha: 6.0, targets: Vec::new() };
+    let adapters = Adapters::new(&model.decoder, &model.weights, &lora, 1).expect("adapters");
+    let mut trainer = trainer(family, device).with_adapters(adapters);
+    let metrics = steps(&mut trainer, family, 4);
+    let parameters = trainer.trained().expect("on the host").parameters.into_owned();
+    let formed = trainer.weights().expect("weights").into_owned();
+    (metrics, parameters, formed)
+}
+
 #[test]
 fn adapters_are_trained_as_on_the_cpu() {
     let Some(session) = session("adapters") else { return };
-    let run = |device: &Device| {
-        let model = policy("llama");
-        let lora = LoraSettings { rank: 2, alpha: 4.0, targets: Vec::new() };
-        let adapters = Adapters::new(&model.decoder, &model.weights, &lora, 1).expect("adapters");
-        let mut trainer = trainer("llama", device).with_adapters(adapters);
-        let metrics = steps(&mut trainer, "llama", 4);
-        (metrics, trainer.trained().expect("on the host").parameters.into_owned())
-    };
-    let (expected, parameters) = run(&Device::Cpu);
-    let (got, on_device) = run(&session.device(Precision::F32));
-    for (got, expected) in got.iter().zip(&expected) {
-        assert!((got.pairs.loss - expected.pairs.loss).abs() < 1e-5, "{got:?} {expected:?}");
+    let exact = |list: &[f32]| list.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+    for (family, precision, tolerance) in [
+        ("llama", Precision::F32, 1e-4),
+        ("gpt2", Precision::F32, 1e-4),
+        ("llama", Precision::Bf16, 5e-2),
+    ] {
+        let (expected, parameters, formed) = adapted(family, &Device::Cpu);
+        let (got, got_parameters, got_formed) = adapted(family, &session.device(precision));
+        for (got, expected) in got.iter().zip(&expected) {
+            let off = (got.pairs.loss - expected.pairs.loss).abs();
+            assert!(off < 0.1 * tolerance, "{family} {precision:?}: {got:?} {expected:?}");
+            let off = (got.grad_norm / expected.grad_norm - 1.0).abs();
+            assert!(off < tolerance, "{family} {precision:?}: {got:?} {expected:?}");
+        }
+        if precision == Precision::F32 {
+            let worst = worst_difference(&got_parameters, &exact(&parameters));
+            assert!(worst < 1e-4, "{family}: adapters off by {worst:e}");
+            let worst = worst_difference(&got_formed, &exact(&formed));
+            assert!(worst < 1e-4, "{family}: weights off by {worst:e}");
+        }
     }
-    let parameters: Vec<f64> = parameters.iter().map(|value| f64::from(*value)).collect();
-    let worst = worst_difference(&on_device, &parameters);
-    assert!(worst < 1e-4, "adapters off by {worst:e}");
 }
 
 #[test]

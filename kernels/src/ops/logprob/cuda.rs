@@ -204,9 +204,18 @@ pub fn backward<R: Real>(
         let mut dhead = dhead.slice_mut(part);
         matmul::cuda::backward_weight(device, &mut dhead, None, &dlogits, inputs.hidden, product)?;
     }
-    let (kernel, n) = (device.kernel::<R>(&SOURCE, "logprob_round")?, dhidden.len());
+    round(device, dhidden, &sum.as_view())
+}
+
+/// Numbers as they are stored; both of one length.
+///
+/// # Errors
+/// [`Fault`] of the launch.
+pub fn round<R: Real>(device: &Device, to: &mut ViewMut<R>, from: &View<f32>) -> Result<(), Fault> {
+    let (kernel, n) = (device.kernel::<R>(&SOURCE, "logprob_round")?, to.len());
+    assert_eq!(n, from.len(), "numbers and their rounding differ in length");
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dhidden).arg(&*sum).arg(&n);
+    arguments.arg(to).arg(from).arg(&n);
     // SAFETY: both have n elements, and the kernel stops there.
     unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
 }

@@ -75,8 +75,8 @@ impl Epilogue {
 
     /// Whether the memory that it needs is there.
     pub(crate) fn is_complete(&self) -> bool {
-        (self.bias != 0 || !self.has_bias())
-            && (self.auxiliary != 0 && self.auxiliary % 16 == 0 || !self.has_auxiliary())
+        let auxiliary = self.auxiliary != 0 && self.auxiliary.is_multiple_of(16);
+        (self.bias != 0 || !self.has_bias()) && (auxiliary || !self.has_auxiliary())
     }
 }
 
