@@ -37,7 +37,8 @@ pub fn mutants(source: &Source) -> Vec<Mutant> {
             }
         }
         push("blocks.x", "blocks.x - 1".to_owned(), Tampering::AddBlocks(0, -1));
-        if body.contains("blockIdx.y") || whole.contains("blockIdx.y") && file.starts_with("tensor") {
+        if body.contains("blockIdx.y") || whole.contains("blockIdx.y") && file.starts_with("tensor")
+        {
             push("blocks.y", "blocks.y - 1".to_owned(), Tampering::AddBlocks(1, -1));
         }
         // Loops that go on by the block's width do the same work with fewer threads.
