@@ -16,11 +16,11 @@ const SEGMENTS: [Segment; 5] = [
     Segment { start: 21, len: 13, prefix_start: 0, prefix_len: 0 },
 ];
 
-/// The same with runs of several tiles of 64 queries and keys.
+/// The same with runs of two tiles of 64 rows: the second has a single row, and the first run's last step a single key.
 const LONG: [Segment; 3] = [
-    Segment { start: 0, len: 70, prefix_start: 0, prefix_len: 0 },
-    Segment { start: 70, len: 65, prefix_start: 0, prefix_len: 70 },
-    Segment { start: 135, len: 17, prefix_start: 3, prefix_len: 129 },
+    Segment { start: 0, len: 65, prefix_start: 0, prefix_len: 0 },
+    Segment { start: 65, len: 65, prefix_start: 0, prefix_len: 65 },
+    Segment { start: 130, len: 17, prefix_start: 3, prefix_len: 124 },
 ];
 
 const HEADS: [Heads; 8] = [
