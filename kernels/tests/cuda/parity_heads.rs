@@ -16,11 +16,13 @@ const SEGMENTS: [Segment; 5] = [
     Segment { start: 21, len: 13, prefix_start: 0, prefix_len: 0 },
 ];
 
-/// The same with runs of several tiles of 64 queries and keys.
-const LONG: [Segment; 3] = [
-    Segment { start: 0, len: 70, prefix_start: 0, prefix_len: 0 },
-    Segment { start: 70, len: 65, prefix_start: 0, prefix_len: 70 },
-    Segment { start: 135, len: 17, prefix_start: 3, prefix_len: 129 },
+/// The same with runs of two tiles of 64 rows: the second has a single row, and the first run's last step a single key.
+/// No row of the third sees the first rows through a window, those of the fourth do.
+const LONG: [Segment; 4] = [
+    Segment { start: 0, len: 65, prefix_start: 0, prefix_len: 0 },
+    Segment { start: 65, len: 65, prefix_start: 0, prefix_len: 65 },
+    Segment { start: 130, len: 17, prefix_start: 3, prefix_len: 124 },
+    Segment { start: 147, len: 5, prefix_start: 0, prefix_len: 20 },
 ];
 
 const HEADS: [Heads; 8] = [

@@ -277,6 +277,57 @@ mod tests {
         }
     }
 
+    /// A section of a component, or of what is nested in it.
+    fn section(id: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![id];
+        let mut length = content.len();
+        while length > 0x7f {
+            bytes.push(0x80 | (length & 0x7f) as u8);
+            length >>= 7;
+        }
+        bytes.push(length as u8);
+        [&bytes, content].concat()
+    }
+
+    const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    /// The validator's own recursion and its tables are not reached by what nests deeper than the limits table says.
+    #[test]
+    fn what_nests_deep_is_rejected_before_anybody_goes_down_into_it() {
+        for (n, message) in [
+            (5_000, "5000 types around the innermost"),
+            (20_000, "20000 types around the innermost"),
+            (300_000, "bytes of component types"),
+        ] {
+            let types = [&[1][..], &[0x41, 1, 1].repeat(n), &[0x41, 0]].concat();
+            let bytes = [PREAMBLE, &section(7, &types)].concat();
+            let rejection = check_rejected(bytes, "component/structure");
+            assert!(rejection.message.contains(message), "{rejection:?}");
+        }
+        let mut components = PREAMBLE.to_vec();
+        for _ in 0..2_000 {
+            components = [PREAMBLE, &section(4, &components)].concat();
+        }
+        check_rejected(components, "component/structure");
+    }
+
+    /// wasmparser counts how deep types refer to each other in seven bits, and panics beyond.
+    #[test]
+    fn a_validator_that_panics_costs_its_component() {
+        let mut text = "(component (type $t0 (instance))".to_owned();
+        for n in 1..=300 {
+            let before = n - 1;
+            text.push_str(&format!(
+                r#"(type $t{n} (instance (alias outer 1 $t{before} (type $u)) (export "x" (instance (type $u)))))"#
+            ));
+        }
+        text.push(')');
+        check_rejected(
+            wat::parse_str(&text).expect("well formed"),
+            "component/valid",
+        );
+    }
+
     #[test]
     fn wasi_is_imported_only_where_it_is_served() {
         let with = |import: &str| {

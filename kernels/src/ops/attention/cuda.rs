@@ -211,11 +211,10 @@ const TENSOR_128: Version = Version {
 };
 
 impl Version {
-    /// The one on tensor cores where there is one for these heads and all `inputs` begin at whole 16 bytes, which are copied
-    /// as such.
-    fn of<R: Real>(device: &Device, shape: &Shape, inputs: &[&View<R>]) -> &'static Self {
-        let start = |input: &&View<R>| input.device_ptr(device.stream()).0;
-        let aligned = inputs.iter().all(|input| start(input) % 16 == 0);
+    /// The one on tensor cores where there is one for these heads and all arrays begin at whole 16 bytes, of which it copies and
+    /// stores several numbers at once.
+    fn of<R: Real>(shape: &Shape, starts: &[u64]) -> &'static Self {
+        let aligned = starts.iter().all(|start| start % 16 == 0);
         match shape.head_dim {
             64 if TENSOR.is_for::<R>() && aligned => &TENSOR_64,
             128 if TENSOR.is_for::<R>() && aligned => &TENSOR_128,
@@ -259,7 +258,9 @@ pub fn forward<R: Real>(
     let rows = segments.n_rows();
     check([y.len(), lse.len()], inputs, rows, shape);
     let packed = PackedShape::new(rows, shape);
-    let version = Version::of(device, shape, &[inputs.q, inputs.k, inputs.v]);
+    let stream = device.stream();
+    let starts = [inputs.q, inputs.k, inputs.v].map(|input| input.device_ptr(stream).0);
+    let version = Version::of::<R>(shape, &[starts.as_slice(), &[y.device_ptr(stream).0]].concat());
     let kernel = device.kernel::<R>(&version.forward_source, version.forward)?;
     let mut arguments = kernel.arguments(device);
     arguments.arg(y).arg(lse).arg(inputs.q).arg(inputs.k).arg(inputs.v);
@@ -289,7 +290,11 @@ pub fn backward<R: Real>(
     assert_eq!(dq.len(), inputs.q.len(), "dq and q differ in size");
     assert_eq!([dk.len(), dv.len()], [inputs.k.len(); 2], "dk, dv and k differ in size");
     let packed = PackedShape::new(rows, shape);
-    let version = Version::of(device, shape, &[inputs.q, inputs.k, inputs.v, dy]);
+    let stream = device.stream();
+    let read =
+        [inputs.q, inputs.k, inputs.v, dy, outputs.y].map(|array| array.device_ptr(stream).0);
+    let written = [&*dq, &*dk, &*dv].map(|array| array.device_ptr(stream).0);
+    let version = Version::of::<R>(shape, &[read.as_slice(), &written].concat());
     let mut projections = device.scratch::<f32>(rows * shape.heads)?;
 
     let kernel = device.kernel::<R>(&version.backward_source, version.backward_queries)?;
