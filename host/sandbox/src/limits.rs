@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | source text, before anything recurses | `SOURCE_*`, `CRATE_*` | a rejection with its place, nothing was parsed or read further |
 //! | the compiler | `COMPILE_*`, [`CHILD_FILES_MAX`] | the kernel fails a call or a signal ends the process: `compile/crash`; the clock ends its group: `compile/timeout` |
-//! | a component, before it is validated and wasmtime sees it | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
+//! | a component, before wasmtime sees it; code, structure and declarations before it is validated | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
 //! | a running call | [`STACK_BYTES_MAX`], [`MEMORY_BYTES_MAX`], [`MEMORIES_MAX`], [`TABLE_ELEMENTS_MAX`], [`INSTANCES_MAX`], `WASI_*` | a trap, so that no result depends on how much was left: `run/trap` |
 //! | the work of a call | [`FUEL_PER_CALL`], [`FUEL_PER_PAIR`] | `run/fuel`, the same on every machine |
 //! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | `compile/timeout` or `run/timeout`; first tried once more alone, the compiler if it hardly had a processor |

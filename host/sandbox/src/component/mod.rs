@@ -2,7 +2,7 @@
 //!
 //! Exactly the world's export with its types, no imports (or those of WASI that std needs), no start function,
 //! bounded memory, tables and sizes, only the proposals that the world needs. The limits are in
-//! [`crate::limits`], and whatever they count is counted before anything is validated. What this gate does not cover: what
+//! [`crate::limits`]; those that bound a validator's work are held before anything is validated. What this gate does not cover: what
 //! the code does when it runs, and a component that is slow to compile all the same, which costs its own child. A host
 //! that is built with `panic = "abort"` ends where the validator panics, which is a mistake of the validator's.
 
@@ -118,10 +118,10 @@ pub fn audit_with(component: Component, imports: Imports) -> Result<AuditedCompo
     Ok(AuditedComponent { bytes, report })
 }
 
-/// Counts before it validates: a validator takes time and memory by the square of what some of these limits bound.
+/// Counts before it validates.
 fn survey(bytes: &[u8], imports: Imports) -> Result<Survey, Rejection> {
     let mut survey = Survey::of(bytes, imports)?;
-    for rule in rules::ON_SURVEY {
+    for rule in rules::BEFORE_VALIDATION {
         if let Some(message) = measure::first_beyond(&(rule.measures)(&survey)) {
             return Err(rule.page.rejection(message));
         }

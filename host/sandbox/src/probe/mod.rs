@@ -262,7 +262,7 @@ impl Caller<'_> {
         self.begin(pairs)?;
         let start = Instant::now();
         let outcome = self.plugin.evaluate(pairs, &self.hyperparameters);
-        self.end(start, outcome)
+        self.end(start, pairs, outcome)
     }
 
     /// Asks another plugin, and counts it too.
@@ -274,7 +274,7 @@ impl Caller<'_> {
         self.begin(pairs)?;
         let start = Instant::now();
         let outcome = other.evaluate(pairs, &self.hyperparameters);
-        self.end(start, outcome)
+        self.end(start, pairs, outcome)
     }
 
     /// Counts a call, unless the calls before it took all the time that there is.
@@ -295,6 +295,7 @@ impl Caller<'_> {
     fn end(
         &mut self,
         start: Instant,
+        pairs: &Pairs,
         outcome: Result<Evaluation, Failure>,
     ) -> Result<Evaluation, Failure> {
         // The host's clock would count the wait for a guest that runs alone, which is not this plugin's doing.
@@ -302,8 +303,24 @@ impl Caller<'_> {
             Ok(evaluation) => evaluation.spent.instantiate + evaluation.spent.evaluate,
             Err(_) => start.elapsed(),
         };
-        outcome
+        outcome.map_err(|failure| met_with(failure, pairs))
     }
+}
+
+/// Says which pairs a plugin was asked about when it failed, so that its author can ask the same.
+fn met_with(failure: Failure, pairs: &Pairs) -> Failure {
+    let Failure::Rejected(mut rejection) = failure else {
+        return failure;
+    };
+    let tokens = pairs.chosen_tokens.iter().chain(&pairs.rejected_tokens);
+    let (shortest, longest) =
+        tokens.fold((u32::MAX, 0), |(low, high), &n| (low.min(n), high.max(n)));
+    let asked = match pairs.len() {
+        1 => finite::place("one pair", pairs, 0),
+        n => format!("a call with {n} pairs of {shortest} to {longest} tokens"),
+    };
+    rejection.message = format!("{} ({asked})", rejection.message);
+    Failure::Rejected(rejection)
 }
 
 const fn page(

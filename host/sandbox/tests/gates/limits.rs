@@ -126,6 +126,21 @@ const MET_BY: &[(&str, &str, &str)] = &[
     ),
     ("COMPONENT_INSTANCES_MAX", HERE, "\"component instances\""),
     ("COMPONENT_TYPES_MAX", HERE, "\"component types\""),
+    (
+        "COMPONENT_TYPE_BYTES_MAX",
+        HERE,
+        "\"bytes of component types\"",
+    ),
+    (
+        "COMPONENT_TYPE_DEPTH_MAX",
+        HERE,
+        "\"types around the innermost\"",
+    ),
+    (
+        "COMPONENT_STACK_BYTES",
+        "src/component/mod.rs",
+        "what_nests_deep_is_rejected_before_anybody_goes_down_into_it",
+    ),
     ("ALIASES_MAX", HERE, "\"aliases\""),
     ("CANONICAL_FUNCTIONS_MAX", HERE, "\"canonical functions\""),
     ("MEMORY_BYTES_MAX", HERE, "\"bytes of memory at most\""),
@@ -343,6 +358,18 @@ const ROWS: &[(&str, &[Row])] = &[
             ("component instances", COMPONENT_INSTANCES_MAX, |n| {
                 format!("(component {})", "(instance)".repeat(n))
             }),
+            // Six of them around the name of the one case.
+            ("bytes of component types", COMPONENT_TYPE_BYTES_MAX, |n| {
+                format!("(component (type (enum \"{}\")))", "x".repeat(n - 6))
+            }),
+            (
+                "types around the innermost",
+                COMPONENT_TYPE_DEPTH_MAX,
+                |n| {
+                    let (open, close) = ("(type (component ".repeat(n), "))".repeat(n));
+                    format!("(component {open}(type (func)){close})")
+                },
+            ),
             ("component types", COMPONENT_TYPES_MAX, |n| {
                 format!("(component {})", "(type (func))".repeat(n))
             }),

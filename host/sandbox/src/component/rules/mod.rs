@@ -38,6 +38,10 @@ pub(super) const ON_SURVEY: &[ComponentRule] = &[
     world::RULE,
 ];
 
+/// Whose counts a validator's time and memory grow with, some by their square: they are held before anything is validated.
+pub(super) const BEFORE_VALIDATION: &[ComponentRule] =
+    &[structure::RULE, code::RULE, declarations::RULE];
+
 /// Every page of this gate.
 pub(crate) fn pages() -> impl Iterator<Item = Rule> {
     let on_survey = ON_SURVEY.iter().map(|rule| rule.page);
