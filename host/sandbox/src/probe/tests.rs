@@ -13,7 +13,8 @@ use guest_sdk::{
     evaluate_batch, evaluate_pairs, mean, sorted, std_dev, sum,
 };
 
-use super::{Plugin, ProbeReport, examine, sizes};
+use super::sizes::N_OF_A_PAIR_LOSS;
+use super::{Plugin, ProbeReport, examine};
 use crate::{Evaluation, Failure, Rejection, Spent};
 
 /// A function as a plugin.
@@ -155,10 +156,7 @@ fn an_honest_loss_passes_and_every_call_is_counted() {
     assert_eq!(report.n_gradients, 2 * rows);
     assert_eq!((report.n_kinks, report.n_jumps, report.n_unseen), (0, 0, 0));
     // Five arrangements of each batch (of one pair: no second part), 63 parts of the realistic one, and other sizes.
-    assert_eq!(
-        report.n_arrangements,
-        5 * 10 - 1 + 63 + crate::probe::sizes::N_OF_A_PAIR_LOSS
-    );
+    assert_eq!(report.n_arrangements, 5 * 10 - 1 + 63 + N_OF_A_PAIR_LOSS);
     assert_eq!(report.n_engines, 2);
     // Up to 2¹⁴, then seven around each of 2¹⁵ … 2¹⁹ and four up to 2²⁰; for both sides.
     assert_eq!(report.n_token_counts, 2 * (16_384 + 5 * 7 + 4));
@@ -503,35 +501,13 @@ fn centred<'t>(batch: &Batch<'t>, beta: f64) -> Vec<Var<'t>> {
         .collect()
 }
 
-/// Sizes that nobody trains with are as good a place to hide.
-#[test]
-fn a_gradient_that_turns_at_one_size_of_a_batch_is_found() {
-    for size in [16, 57, 100, 1_024, 2_049] {
-        let turn = move |pairs: &Pairs, answer: &mut Gradients| {
-            if pairs.len() == size {
-                for gradient in answer
-                    .policy_chosen
-                    .iter_mut()
-                    .chain(&mut answer.policy_rejected)
-                {
-                    *gradient = -*gradient;
-                }
-            }
-        };
-        let rejection = batch_loss(centred, turn).expect_err("it lies");
-        assert_eq!(rejection.rule, "probe/gradient", "{rejection:?}");
-        let place = format!("a batch of {size} pairs");
-        assert!(rejection.message.contains(&place), "{rejection:?}");
-    }
-}
-
 #[test]
 fn honest_batch_losses_pass() {
     let none = |_: &Pairs, _: &mut Gradients| {};
     let report = batch_loss(centred, none).expect("the mean");
     // Four directions through each of seven batches of at most 64 rows, one through three larger ones, four more
     // at half and at twice beta each, the 12 entries of two small batches, and one direction at every other size.
-    let n_sizes = sizes::N_OF_A_PAIR_LOSS - 1;
+    let n_sizes = N_OF_A_PAIR_LOSS - 1;
     assert_eq!(report.n_gradients, 4 * 7 + 3 + 2 * 4 + 2 * 12 + n_sizes);
     batch_loss(
         |batch, beta| {

@@ -39,3 +39,25 @@ fn a_nan_for_batches_of_one_usual_size_is_rejected_in_both_scopes() {
         );
     }
 }
+
+/// Sizes that nobody trains with are as good a place to hide.
+#[test]
+fn a_gradient_that_turns_at_one_size_of_a_batch_is_found() {
+    for size in [16, 57, 100, 1_024, 2_049] {
+        let turn = move |pairs: &Pairs, answer: &mut Gradients| {
+            if pairs.len() == size {
+                for gradient in answer
+                    .policy_chosen
+                    .iter_mut()
+                    .chain(&mut answer.policy_rejected)
+                {
+                    *gradient = -*gradient;
+                }
+            }
+        };
+        let rejection = batch_loss(centred, turn).expect_err("it lies");
+        assert_eq!(rejection.rule, "probe/gradient", "{rejection:?}");
+        let place = format!("a batch of {size} pairs");
+        assert!(rejection.message.contains(&place), "{rejection:?}");
+    }
+}
