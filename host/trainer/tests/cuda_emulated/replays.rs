@@ -5,12 +5,12 @@ use std::sync::Arc;
 use cuda_emulator::Emulator;
 use trainer::device::{Device, Precision};
 use trainer::model::Keep;
-use trainer::optimizer::{Decay, OptimizerSettings, Schedule};
 use trainer::pairs::ReferencedPair;
 use trainer::step::{Tally, Trainer};
 
 use crate::device::session;
 use crate::support::{dpo, policy, referenced_pairs};
+use crate::training::settings;
 
 /// What a trainer is told to do, with the numbers of the pairs that it gets.
 #[derive(Debug, Clone, Copy)]
@@ -22,18 +22,6 @@ enum Act {
 }
 
 use Act::{Judge, Learn, Retract};
-
-fn settings() -> OptimizerSettings {
-    OptimizerSettings {
-        learning_rate: 2e-3,
-        weight_decay: 0.01,
-        decay: Decay::Matrices,
-        gradient_norm_max: Some(1.0),
-        warmup_steps: 3,
-        schedule: Schedule::Linear,
-        ..OptimizerSettings::default()
-    }
-}
 
 /// The pairs with these numbers, every token moved on: other batches of the same form.
 fn moved(family: &str, numbers: &[usize], by: usize) -> Vec<ReferencedPair> {

@@ -12,7 +12,7 @@ use crate::support::{dpo, frozen_reference, pairs, policy, referenced_pairs, wor
 
 const N_STEPS: usize = 20;
 
-fn settings() -> OptimizerSettings {
+pub(crate) fn settings() -> OptimizerSettings {
     OptimizerSettings {
         learning_rate: 2e-3,
         weight_decay: 0.01,
