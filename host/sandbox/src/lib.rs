@@ -72,7 +72,7 @@
 //! | compile | [`limits::COMPILE_WALL`], twice where the compiler hardly had a processor; of a crate once more, for cargo to read its manifest | 10 s, 20 s; 20 s, 40 s |
 //! | component | none: [`limits::COMPONENT_BYTES_MAX`] and its like bound the work | milliseconds |
 //! | start, each time | [`Walls::start`], twice where a clock was met | 15 s; 30 s |
-//! | probe | [`limits::PROBE_WALL`] for all calls, then one call ([`Walls::call`]), twice where a clock was met | 30 s, then 15 s; 30 s |
+//! | probe | [`limits::PROBE_WALL`] of the child's processor for all calls, then one call ([`Walls::call`]), twice where a clock was met | 30 s, then 15 s; 30 s |
 //!
 //! The probe starts a plugin as it is trained with, and with NaN made canonical. A usual candidate takes a second through
 //! all gates. Not covered: waiting for other candidates, while one that met its clock is tried alone, and

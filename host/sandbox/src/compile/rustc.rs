@@ -63,16 +63,14 @@ pub(super) fn component_within(
         let message = format!("compiling took longer than {} s", wall.as_secs());
         return Err(rules::TIMEOUT.rejection(message).into());
     };
-    match outcome(status, &ended.stderr) {
+    let outcome = outcome(status, &ended.stderr);
+    if outcome != Outcome::Succeeded {
+        sandbox.sdk.check()?;
+    }
+    match outcome {
         Outcome::Succeeded => written(&folder.join(OUTPUT)).map(Some),
-        Outcome::Failed => {
-            sandbox.sdk.check()?;
-            Err(diagnostics::rejection(&ended.stderr, author).into())
-        }
-        Outcome::Crashed(how) => {
-            sandbox.sdk.check()?;
-            Err(crashed(&how))
-        }
+        Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
+        Outcome::Crashed(how) => Err(crashed(&how)),
     }
 }
 

@@ -204,3 +204,24 @@ fn rustc(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_are_not_what_was_built_are_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
+        for name in LIBRARIES {
+            write(name, "library").expect("can be written");
+        }
+        assert!(!is_whole(folder.path()), "nobody said what was built");
+        write(SUMS, &sums(folder.path()).expect("readable")).expect("can be written");
+        assert!(is_whole(folder.path()));
+        write(LIBRARIES[1], "librar").expect("can be written");
+        assert!(!is_whole(folder.path()), "cut off");
+        fs::remove_file(folder.path().join(LIBRARIES[1])).expect("there");
+        assert!(!is_whole(folder.path()), "gone");
+    }
+}

@@ -103,17 +103,15 @@ pub fn audit_with(component: Component, imports: Imports) -> Result<AuditedCompo
     let bytes = component.into_bytes();
     rules::size::check(&bytes)?;
     // Types nest in types, and their reader goes down into each: what it may read is bounded, and this is enough for it.
-    let reader = thread::Builder::new().stack_size(COMPONENT_STACK_BYTES);
-    let audited = thread::scope(|scope| {
-        let reader = reader.spawn_scoped(scope, || survey(&bytes, imports));
-        // A thread that cannot be started or that panics is the end of this component, not of the host.
-        reader.map(|reader| reader.join())
+    let surveyed = thread::scope(|scope| {
+        thread::Builder::new()
+            .stack_size(COMPONENT_STACK_BYTES)
+            .spawn_scoped(scope, || survey(&bytes, imports))
+            .expect("the machine can start one more thread")
+            .join()
     });
-    let survey = match audited {
-        Ok(Ok(survey)) => survey?,
-        Ok(Err(_)) => return Err(rules::valid::given_up()),
-        Err(error) => return Err(rules::valid::no_thread(&error)),
-    };
+    // A validator that panics is the end of this component, not of the host.
+    let survey = surveyed.map_err(|_| rules::valid::given_up())??;
     let report = report(&bytes, survey);
     Ok(AuditedComponent { bytes, report })
 }

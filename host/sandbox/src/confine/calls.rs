@@ -45,23 +45,24 @@ pub(super) fn restrict(kind: Kind) -> Result<(), String> {
         SeccompAction::Errno(errno(libc::ENOSYS)),
         arch,
     )?;
-    let pretended = program(
-        PRETENDED.iter().map(|&call| (call, Vec::new())).collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(0),
-        arch,
-    )?;
-    let list = program(
+    let mut filters = vec![clone3];
+    if kind == Kind::Compiler {
+        filters.push(program(
+            PRETENDED.iter().map(|&call| (call, Vec::new())).collect(),
+            SeccompAction::Allow,
+            SeccompAction::Errno(0),
+            arch,
+        )?);
+    }
+    filters.push(program(
         allowed(kind).map_err(|error| error.to_string())?,
         SeccompAction::Errno(errno(libc::EPERM)),
         SeccompAction::Allow,
         arch,
-    )?;
-    apply_filter(&clone3).map_err(|error| error.to_string())?;
-    if kind == Kind::Compiler {
-        apply_filter(&pretended).map_err(|error| error.to_string())?;
-    }
-    apply_filter(&list).map_err(|error| error.to_string())
+    )?);
+    filters
+        .iter()
+        .try_for_each(|filter| apply_filter(filter).map_err(|error| error.to_string()))
 }
 
 fn program(

@@ -55,6 +55,7 @@ pub(super) fn check(
     metadata: &Metadata,
     batches: &[Batch],
     evaluations: &[Evaluation],
+    parts: &[(Batch, Evaluation)],
 ) -> Result<(), Failure> {
     let typical = typical(batches, evaluations);
     for (batch, evaluation) in batches.iter().zip(evaluations) {
@@ -64,12 +65,17 @@ pub(super) fn check(
     }
     if matches!(metadata.scope, Scope::Batch) {
         check_entries(caller, typical)?;
+        // A row of scope `pair` keeps its numbers, so its gradient is right at every size if it is at one.
+        for (part, evaluation) in parts {
+            let tally = along_directions(caller, part, evaluation, typical, 1)?;
+            caller.count(tally);
+        }
     }
     check_at_other_hyperparameters(caller, metadata, batches)
 }
 
 /// The largest gradient of realistic pairs, but at most 1: less than a millionth of it moves no weight.
-pub(super) fn typical(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
+fn typical(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
     let realistic = batches
         .iter()
         .zip(evaluations)
@@ -371,7 +377,7 @@ fn check_directions(
 }
 
 /// The derivative of the sum of the losses along this many random directions.
-pub(super) fn along_directions(
+fn along_directions(
     caller: &mut Caller<'_>,
     batch: &Batch,
     evaluation: &Evaluation,

@@ -184,9 +184,8 @@ fn examine(
     caller.report.fuel_per_pair = fuel_per_pair(&evaluations);
     determinism::check(&mut caller, other, metadata, &batches, &evaluations)?;
     scope::check(&mut caller, metadata, &batches, &evaluations)?;
-    sizes::check(&mut caller, metadata, &batches, &evaluations, seed)?;
-    gradient::check(&mut caller, metadata, &batches, &evaluations)?;
-    sizes::check_gradients(&mut caller, metadata, &batches, &evaluations, seed)?;
+    let parts = sizes::check(&mut caller, metadata, &batches, &evaluations, seed)?;
+    gradient::check(&mut caller, metadata, &batches, &evaluations, &parts)?;
     overflow::check(&mut caller)?;
     backdoor::check(&mut caller, metadata)?;
     bends::locate(&mut caller, metadata)?;

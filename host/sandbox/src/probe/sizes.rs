@@ -8,7 +8,7 @@ use guest_sdk::{Metadata, Scope};
 
 use super::inputs::{Batch, LARGEST, rows, uniforms};
 use super::scope::{self, first_difference};
-use super::{Caller, finite, gradient};
+use super::{Caller, finite};
 use crate::{Evaluation, Failure};
 
 /// Every size up to this is tried.
@@ -23,63 +23,43 @@ const N_DRAWN: usize = 20;
 /// A size beyond the largest batch, which is taken round and round for it; a batch loss keeps a tape for its rows.
 const BEYOND: usize = 2 * LARGEST;
 
+/// Gives what was tried, for [`gradient`](super::gradient) to look at.
 pub(super) fn check(
     caller: &mut Caller<'_>,
     metadata: &Metadata,
     batches: &[Batch],
     evaluations: &[Evaluation],
     seed: u64,
-) -> Result<(), Failure> {
+) -> Result<Vec<(Batch, Evaluation)>, Failure> {
+    let mut tried = Vec::new();
     let largest = batches.iter().zip(evaluations);
     let Some((batch, whole)) = largest.max_by_key(|(batch, _)| batch.pairs.len()) else {
-        return Ok(());
+        return Ok(tried);
     };
     let is_pair = matches!(metadata.scope, Scope::Pair);
     for size in sizes(seed).chain(is_pair.then_some(BEYOND)) {
         let picked: Vec<usize> = (0..size).map(|i| i % batch.pairs.len()).collect();
-        let pairs = rows(&batch.pairs, picked.iter().copied());
-        let got = caller.evaluate(&pairs)?;
+        let part = Batch {
+            name: format!("a batch of {size} pairs").into(),
+            pairs: rows(&batch.pairs, picked.iter().copied()),
+            rows: batch.rows,
+        };
+        let got = caller.evaluate(&part.pairs)?;
         caller.report.n_arrangements += 1;
-        let name = format!("a batch of {size} pairs");
         finite::all(&got, f64::is_finite, |row| {
-            finite::place(&name, &pairs, row)
+            finite::place(&part.name, &part.pairs, row)
         })?;
         if is_pair && let Some(row) = first_difference(&got, whole, &picked) {
             let message = format!(
-                "row {row} of {name} has other numbers than the same pair among {}",
+                "row {row} of {} has other numbers than the same pair among {}",
+                part.name,
                 batch.pairs.len()
             );
             return Err(scope::RULE.rejection(message).into());
         }
+        tried.push((part, got));
     }
-    Ok(())
-}
-
-/// Of a loss of scope `batch`, at every size: the gradient along one random direction. A row of scope `pair` keeps its
-/// numbers, so its gradient is right at every size if it is at one.
-pub(super) fn check_gradients(
-    caller: &mut Caller<'_>,
-    metadata: &Metadata,
-    batches: &[Batch],
-    evaluations: &[Evaluation],
-    seed: u64,
-) -> Result<(), Failure> {
-    let largest = batches.iter().max_by_key(|batch| batch.pairs.len());
-    let (Some(batch), Scope::Batch) = (largest, &metadata.scope) else {
-        return Ok(());
-    };
-    let typical = gradient::typical(batches, evaluations);
-    for size in sizes(seed) {
-        let part = Batch {
-            name: format!("a batch of {size} pairs").into(),
-            pairs: rows(&batch.pairs, 0..size),
-            rows: batch.rows,
-        };
-        let got = caller.evaluate(&part.pairs)?;
-        let tally = gradient::along_directions(caller, &part, &got, typical, 1)?;
-        caller.count(tally);
-    }
-    Ok(())
+    Ok(tried)
 }
 
 /// Sizes below that of the largest batch.

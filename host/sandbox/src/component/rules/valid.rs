@@ -37,10 +37,6 @@ pub(in crate::component) fn given_up() -> Rejection {
     )
 }
 
-pub(in crate::component) fn no_thread(error: &std::io::Error) -> Rejection {
-    PAGE.rejection(format!("no thread could be started to read it: {error}"))
-}
-
 pub(in crate::component) fn invalid(error: &BinaryReaderError) -> Rejection {
     let message: String = error
         .message()

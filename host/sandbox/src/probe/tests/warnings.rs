@@ -21,6 +21,10 @@ fn a_push_the_wrong_way_for_some_lengths_is_told_with_them() {
     assert!(middling.contains("tokens: 100/100, 333/120)"), "{middling}");
     let sums = warnings(|pair| (pair.chosen_tokens + pair.rejected_tokens) % 2 == 1);
     assert!(sums.contains("tokens: 333/120)"), "{sums}");
+    // None of the lengths that directions are looked at for.
+    let long = warnings(|pair| pair.chosen_tokens > 400);
+    let told = "at a margin of 5.5 nats for chosen completions of 401 to 1048576 tokens, beside rejected of 100";
+    assert!(long.contains(told), "{long}");
     let everywhere = warnings(|_| true);
     assert!(
         everywhere.contains("wrong way") && !everywhere.contains("tokens"),
