@@ -159,7 +159,7 @@ fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
     lossbox.write("short.json", "{\"policy_chosen_logps\": [1.0]}");
     for (arguments, expected) in [
         (vec!["audit", "no_such_loss"], "the built-in losses are dpo"),
-        (vec!["audit", "./missing.rs"], "no such plugin"),
+        (vec!["audit", "./missing.rs"], "there is no ./missing.rs"),
         (
             vec!["call", "dpo", "--pairs", "missing.json"],
             "cannot read missing.json",

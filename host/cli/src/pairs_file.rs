@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use sandbox::Pairs;
+use sandbox::limits::PAIRS_MAX;
 use serde::Deserialize;
 
 /// Log-probs are sums over the completion's tokens, in nats; token counts are those of the completion.
@@ -49,6 +50,9 @@ pub(crate) fn parse(text: &str) -> Result<Pairs> {
     checked(file)
 }
 
+/// Room for [`PAIRS_MAX`] pairs, each number written at full length and on a line of its own.
+const BYTES_MAX: u64 = 32 << 20;
+
 const SHAPE: &str = "(hint: an object with the lists policy_chosen_logps, policy_rejected_logps, \
                      reference_chosen_logps, reference_rejected_logps, chosen_tokens and rejected_tokens)";
 
@@ -57,13 +61,21 @@ fn syntax_is_wrong(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_err()
 }
 
-fn read_text(path: &Path) -> std::io::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
+fn read_text(path: &Path) -> Result<String> {
+    match path == Path::new("-") {
+        true => limited(std::io::stdin().lock()),
+        false => limited(std::fs::File::open(path)?),
     }
-    std::fs::read_to_string(path)
+}
+
+/// A device has no end, so what is read is limited before it is looked at.
+fn limited(source: impl Read) -> Result<String> {
+    let mut text = String::new();
+    let n_bytes = source.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if n_bytes as u64 > BYTES_MAX {
+        bail!("it has more than {BYTES_MAX} bytes (hint: a call takes at most {PAIRS_MAX} pairs)");
+    }
+    Ok(text)
 }
 
 fn checked(file: PairsFile) -> Result<Pairs> {
@@ -114,6 +126,12 @@ mod tests {
             .and_then(checked)
             .expect_err("the file is wrong");
         assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = limited(std::io::repeat(b' ')).expect_err("it has no end");
+        assert!(error.to_string().contains("more than"), "{error}");
     }
 
     #[test]

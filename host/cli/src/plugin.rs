@@ -187,7 +187,8 @@ fn at_path(plugin: &str) -> Result<Entry> {
     }
     if !path.exists() {
         bail!(
-            "no such plugin: {plugin} (hint: a path ends in .rs or .wasm or is a crate's folder)"
+            "there is no {plugin} (hint: a plugin is named, as `lossbox plugins` lists it, or is the path of a .rs or \
+             .wasm file or of a crate's folder)"
         );
     }
     let form = match path.extension().and_then(|extension| extension.to_str()) {

@@ -548,7 +548,7 @@ fn what_only_looks_like_an_attack_passes() {
         "fn f(\u{3b2}: f64, \u{3c1}: f64, \u{394}: f64) -> f64 { \u{3b2} * \u{3c1} - \u{394} }",
         "// na\u{ef}ve \u{2212} \u{2014} \u{a0}\u{202f} \u{221e} \u{65e5}\u{672c}",
         "#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Ord, PartialOrd)] struct S { x: u8 }",
-        "#[allow(dead_code, clippy::many_single_char_names)] #[inline(always)] fn f() {}",
+        "#[allow(dead_code, clippy::many_single_char_names, reason = \"the paper's\")] #[inline(always)] fn f() {}",
         "#[doc = \"plain\"] #[must_use = \"because\"] fn f() -> f64 { 1.0 }",
         "fn f() { assert!(matches!(Some(1), Some(x) if x > 0), \"{}\", 1); }",
         "fn f() -> Vec<f64> { vec![1.0; 3] }",

@@ -61,6 +61,8 @@ impl Endpoint {
                 "set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none; or use --proposer evolve",
             ));
         }
+        // The client leaves the choice to the program. An error says that it was made before, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let config = OpenAIConfig::new()
             .with_api_base(settings.base_url.trim_end_matches('/'))
             .with_api_key(settings.api_key.clone().unwrap_or_default().trim());

@@ -1,7 +1,7 @@
 //! `source/attributes`
 
 use syn::visit::{self, Visit};
-use syn::{AttrStyle, Attribute, Expr, Lit, Meta};
+use syn::{AttrStyle, Attribute, Expr, Lit, LitStr, Meta};
 
 use super::{Parsed, SourceRule, page};
 use crate::source::tokens::Token;
@@ -126,8 +126,12 @@ fn is_plain_text(meta: &Meta) -> bool {
 fn forbidden_argument(attribute: &Attribute, known: &[&str], verb: &str) -> Option<Offence> {
     let mut forbidden = None;
     let parsed = attribute.parse_nested_meta(|meta| {
+        let is_lint = verb == "allowed";
+        if is_lint && meta.path.is_ident("reason") {
+            return meta.value()?.parse::<LitStr>().map(drop);
+        }
         let name = meta.path.get_ident().map(ToString::to_string);
-        let of_clippy = verb == "allowed" && is_of(&meta.path, "clippy");
+        let of_clippy = is_lint && is_of(&meta.path, "clippy");
         if !of_clippy && !name.is_some_and(|name| known.contains(&name.as_str())) {
             forbidden = Some(());
         }
