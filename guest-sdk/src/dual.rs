@@ -44,6 +44,17 @@ impl Dual {
     }
 }
 
+/// A tangent on its way through a function. What an input does not reach, it does not reach through an infinite slope
+/// either: 0·∞ would make a gradient NaN where the loss merely overflows.
+#[inline]
+fn through(tangent: f64, derivative: f64) -> f64 {
+    if tangent == 0.0 {
+        0.0
+    } else {
+        tangent * derivative
+    }
+}
+
 impl Scalar for Dual {}
 
 impl Primitive for Dual {
@@ -57,13 +68,14 @@ impl Primitive for Dual {
         let [chosen, rejected] = self.tangents;
         Dual {
             value,
-            tangents: [chosen * derivative, rejected * derivative],
+            tangents: [through(chosen, derivative), through(rejected, derivative)],
         }
     }
 
     #[inline]
     fn join(self, other: Dual, value: f64, (dx, dy): (f64, f64), _: Key) -> Dual {
-        let tangent = |input: usize| self.tangents[input] * dx + other.tangents[input] * dy;
+        let tangent =
+            |input: usize| through(self.tangents[input], dx) + through(other.tangents[input], dy);
         Dual {
             value,
             tangents: [tangent(0), tangent(1)],

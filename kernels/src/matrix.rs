@@ -5,6 +5,7 @@
 //! into one tile per thread, which leaves every element's sum as it is, and runs them in parallel. Views hold no data.
 
 use crate::Write;
+use gemm_common::Parallelism;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -222,31 +223,34 @@ fn check_extent(len: usize, rows: usize, columns: usize, row_stride: usize) {
 /// c = scale·a·b, or c += scale·a·b, on the calling thread.
 pub(crate) fn multiply(c: MatrixMut, a: Matrix, b: Matrix, scale: f32, write: Write) {
     check_product(&c, a, b);
+    // Its inner kernel likes the result's columns to be dense, so it is asked for cᵀ = bᵀ·aᵀ.
+    //
     // SAFETY: `c` may write its elements by its invariant and shares none with `a` and `b`, which are borrowed at
     // the same time; `a` and `b` were checked against their slices when they were made, and their parts lie
     // inside them. So every element that `gemm` touches by these sizes and strides may be touched. Strides fit
     // isize because slices do.
     unsafe {
-        gemm::gemm(
-            c.rows,
+        let product = gemm_f32::gemm::f32::get_gemm_fn();
+        product(
             c.columns,
+            c.rows,
             a.columns,
             c.data,
-            1,
             c.row_stride as isize,
+            1,
             write == Write::Accumulate,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
             b.data.as_ptr(),
-            b.column_stride as isize,
             b.row_stride as isize,
+            b.column_stride as isize,
+            a.data.as_ptr(),
+            a.row_stride as isize,
+            a.column_stride as isize,
             1.0,
             scale,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            Parallelism::None,
         );
     }
 }

@@ -39,12 +39,19 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 const DENSE: u32 = 16_384;
 /// Counts on either side of each larger power of two up to 2²⁰.
 const AROUND: u32 = 3;
-/// Tokens of the other completion. A loss may turn on equal counts, so what stands alone must do so beside both.
-const OTHER: [u32; 2] = [100, 211];
+/// Tokens of the other completion. A loss may turn on equal counts, so there it may be another one.
+const OTHER: u32 = 100;
 
-/// Of the pair that is tried: of policy and reference, chosen and rejected. Every part that a loss can turn on is far from 0.
-const LOGPS: [f64; 4] = [-97.0, -104.5, -100.0, -102.0];
-const MARGIN: f64 = (LOGPS[0] - LOGPS[2]) - (LOGPS[1] - LOGPS[3]);
+/// Of the pairs that are tried: of policy and reference, chosen and rejected, once with a margin that training wants and once
+/// with one that it does not. Every part that a loss can turn on is far from 0.
+const LOGPS: [[f64; 4]; 2] = [
+    [-97.0, -104.5, -100.0, -102.0],
+    [-103.5, -99.0, -101.5, -102.5],
+];
+
+fn margin(logps: [f64; 4]) -> f64 {
+    (logps[0] - logps[2]) - (logps[1] - logps[3])
+}
 
 /// Which count is tried.
 #[derive(Debug, Clone, Copy)]
@@ -76,19 +83,16 @@ pub(super) fn check(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), 
     };
     let runs = runs(dense);
     let n_counts: usize = runs.iter().map(Vec::len).sum();
-    for side in [Side::Chosen, Side::Rejected] {
-        let evaluation = caller.evaluate(&pairs(side, &runs, OTHER[0]))?;
+    for (side, logps) in [Side::Chosen, Side::Rejected]
+        .into_iter()
+        .flat_map(|side| LOGPS.map(|logps| (side, logps)))
+    {
+        let evaluation = caller.evaluate(&pairs(side, logps, &runs))?;
         caller.report.n_token_counts += n_counts;
-        let turned = turned(side, &runs, &evaluation);
+        let turned = turned(side, logps, &runs, &evaluation);
         caller.report.warnings.extend(turned);
-        let mut alone = alone(&runs, &evaluation);
-        if !alone.is_empty() {
-            let evaluation = caller.evaluate(&pairs(side, &runs, OTHER[1]))?;
-            let again = self::alone(&runs, &evaluation);
-            alone.retain(|point| again.iter().any(|other| other.tokens == point.tokens));
-        }
-        if let Some(first) = alone.first() {
-            return Err(first.rejection(side).into());
+        if let Some(first) = alone(&runs, &evaluation).first() {
+            return Err(first.rejection(side, logps).into());
         }
     }
     Ok(())
@@ -115,11 +119,12 @@ struct Alone {
 }
 
 impl Alone {
-    fn rejection(&self, side: Side) -> Rejection {
+    fn rejection(&self, side: Side, logps: [f64; 4]) -> Rejection {
         let (tokens, list, side) = (self.tokens, self.list, side.name());
         RULE.rejection(format!(
-            "at exactly {tokens} {side} tokens the {list} is {:e}, at {} it is {:e}",
+            "at exactly {tokens} {side} tokens, beside {OTHER}, the {list} is {:e} at a margin of {} nats, at {} tokens it is {:e}",
             self.value,
+            margin(logps),
             tokens - 1,
             self.neighbour
         ))
@@ -138,7 +143,8 @@ fn alone(runs: &[Vec<u32>], evaluation: &Evaluation) -> Vec<Alone> {
         for run in runs {
             let values = &values[from..from + run.len()];
             from += run.len();
-            found.extend(standing_alone(values).map(|place| Alone {
+            let places = standing_alone(values).filter(|&place| run[place] != OTHER);
+            found.extend(places.map(|place| Alone {
                 tokens: run[place],
                 list,
                 value: values[place],
@@ -150,7 +156,12 @@ fn alone(runs: &[Vec<u32>], evaluation: &Evaluation) -> Vec<Alone> {
 }
 
 /// At which counts the pair is pushed the wrong way, if it is not at all of them.
-fn turned(side: Side, runs: &[Vec<u32>], evaluation: &Evaluation) -> Option<String> {
+fn turned(
+    side: Side,
+    logps: [f64; 4],
+    runs: &[Vec<u32>],
+    evaluation: &Evaluation,
+) -> Option<String> {
     let wrong = wrong_way_places(evaluation);
     if wrong.iter().all(|&is_wrong| is_wrong) {
         return None;
@@ -175,23 +186,23 @@ fn turned(side: Side, runs: &[Vec<u32>], evaluation: &Evaluation) -> Option<Stri
     };
     (!told.is_empty()).then(|| {
         format!(
-            "pushes the wrong way at a margin of {MARGIN} nats for {} completions of {} tokens{more}, beside {} of {} tokens",
+            "pushes the wrong way at a margin of {} nats for {} completions of {} tokens{more}, beside {} of {OTHER} tokens",
+            margin(logps),
             side.name(),
             told.join(", "),
             side.other().name(),
-            OTHER[0]
         )
     })
 }
 
-fn pairs(side: Side, runs: &[Vec<u32>], other: u32) -> Pairs {
+fn pairs(side: Side, logps: [f64; 4], runs: &[Vec<u32>]) -> Pairs {
     let mut pairs = empty();
     for &tokens in runs.iter().flatten() {
         let tokens = match side {
-            Side::Chosen => [tokens, other],
-            Side::Rejected => [other, tokens],
+            Side::Chosen => [tokens, OTHER],
+            Side::Rejected => [OTHER, tokens],
         };
-        push(&mut pairs, LOGPS, tokens);
+        push(&mut pairs, logps, tokens);
     }
     pairs
 }

@@ -8,7 +8,7 @@
 use guest_sdk::{Metadata, Pairs, Scope};
 use serde::{Deserialize, Serialize};
 
-use super::path::{Path, QUANTITIES, grid, paths};
+use super::path::{BOTH, Path, QUANTITIES, paths};
 use super::{Caller, ProbeReport};
 use crate::{Evaluation, Failure};
 
@@ -42,8 +42,9 @@ pub struct BendReport {
 
 pub(super) fn locate(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), Failure> {
     let mut found = Vec::new();
+    let in_order = keeps_order(caller, &metadata.scope)?;
     for path in paths(&metadata.scope) {
-        found.extend(bends_along(caller, &metadata.scope, path)?);
+        found.extend(bends_along(caller, &metadata.scope, path, in_order)?);
     }
     let bends = named(found);
     let warnings = &mut caller.report.warnings;
@@ -63,6 +64,21 @@ pub(super) fn locate(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(),
     }
     caller.report.bends = bends;
     Ok(())
+}
+
+/// Whether each pair's loss stands in its place: a batch loss may give its losses in another order, as in order of rank, and
+/// then one after the other says nothing of jumps.
+fn keeps_order(caller: &mut Caller<'_>, scope: &Scope) -> Result<bool, Failure> {
+    if matches!(scope, Scope::Pair) {
+        return Ok(true);
+    }
+    let margins = [3.0, -1.5, 0.7, 9.0, -6.0];
+    let forwards = caller.evaluate(&BOTH.pairs(margins))?.losses;
+    let backwards = caller
+        .evaluate(&BOTH.pairs(margins.into_iter().rev()))?
+        .losses;
+    let same = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+    Ok(forwards.iter().zip(backwards.iter().rev()).all(same))
 }
 
 /// Bends that lie off the lines, as where a mean over the batch is 0.
@@ -108,7 +124,7 @@ impl Left {
     fn between(
         evaluation: &Evaluation,
         path: &Path,
-        scope: &Scope,
+        in_order: bool,
         i: usize,
         j: usize,
         width: f64,
@@ -122,12 +138,7 @@ impl Left {
         let jump = (evaluation.losses[j] - evaluation.losses[i] - explained).abs();
         Left {
             kink: difference(&evaluation.policy_chosen) + difference(&evaluation.policy_rejected),
-            // A loss of scope batch may give its losses in another order, as in order of rank.
-            jump: if matches!(scope, Scope::Pair) {
-                jump
-            } else {
-                0.0
-            },
+            jump: if in_order { jump } else { 0.0 },
         }
     }
 
@@ -143,8 +154,9 @@ fn bends_along(
     caller: &mut Caller<'_>,
     scope: &Scope,
     path: &Path,
+    in_order: bool,
 ) -> Result<Vec<(BendKind, Pairs)>, Failure> {
-    let grid = grid();
+    let grid = path.grid();
     let whole = path.evaluate(caller, scope, &grid)?;
     let mut open: Vec<Interval> = (1..grid.len())
         .map(|i| Interval {
@@ -161,7 +173,7 @@ fn bends_along(
         if open.is_empty() {
             break;
         }
-        halve(caller, scope, path, &mut open)?;
+        halve(caller, scope, path, in_order, &mut open)?;
         if halving + 1 == HALVINGS_OF_ALL - 4 {
             open.iter_mut()
                 .for_each(|i| i.earlier = i.left.steepness(i.high - i.low));
@@ -207,6 +219,7 @@ fn halve(
     caller: &mut Caller<'_>,
     scope: &Scope,
     path: &Path,
+    in_order: bool,
     open: &mut [Interval],
 ) -> Result<(), Failure> {
     let margins: Vec<f64> = open
@@ -218,7 +231,7 @@ fn halve(
         let width = 0.5 * (interval.high - interval.low);
         let middle = margins[3 * n + 1];
         let left =
-            |i: usize| Left::between(&evaluation, path, scope, 3 * n + i, 3 * n + i + 1, width);
+            |i: usize| Left::between(&evaluation, path, in_order, 3 * n + i, 3 * n + i + 1, width);
         let (lower, upper) = (left(0), left(1));
         if lower.steepness(width) >= upper.steepness(width) {
             (interval.high, interval.left) = (middle, lower);

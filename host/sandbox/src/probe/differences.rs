@@ -17,7 +17,8 @@
 //! **Where it is not.** What agrees at no step is looked at from each side by itself, with steps from 2⁻⁴ to 2⁻³⁰. A side
 //! has a slope (its differences settle), jumps (its differences do not shrink with the step), drowns in rounding or is
 //! rough. Two equal slopes are a smooth place; two different ones a kink, where the gradient may be anything between; one
-//! slope and one jump ask for that slope. Where kinks of several rows may meet, as along a direction through a batch
+//! slope and one jump ask for that slope; a jump on both sides says nothing of the gradient, and no drawn place may be such
+//! an island. Where kinks of several rows may meet, as along a direction through a batch
 //! with ties, g need not lie between: `max(0, x) + max(0, -y)` has slope 1 on both sides of the origin along x = y, and 0
 //! is its gradient as good as any.
 //!
@@ -63,6 +64,8 @@ pub(super) enum Verdict {
     Kink,
     /// f jumps, and the gradient is that of the side that belongs to x.
     Jump,
+    /// f jumps on both sides: x stands alone, and no difference tells its gradient.
+    Island,
     Wrong {
         expected: f64,
     },
@@ -257,7 +260,7 @@ fn judge_sides(left: Side, right: Side, claim: &Claim, kinks: Kinks) -> Verdict 
                 _ => Verdict::Wrong { expected: slope },
             }
         }
-        (Side::Jumps, Side::Jumps) => Verdict::Jump,
+        (Side::Jumps, Side::Jumps) => Verdict::Island,
         (Side::Rough, _) | (_, Side::Rough) => Verdict::Wrong { expected: f64::NAN },
         _ => Verdict::Unseen,
     }

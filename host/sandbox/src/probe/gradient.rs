@@ -44,8 +44,9 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 /// Random directions through a batch of up to `DIRECTED_ROWS` rows; one through a larger one.
 const DIRECTIONS: u64 = 4;
 const DIRECTED_ROWS: usize = 64;
-/// One check in this many may meet a kink, a jump or rounding, where rows are drawn.
+/// One check in this many may meet a kink, a jump or rounding, where rows are drawn, and one in this many rounding.
 const UNSURE_RARER_THAN: usize = 4;
+const UNSEEN_RARER_THAN: usize = 50;
 /// Batches with fewer checks are not held to that share.
 const CHECKS_MIN: usize = 16;
 
@@ -57,38 +58,53 @@ pub(super) fn check(
     evaluations: &[Evaluation],
     parts: &[(Batch, Evaluation)],
 ) -> Result<(), Failure> {
-    let typical = typical(batches, evaluations);
+    let typical = realistic(batches, evaluations);
+    // Of all drawn batches together: of a batch loss, one has too few checks for a share.
+    let mut drawn = Tally::default();
     for (batch, evaluation) in batches.iter().zip(evaluations) {
+        // With a larger one, a slope far from all training would hide the gradients of training.
+        let typical = match batch.rows {
+            Rows::Training => self::typical(evaluation),
+            Rows::Generic | Rows::Special => typical,
+        };
         let tally = check_batch(caller, metadata, batch, evaluation, typical)?;
-        tally.reject_if_unsure(batch, &metadata.scope)?;
+        tally.reject_if_unsure(&format!("{:?}", batch.name), batch.rows, &metadata.scope)?;
+        if batch.rows.are_drawn() {
+            drawn.add(&tally);
+        }
         caller.count(tally);
     }
     if matches!(metadata.scope, Scope::Batch) {
-        check_entries(caller, typical)?;
+        drawn.add(&check_entries(caller, typical)?);
         // A row of scope `pair` keeps its numbers, so its gradient is right at every size if it is at one.
         for (part, evaluation) in parts {
             let tally = along_directions(caller, part, evaluation, typical, 1)?;
+            drawn.add(&tally);
             caller.count(tally);
         }
+        drawn.reject_if_unsure("all batches together", Rows::Generic, &metadata.scope)?;
     }
+    caller.report.warnings.extend(drawn.unseen());
     check_at_other_hyperparameters(caller, metadata, batches)
 }
 
-/// The largest gradient of realistic pairs, but at most 1: less than a millionth of it moves no weight.
-fn typical(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
+/// What counts as a gradient of realistic pairs.
+fn realistic(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
     let realistic = batches
         .iter()
         .zip(evaluations)
         .find(|(batch, _)| batch.name == REALISTIC);
-    realistic.map_or(0.0, |(_, evaluation)| largest(evaluation).min(1.0))
+    realistic.map_or(0.0, |(_, evaluation)| typical(evaluation))
 }
 
-fn largest(evaluation: &Evaluation) -> f64 {
+/// The largest gradient, but at most 1: less than a millionth of it moves no weight.
+fn typical(evaluation: &Evaluation) -> f64 {
     let gradients = evaluation
         .policy_chosen
         .iter()
         .chain(&evaluation.policy_rejected);
-    gradients.fold(0.0, |max, gradient| max.max(gradient.abs()))
+    let largest = gradients.fold(0.0_f64, |max, gradient| max.max(gradient.abs()));
+    largest.min(1.0)
 }
 
 fn check_batch(
@@ -125,7 +141,7 @@ fn check_at_other_hyperparameters(
         }
         let evaluation = caller.evaluate(&batch.pairs)?;
         if super::is_finite(&evaluation) {
-            let typical = largest(&evaluation).min(1.0);
+            let typical = typical(&evaluation);
             let tally =
                 check_batch(caller, metadata, batch, &evaluation, typical).map_err(|failure| {
                     at_hyperparameters(failure, metadata, &caller.hyperparameters)
@@ -166,6 +182,8 @@ pub(super) struct Tally {
     pub(super) n_jumps: usize,
     pub(super) n_unseen: usize,
     pub(super) first_bend: Option<String>,
+    /// Where a gradient was first asked for at a place that stands alone.
+    first_island: Option<String>,
 }
 
 impl Tally {
@@ -183,21 +201,40 @@ impl Tally {
                 Verdict::Unseen => self.n_unseen += 1,
                 Verdict::Kink => self.n_kinks += 1,
                 Verdict::Jump => self.n_jumps += 1,
+                Verdict::Island => {
+                    self.n_jumps += 1;
+                    self.first_island.get_or_insert_with(|| place(i));
+                }
                 Verdict::Wrong { expected } => return Err(RULE.rejection(wrong(i, *expected))),
             }
-            if matches!(verdict, Verdict::Kink | Verdict::Jump) && self.first_bend.is_none() {
+            let is_bend = matches!(verdict, Verdict::Kink | Verdict::Jump | Verdict::Island);
+            if is_bend && self.first_bend.is_none() {
                 self.first_bend = Some(place(i));
             }
         }
         Ok(())
     }
 
+    fn add(&mut self, other: &Tally) {
+        self.n += other.n;
+        self.n_kinks += other.n_kinks;
+        self.n_jumps += other.n_jumps;
+        self.n_unseen += other.n_unseen;
+    }
+
     /// In batches that were drawn, hardly any place may be without a derivative; in those that were chosen, most must
     /// have one if rows are looked at one by one.
-    fn reject_if_unsure(&self, batch: &Batch, scope: &Scope) -> Result<(), Rejection> {
+    fn reject_if_unsure(&self, name: &str, rows: Rows, scope: &Scope) -> Result<(), Rejection> {
+        if let Some(place) = self.first_island.as_ref().filter(|_| rows.are_drawn()) {
+            return Err(RULE.rejection(format!(
+                "the loss jumps on both sides of a place, so nothing tells its gradient {place}"
+            )));
+        }
         let n_unsure = self.n_kinks + self.n_jumps + self.n_unseen;
-        let too_many = match (batch.rows, scope) {
-            (Rows::Generic, _) => UNSURE_RARER_THAN * n_unsure > self.n,
+        let too_many = match (rows, scope) {
+            (Rows::Training | Rows::Generic, _) => {
+                UNSURE_RARER_THAN * n_unsure > self.n || UNSEEN_RARER_THAN * self.n_unseen > self.n
+            }
             (Rows::Special, Scope::Pair) => 2 * self.n_unseen > self.n,
             (Rows::Special, Scope::Batch) => false,
         };
@@ -205,9 +242,20 @@ impl Tally {
             return Ok(());
         }
         Err(RULE.rejection(format!(
-            "{n_unsure} of {} derivatives cannot be checked for {:?}: {} at kinks, {} at jumps, {} lost in the rounding of the loss",
-            self.n, batch.name, self.n_kinks, self.n_jumps, self.n_unseen
+            "{n_unsure} of {} derivatives cannot be checked for {name}: {} at kinks, {} at jumps, {} lost in the rounding of the loss",
+            self.n, self.n_kinks, self.n_jumps, self.n_unseen
         )))
+    }
+
+    /// Says it where rounding hides a few.
+    fn unseen(&self) -> Option<String> {
+        (self.n_unseen > 0).then(|| {
+            format!(
+                "{} of {} gradients at drawn pairs could not be checked: the loss is so large there that rounding hides its \
+                 derivative",
+                self.n_unseen, self.n
+            )
+        })
     }
 }
 
@@ -385,9 +433,9 @@ fn along_directions(
     n_directions: u64,
 ) -> Result<Tally, Failure> {
     let (pairs, mut tally) = (&batch.pairs, Tally::default());
-    let kinks = match batch.rows {
-        Rows::Generic => Kinks::Apart,
-        Rows::Special => Kinks::MayMeet,
+    let kinks = match batch.rows.are_drawn() {
+        true => Kinks::Apart,
+        false => Kinks::MayMeet,
     };
     for seed in 0..n_directions {
         let direction = Direction::random(100 + seed, pairs.len());
@@ -406,9 +454,10 @@ fn along_directions(
     Ok(tally)
 }
 
-/// Scope `batch`: every single entry of two small batches.
-fn check_entries(caller: &mut Caller<'_>, typical: f64) -> Result<(), Failure> {
-    for (seed, spread) in [(200, 8.0), (201, 60.0)] {
+/// Scope `batch`: every single entry of small batches.
+fn check_entries(caller: &mut Caller<'_>, typical: f64) -> Result<Tally, Failure> {
+    let mut all = Tally::default();
+    for (seed, spread) in [(200, 8.0), (201, 60.0), (202, 0.2), (203, 1.0), (204, 3.0)] {
         let pairs = few(seed, spread);
         let evaluation = caller.evaluate(&pairs)?;
         super::finite::all(&evaluation, f64::is_finite, |row| {
@@ -425,7 +474,8 @@ fn check_entries(caller: &mut Caller<'_>, typical: f64) -> Result<(), Failure> {
                 tally.count(&verdicts, wrong, place)?;
             }
         }
+        all.add(&tally);
         caller.count(tally);
     }
-    Ok(())
+    Ok(all)
 }

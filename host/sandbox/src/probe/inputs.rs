@@ -17,16 +17,28 @@ pub(super) struct Batch {
 /// How the rows of a batch lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
+    /// Drawn as training draws them: log-ratios of one size, completions of every likely length.
+    Training,
     /// Drawn: no two tie, and none lies on a kink but by chance.
     Generic,
-    /// Chosen: many tie, and many lie where formulas bend.
+    /// Chosen, or beyond all training: many tie, lie where formulas bend, or are too large for differences.
     Special,
+}
+
+impl Rows {
+    /// Whether hardly any row may be without a derivative.
+    pub(super) fn are_drawn(self) -> bool {
+        !matches!(self, Rows::Special)
+    }
 }
 
 /// The name of the batch that looks most like training.
 pub(super) const REALISTIC: &str = "realistic pairs";
 /// Pairs of the largest batch, and its longest completion in tokens.
 pub(super) const LARGEST: usize = 4_096;
+/// Rows of the largest batch whose log-ratios are of one size, and these sizes in nats.
+pub(super) const BLOCK: usize = LARGEST / BLOCK_SPREADS.len();
+const BLOCK_SPREADS: [f64; 8] = [12.0, 0.1, 1.0, 3.0, 0.3, 12.0, 2.0, 0.6];
 
 /// From one pair to 4,096, from subnormal log-probs to log-ratios of ±1,000 nats.
 pub(super) fn batches(seed: u64) -> Vec<Batch> {
@@ -38,14 +50,19 @@ pub(super) fn batches(seed: u64) -> Vec<Batch> {
         }
     };
     let (generic, special) = (batch(Rows::Generic), batch(Rows::Special));
+    let training = batch(Rows::Training);
     vec![
         generic("one pair", random(1, 1, 5.0)),
         special("equal log-probs", equal()),
         special("zeros and subnormals", zeros()),
         generic(REALISTIC, random(64, 2, 8.0)),
         generic("near the reference", random(32, 3, 0.05)),
+        training("log-ratios of a fifth of a nat", likely(33, 7, 0.2)),
+        training("log-ratios of a nat", likely(40, 8, 1.0)),
+        training("log-ratios of three nats", likely(24, 9, 3.0)),
         generic("large log-ratios", random(32, 4, 60.0)),
         special("extreme log-ratios", extreme()),
+        special("up to 1,000 nats", random(512, seed ^ 10, 1_000.0)),
         generic("every magnitude", magnitudes(512, 6)),
         generic("drawn for this component", magnitudes(256, seed)),
         generic("4,096 pairs", every_length()),
@@ -70,6 +87,23 @@ fn random(n_pairs: usize, seed: u64, spread: f64) -> Pairs {
                 reference,
                 1 + (60.0 * uniform()) as u32,
             )
+        };
+        push_completions(&mut pairs, completion(), completion());
+    }
+    pairs
+}
+
+/// `n_pairs` pairs as in training: completions from 1 to 600 tokens, as many of 6 to 60 as of 60 to 600, at 0.2 to 3.2 nats
+/// a token, and log-ratios up to `spread` nats.
+fn likely(n_pairs: usize, seed: u64, spread: f64) -> Pairs {
+    let mut uniform = uniforms(seed);
+    let mut pairs = empty();
+    for _ in 0..n_pairs {
+        let mut completion = || {
+            let tokens = (600.0_f64.ln() * uniform()).exp().floor();
+            let reference = -tokens * (0.2 + 3.0 * uniform()) - spread;
+            let logratio = spread * (2.0 * uniform() - 1.0);
+            (reference + logratio, reference, tokens as u32)
         };
         push_completions(&mut pairs, completion(), completion());
     }
@@ -109,9 +143,13 @@ fn magnitudes(n_pairs: usize, seed: u64) -> Pairs {
     pairs
 }
 
-/// 4,096 pairs that have every length from 1 to 4,096 tokens on both sides.
+/// 4,096 pairs that have every length from 1 to 4,096 tokens on both sides, in blocks whose log-ratios are of one size.
 fn every_length() -> Pairs {
-    let mut pairs = random(LARGEST, 5, 12.0);
+    let mut pairs = empty();
+    for (seed, spread) in (50..).zip(BLOCK_SPREADS) {
+        let block = random(BLOCK, seed, spread);
+        (0..BLOCK).for_each(|row| push_row(&mut pairs, &block, row));
+    }
     for row in 0..LARGEST {
         pairs.chosen_tokens[row] = row as u32 + 1;
         // An odd factor makes a permutation of a power of two.
@@ -234,10 +272,14 @@ pub(super) fn logps(pairs: &Pairs, row: usize) -> [f64; 4] {
 pub(super) fn rows(pairs: &Pairs, rows: impl IntoIterator<Item = usize>) -> Pairs {
     let mut picked = empty();
     for row in rows {
-        let tokens = [pairs.chosen_tokens[row], pairs.rejected_tokens[row]];
-        push(&mut picked, logps(pairs, row), tokens);
+        push_row(&mut picked, pairs, row);
     }
     picked
+}
+
+fn push_row(to: &mut Pairs, from: &Pairs, row: usize) {
+    let tokens = [from.chosen_tokens[row], from.rejected_tokens[row]];
+    push(to, logps(from, row), tokens);
 }
 
 /// SplitMix64 as numbers in [0, 1).
@@ -303,8 +345,11 @@ mod tests {
 
     #[test]
     fn another_component_gets_another_draw() {
-        let drawn = |seed| batches(seed).remove(8);
-        assert_eq!(drawn(7).name, "drawn for this component");
+        let drawn = |seed| {
+            let mut batches = batches(seed).into_iter();
+            let drawn = batches.find(|batch| batch.name == "drawn for this component");
+            drawn.expect("it is one of them")
+        };
         assert_ne!(
             drawn(7).pairs.policy_chosen_logps,
             drawn(8).pairs.policy_chosen_logps

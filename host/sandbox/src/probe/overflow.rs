@@ -9,10 +9,14 @@ use super::inputs::{lattice, rows};
 use super::{Caller, is_finite, numbers};
 use crate::Failure;
 
-/// Log-ratios in nats, up to margins of ±1,000,000; a completion of 4,096 tokens has log-probs of about −20,000.
-const LOGRATIOS: [f64; 7] = [
-    2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0, 200_000.0, 500_000.0,
-];
+/// Log-ratios in nats: each a quarter larger than the one before, up to margins of ±1,000,000; a completion of 4,096 tokens
+/// has log-probs of about −20,000.
+fn logratios() -> impl Iterator<Item = f64> {
+    (1..28)
+        .map(|n| 1_000.0 * 1.25_f64.powi(n))
+        .chain([500_000.0])
+}
+
 /// Halvings of the gap between a size that is finite and one that is not.
 const HALVINGS: usize = 24;
 
@@ -28,13 +32,13 @@ pub struct Overflow {
 pub(super) fn check(caller: &mut Caller<'_>) -> Result<(), Failure> {
     let mut finite_up_to = 1_000.0;
     let mut infinite_from = None;
-    for logratio in LOGRATIOS {
+    for logratio in logratios() {
         let pairs = lattice(&[-logratio, 0.0, logratio]);
         let evaluation = caller.evaluate(&pairs)?;
         finite::all(
             &evaluation,
             |value| !value.is_nan(),
-            |row| place(&format!("log-ratios of ±{logratio} nats"), &pairs, row),
+            |row| place(&format!("log-ratios of ±{logratio:.0} nats"), &pairs, row),
         )?;
         if infinite_from.is_none() {
             match numbers(&evaluation).position(f64::is_infinite) {

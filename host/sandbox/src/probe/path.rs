@@ -1,4 +1,5 @@
-//! Lines through the space of one pair's log-probs, walked from a margin of −1,000 nats to one of 1,000.
+//! Lines through the space of one pair's log-probs, walked from a margin of −1,000 nats to one of 1,000, or as far as short
+//! completions go.
 //!
 //! Along each, only the margin of the log-ratios is the parameter; what else moves with it differs from line to line, so
 //! that a place found on several of them tells which quantity the loss turns on.
@@ -16,6 +17,8 @@ pub(super) struct Path {
     pub(super) chosen_share: f64,
     reference: [f64; 2],
     tokens: [u32; 2],
+    /// The largest margin; beyond it a log-prob would be above 0.
+    reach: f64,
 }
 
 /// Both completions move. The one on which directions are looked at.
@@ -23,32 +26,47 @@ pub(super) const BOTH: Path = Path {
     chosen_share: 0.5,
     reference: [-600.0, -600.0],
     tokens: [40, 40],
+    reach: 1_000.0,
 };
 
-/// The lines of a search. The second puts the reference 20 nats on the side of the rejected completion, the others move
-/// one completion only; a batch loss has but the first two, since all its rows move together.
+/// The lines of a search. The second puts the reference 20 nats on the side of the rejected completion, the next two have
+/// completions of 20 to 40 nats, token by token as likely as training's, and the last two move one completion only; a batch
+/// loss goes without those, since all its rows move together.
 pub(super) fn paths(scope: &Scope) -> &'static [Path] {
-    const PATHS: [Path; 4] = [
+    const PATHS: [Path; 6] = [
         BOTH,
         Path {
-            chosen_share: 0.5,
             reference: [-620.0, -600.0],
-            tokens: [40, 40],
+            ..BOTH
+        },
+        Path {
+            reference: [-22.0, -25.0],
+            tokens: [10, 12],
+            reach: 40.0,
+            ..BOTH
+        },
+        Path {
+            reference: [-40.0, -36.0],
+            tokens: [15, 17],
+            reach: 40.0,
+            ..BOTH
         },
         Path {
             chosen_share: 1.0,
             reference: [-1_103.0, -1_100.0],
             tokens: [30, 60],
+            ..BOTH
         },
         Path {
             chosen_share: 0.0,
             reference: [-1_100.0, -1_107.0],
             tokens: [60, 30],
+            ..BOTH
         },
     ];
     match scope {
         Scope::Pair => &PATHS,
-        Scope::Batch => &PATHS[..2],
+        Scope::Batch => &PATHS[..4],
     }
 }
 
@@ -73,6 +91,13 @@ impl Path {
         pairs
     }
 
+    /// The margins of [`grid`] that it has.
+    pub(super) fn grid(&self) -> Vec<f64> {
+        let mut grid = grid();
+        grid.retain(|margin| margin.abs() <= self.reach);
+        grid
+    }
+
     /// The plugin at these margins. A batch loss sees the whole grid with them, so that its statistics hardly move.
     pub(super) fn evaluate(
         &self,
@@ -82,7 +107,7 @@ impl Path {
     ) -> Result<Evaluation, Failure> {
         let others = match scope {
             Scope::Pair => Vec::new(),
-            Scope::Batch => grid(),
+            Scope::Batch => self.grid(),
         };
         let n_margins = margins.len();
         let pairs = self.pairs(margins.iter().chain(&others).copied());
@@ -130,7 +155,7 @@ pub(super) fn grid() -> Vec<f64> {
 pub(super) type Quantity = (&'static str, fn(&Pairs) -> f64);
 
 /// Of the only row of `pairs`; the likeliest first.
-pub(super) const QUANTITIES: [Quantity; 8] = [
+pub(super) const QUANTITIES: [Quantity; 10] = [
     ("margin", |pairs| {
         chosen_logratio(pairs) - rejected_logratio(pairs)
     }),
@@ -149,6 +174,12 @@ pub(super) const QUANTITIES: [Quantity; 8] = [
     }),
     ("chosen log-prob", |pairs| pairs.policy_chosen_logps[0]),
     ("rejected log-prob", |pairs| pairs.policy_rejected_logps[0]),
+    ("chosen log-prob per token", |pairs| {
+        pairs.policy_chosen_logps[0] / f64::from(pairs.chosen_tokens[0])
+    }),
+    ("rejected log-prob per token", |pairs| {
+        pairs.policy_rejected_logps[0] / f64::from(pairs.rejected_tokens[0])
+    }),
 ];
 
 fn chosen_logratio(pairs: &Pairs) -> f64 {
@@ -166,7 +197,7 @@ mod tests {
     #[test]
     fn the_margin_is_what_it_says_on_every_path() {
         for path in paths(&Scope::Pair) {
-            for margin in [-1_000.0, -7.25, 0.0, 512.5] {
+            for margin in [-path.reach, -7.25, 0.0, 0.5 * path.reach] {
                 let pairs = path.pairs([margin]);
                 assert_eq!(QUANTITIES[0].1(&pairs), margin, "{path:?}");
                 assert!(

@@ -1,4 +1,4 @@
-//! `probe/scope` and `probe/finite` at many sizes of a batch: the largest batch again, cut off after so many pairs.
+//! `probe/scope` and `probe/finite` at many sizes of a batch: so many pairs of the largest batch.
 //!
 //! A row of a loss of scope `pair` keeps its numbers bit for bit, however many rows follow it. Of a loss of scope `batch`
 //! nothing is known beforehand but that its lists are as long as the batch and finite. Most sizes are not tried: one loss
@@ -6,7 +6,7 @@
 
 use guest_sdk::{Metadata, Scope};
 
-use super::inputs::{Batch, LARGEST, rows, uniforms};
+use super::inputs::{BLOCK, Batch, LARGEST, rows, uniforms};
 use super::scope::{self, first_difference};
 use super::{Caller, finite};
 use crate::{Evaluation, Failure};
@@ -38,7 +38,9 @@ pub(super) fn check(
     };
     let is_pair = matches!(metadata.scope, Scope::Pair);
     for size in sizes(seed).chain(is_pair.then_some(BEYOND)) {
-        let picked: Vec<usize> = (0..size).map(|i| i % batch.pairs.len()).collect();
+        // A part that fits into a block has log-ratios of one size, another one for the next part.
+        let first = if size <= BLOCK { BLOCK * size } else { 0 };
+        let picked: Vec<usize> = (0..size).map(|i| (first + i) % batch.pairs.len()).collect();
         let part = Batch {
             name: format!("a batch of {size} pairs").into(),
             pairs: rows(&batch.pairs, picked.iter().copied()),

@@ -3,6 +3,7 @@
 //! A liar here is DPO with something done to its answers, so that each test shows one lie and nothing else.
 
 mod clock;
+mod hiding_places;
 mod sizes;
 mod warnings;
 
@@ -151,15 +152,15 @@ fn an_honest_loss_passes_and_every_call_is_counted() {
         (report.n_calls, report.n_pairs),
         (n_calls.get(), n_pairs.get())
     );
-    // Both entries of every row of the ten batches, and of the realistic one at half and at twice beta.
-    let rows = 1 + 4 + 49 + 64 + 32 + 32 + 49 + 512 + 256 + 4_096 + 2 * 64;
+    // Both entries of every row of the fourteen batches, and of the realistic one at half and at twice beta.
+    let rows = 1 + 4 + 49 + 64 + 32 + 33 + 40 + 24 + 32 + 49 + 512 + 512 + 256 + 4_096 + 2 * 64;
     assert_eq!(report.n_gradients, 2 * rows);
     assert_eq!((report.n_kinks, report.n_jumps, report.n_unseen), (0, 0, 0));
     // Five arrangements of each batch (of one pair: no second part), 63 parts of the realistic one, and other sizes.
-    assert_eq!(report.n_arrangements, 5 * 10 - 1 + 63 + N_OF_A_PAIR_LOSS);
+    assert_eq!(report.n_arrangements, 5 * 14 - 1 + 63 + N_OF_A_PAIR_LOSS);
     assert_eq!(report.n_engines, 2);
-    // Up to 2¹⁴, then seven around each of 2¹⁵ … 2¹⁹ and four up to 2²⁰; for both sides.
-    assert_eq!(report.n_token_counts, 2 * (16_384 + 5 * 7 + 4));
+    // Up to 2¹⁴, then seven around each of 2¹⁵ … 2¹⁹ and four up to 2²⁰; for both sides and two margins.
+    assert_eq!(report.n_token_counts, 4 * (16_384 + 5 * 7 + 4));
     assert_eq!(report.warnings, Vec::<String>::new());
     assert_eq!((report.bends, report.overflow), (Vec::new(), None));
 }
@@ -505,10 +506,10 @@ fn centred<'t>(batch: &Batch<'t>, beta: f64) -> Vec<Var<'t>> {
 fn honest_batch_losses_pass() {
     let none = |_: &Pairs, _: &mut Gradients| {};
     let report = batch_loss(centred, none).expect("the mean");
-    // Four directions through each of seven batches of at most 64 rows, one through three larger ones, four more
-    // at half and at twice beta each, the 12 entries of two small batches, and one direction at every other size.
+    // Four directions through each of ten batches of at most 64 rows, one through four larger ones, four more
+    // at half and at twice beta each, the 12 entries of five small batches, and one direction at every other size.
     let n_sizes = N_OF_A_PAIR_LOSS - 1;
-    assert_eq!(report.n_gradients, 4 * 7 + 3 + 2 * 4 + 2 * 12 + n_sizes);
+    assert_eq!(report.n_gradients, 4 * 10 + 4 + 2 * 4 + 5 * 12 + n_sizes);
     batch_loss(
         |batch, beta| {
             let x = margins(batch, beta);

@@ -97,11 +97,10 @@ fn the_report_counts_what_was_tried() {
     let report = accepted("-(hp.beta * pair.logratio_margin()).log_sigmoid()")
         .report()
         .clone();
-    assert_eq!(
-        report.n_gradients,
-        2 * (1 + 4 + 49 + 64 + 32 + 32 + 49 + 512 + 256 + 4_096 + 2 * 64)
-    );
-    assert_eq!(report.n_token_counts, 2 * (16_384 + 5 * 7 + 4));
+    let drawn = 1 + 64 + 32 + 33 + 40 + 24 + 32 + 512 + 256 + 4_096;
+    let special = 4 + 49 + 49 + 512;
+    assert_eq!(report.n_gradients, 2 * (drawn + special + 2 * 64));
+    assert_eq!(report.n_token_counts, 4 * (16_384 + 5 * 7 + 4));
     assert_eq!((report.n_engines, report.n_unseen), (2, 0));
     assert!(report.n_pairs > report.n_calls, "{report:?}");
 }
