@@ -41,7 +41,7 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
         .expect("a module with room for a section");
     let component = ComponentEncoder::default()
         .module(&module)
-        .and_then(|mut encoder| encoder.encode())
+        .and_then(|encoder| encoder.encode())
         .expect("the shape of the world");
     around_the_module(&component)
 });

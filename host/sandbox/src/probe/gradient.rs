@@ -44,8 +44,9 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 /// Random directions through a batch of up to `DIRECTED_ROWS` rows; one through a larger one.
 const DIRECTIONS: u64 = 4;
 const DIRECTED_ROWS: usize = 64;
-/// One check in this many may meet a kink, a jump or rounding, where rows are drawn, and one in this many rounding.
+/// One check in this many may meet a kink, a jump or rounding, where rows are drawn.
 const UNSURE_RARER_THAN: usize = 4;
+/// One check in this many may meet rounding, where they are drawn as in training.
 const UNSEEN_RARER_THAN: usize = 50;
 /// Batches with fewer checks are not held to that share.
 const CHECKS_MIN: usize = 16;
@@ -59,8 +60,7 @@ pub(super) fn check(
     parts: &[(Batch, Evaluation)],
 ) -> Result<(), Failure> {
     let typical = realistic(batches, evaluations);
-    // Of all drawn batches together: of a batch loss, one has too few checks for a share.
-    let mut drawn = Tally::default();
+    let (mut training, mut drawn) = (Tally::default(), Tally::default());
     for (batch, evaluation) in batches.iter().zip(evaluations) {
         // With a larger one, a slope far from all training would hide the gradients of training.
         let typical = match batch.rows {
@@ -69,21 +69,29 @@ pub(super) fn check(
         };
         let tally = check_batch(caller, metadata, batch, evaluation, typical)?;
         tally.reject_if_unsure(&format!("{:?}", batch.name), batch.rows, &metadata.scope)?;
-        if batch.rows.are_drawn() {
-            drawn.add(&tally);
+        match batch.rows {
+            Rows::Training => training.add(&tally),
+            Rows::Generic => drawn.add(&tally),
+            Rows::Special => {}
         }
         caller.count(tally);
     }
     if matches!(metadata.scope, Scope::Batch) {
-        drawn.add(&check_entries(caller, typical)?);
+        for (seed, spread) in [(200, 8.0), (202, 0.2), (203, 1.0), (204, 3.0)] {
+            training.add(&check_entries(caller, &few(seed, spread), typical)?);
+        }
+        drawn.add(&check_entries(caller, &few(201, 60.0), typical)?);
         // A row of scope `pair` keeps its numbers, so its gradient is right at every size if it is at one.
         for (part, evaluation) in parts {
-            let tally = along_directions(caller, part, evaluation, typical, 1)?;
-            drawn.add(&tally);
+            let tally = along_directions(caller, part, evaluation, self::typical(evaluation), 1)?;
+            training.add(&tally);
             caller.count(tally);
         }
-        drawn.reject_if_unsure("all batches together", Rows::Generic, &metadata.scope)?;
+        // Of batches together, since one has too few checks for a share.
+        training.reject_if_unsure("batches as in training", Rows::Training, &metadata.scope)?;
+        drawn.reject_if_unsure("drawn batches", Rows::Generic, &metadata.scope)?;
     }
+    drawn.add(&training);
     caller.report.warnings.extend(drawn.unseen());
     check_at_other_hyperparameters(caller, metadata, batches)
 }
@@ -175,7 +183,7 @@ fn at_hyperparameters(failure: Failure, metadata: &Metadata, values: &[f64]) -> 
 }
 
 /// What became of the checks of one batch.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     pub(super) n: usize,
     pub(super) n_kinks: usize,
@@ -232,9 +240,10 @@ impl Tally {
         }
         let n_unsure = self.n_kinks + self.n_jumps + self.n_unseen;
         let too_many = match (rows, scope) {
-            (Rows::Training | Rows::Generic, _) => {
+            (Rows::Training, _) => {
                 UNSURE_RARER_THAN * n_unsure > self.n || UNSEEN_RARER_THAN * self.n_unseen > self.n
             }
+            (Rows::Generic, _) => UNSURE_RARER_THAN * n_unsure > self.n,
             (Rows::Special, Scope::Pair) => 2 * self.n_unseen > self.n,
             (Rows::Special, Scope::Batch) => false,
         };
@@ -454,28 +463,23 @@ fn along_directions(
     Ok(tally)
 }
 
-/// Scope `batch`: every single entry of small batches.
-fn check_entries(caller: &mut Caller<'_>, typical: f64) -> Result<Tally, Failure> {
-    let mut all = Tally::default();
-    for (seed, spread) in [(200, 8.0), (201, 60.0), (202, 0.2), (203, 1.0), (204, 3.0)] {
-        let pairs = few(seed, spread);
-        let evaluation = caller.evaluate(&pairs)?;
-        super::finite::all(&evaluation, f64::is_finite, |row| {
-            place("a small batch", &pairs, row)
-        })?;
-        let mut tally = Tally::default();
-        for row in 0..pairs.len() {
-            for side in [Side::Chosen, Side::Rejected] {
-                let direction = Direction::along(side, row, pairs.len());
-                let claim = direction.claim(&pairs, &evaluation, typical);
-                let verdicts = direction.judge(caller, &pairs, claim, Kinks::Apart)?;
-                let place = |_| place("a small batch", &pairs, row);
-                let wrong = |i, expected| disagreement(side, claim.gradient, expected, &place(i));
-                tally.count(&verdicts, wrong, place)?;
-            }
+/// Scope `batch`: every single entry of a small batch.
+fn check_entries(caller: &mut Caller<'_>, pairs: &Pairs, typical: f64) -> Result<Tally, Failure> {
+    let evaluation = caller.evaluate(pairs)?;
+    super::finite::all(&evaluation, f64::is_finite, |row| {
+        place("a small batch", pairs, row)
+    })?;
+    let mut tally = Tally::default();
+    for row in 0..pairs.len() {
+        for side in [Side::Chosen, Side::Rejected] {
+            let direction = Direction::along(side, row, pairs.len());
+            let claim = direction.claim(pairs, &evaluation, typical);
+            let verdicts = direction.judge(caller, pairs, claim, Kinks::Apart)?;
+            let place = |_| place("a small batch", pairs, row);
+            let wrong = |i, expected| disagreement(side, claim.gradient, expected, &place(i));
+            tally.count(&verdicts, wrong, place)?;
         }
-        all.add(&tally);
-        caller.count(tally);
     }
-    Ok(all)
+    caller.count(tally.clone());
+    Ok(tally)
 }

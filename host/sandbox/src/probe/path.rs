@@ -131,10 +131,12 @@ impl Path {
     }
 }
 
-/// Margins in nats: a quarter apart up to ±20, then a seventh farther each time, up to ±1,000.
+/// Margins in nats: a quarter apart up to ±20, then a seventh farther each time, up to ±1,000; and closer and closer to 0,
+/// where training begins.
 ///
 /// None is 0, and they are not symmetric: formulas like to bend at 0, and so do means.
 pub(super) fn grid() -> Vec<f64> {
+    let nearest = (0..8).flat_map(|k| [1.1e-3, -0.9e-3].map(|margin| margin * f64::from(1 << k)));
     let near = (-80..80).map(|i| f64::from(i) / 4.0 + 0.09375);
     let far = |sign: f64| {
         std::iter::successors(Some(20.0), |margin| Some(margin * 8.0 / 7.0))
@@ -142,6 +144,7 @@ pub(super) fn grid() -> Vec<f64> {
             .map(move |margin| sign * margin)
     };
     let mut grid: Vec<f64> = near
+        .chain(nearest)
         .chain(far(1.0))
         .chain(far(-1.03))
         .chain([-1_000.0, 1_000.0])

@@ -6,7 +6,7 @@
 
 use guest_sdk::{Metadata, Scope};
 
-use super::inputs::{BLOCK, Batch, LARGEST, rows, uniforms};
+use super::inputs::{BLOCK, Batch, LARGEST, Rows, rows, uniforms};
 use super::scope::{self, first_difference};
 use super::{Caller, finite};
 use crate::{Evaluation, Failure};
@@ -44,7 +44,7 @@ pub(super) fn check(
         let part = Batch {
             name: format!("a batch of {size} pairs").into(),
             pairs: rows(&batch.pairs, picked.iter().copied()),
-            rows: batch.rows,
+            rows: Rows::Training,
         };
         let got = caller.evaluate(&part.pairs)?;
         caller.report.n_arrangements += 1;

@@ -59,4 +59,10 @@ fn taste_is_a_warning() {
         parabola.contains("at margins above 5.0000 nats"),
         "{parabola}"
     );
+    // Where training begins, and nowhere else.
+    let narrow = warnings(|pair, beta| {
+        let x = beta * pair.logratio_margin();
+        3.0 * (-(200.0 * x - 1.3).square()).exp() - x.log_sigmoid()
+    });
+    assert!(narrow.contains("wrong way"), "{narrow}");
 }
