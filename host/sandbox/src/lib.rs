@@ -69,7 +69,7 @@
 //! | gate | clock | default |
 //! | --- | --- | --- |
 //! | source | none: [`limits::SOURCE_BYTES_MAX`] and its like bound the work | milliseconds |
-//! | compile | [`limits::COMPILE_WALL`], twice where the compiler hardly had a processor; of a crate once more, for cargo to read its manifest | 10 s, 20 s; 20 s, 40 s |
+//! | compile | [`limits::COMPILE_WALL`], three times where the compiler hardly had a processor; of a crate once more, for cargo to read its manifest | 10 s, 30 s; 20 s, 60 s |
 //! | component | none: [`limits::COMPONENT_BYTES_MAX`] and its like bound the work | milliseconds |
 //! | start, each time | [`Walls::start`], twice where a clock was met | 15 s; 30 s |
 //! | probe | [`limits::PROBE_WALL`] of the child's processor for all calls, then one call ([`Walls::call`]), twice where a clock was met | 30 s, then 15 s; 30 s |

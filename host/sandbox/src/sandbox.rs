@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::child::Program;
-use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate, starved};
+use crate::compile::{Component, Sdk, Toolchain, Tried, compile, compile_crate};
 use crate::component::Imports;
 use crate::confine::{self, LayerStatus, MissingLayers};
 use crate::guest::{Recipe, Variant};
-use crate::limits::{COMPILE_WALL, Walls};
+use crate::limits::{COMPILE_TRIES, COMPILE_WALL, Walls};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
 use crate::submission::Content;
@@ -126,9 +126,10 @@ impl Sandbox {
     /// Gate 2: compiles audited source to a component.
     ///
     /// # Errors
-    /// The compiler's complaint about the candidate, or a fault.
+    /// The compiler's complaint about the candidate, or a fault: [`Fault::Busy`] and [`Fault::DiskFull`] say that the
+    /// machine is to blame.
     pub fn compile(&self, source: &AuditedSource) -> Result<Component, Failure> {
-        self.fairly(|| compile(self, source))
+        fairly(&self.workroom, || compile(self, source))
     }
 
     /// Gate 2 for a crate: holds its manifest against the rules, then compiles it.
@@ -136,26 +137,7 @@ impl Sandbox {
     /// # Errors
     /// What the manifest may not ask for, the compiler's complaint, or a fault.
     pub fn compile_crate(&self, source: &AuditedCrate) -> Result<Component, Failure> {
-        self.fairly(|| compile_crate(self, source))
-    }
-
-    /// Once beside others, and once more alone if the compiler had no processor to meet its clock with.
-    fn fairly(
-        &self,
-        compile: impl Fn() -> Result<Option<Component>, Failure>,
-    ) -> Result<Component, Failure> {
-        let first = {
-            let _together = self.workroom.together();
-            compile()?
-        };
-        let compiled = match first {
-            None => {
-                let _alone = self.workroom.alone();
-                compile()?
-            }
-            compiled => compiled,
-        };
-        compiled.ok_or_else(|| starved(self.compile_wall).into())
+        fairly(&self.workroom, || compile_crate(self, source))
     }
 
     /// Gate 3: holds a component that was compiled here against the rules; it imports nothing.
@@ -277,6 +259,30 @@ impl Sandbox {
     }
 }
 
+/// Once beside others, and again alone as long as the compiler has no processor to meet its clock with.
+fn fairly(
+    workroom: &Workroom,
+    compile: impl Fn() -> Tried<Component>,
+) -> Result<Component, Failure> {
+    let mut tried = {
+        let _together = workroom.together();
+        compile()?
+    };
+    for _ in 1..COMPILE_TRIES {
+        if tried.is_err() {
+            let _alone = workroom.alone();
+            tried = compile()?;
+        }
+    }
+    tried.map_err(|starved| {
+        Failure::Fault(Fault::Busy {
+            had: starved.had,
+            wall: starved.wall,
+            tries: COMPILE_TRIES,
+        })
+    })
+}
+
 /// Untrusted code does not run where it cannot be confined.
 fn refuse_if_missing(layers: Vec<LayerStatus>) -> Result<(), Fault> {
     for LayerStatus { layer, missing } in layers {
@@ -285,4 +291,44 @@ fn refuse_if_missing(layers: Vec<LayerStatus>) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::compile::Starved;
+
+    /// As often as it takes, up to the limit; and then it is the machine's fault, in numbers.
+    #[test]
+    fn a_compiler_without_a_processor_is_nobodys_verdict() {
+        let tried = |n_starved: u32| {
+            let n_tries = Cell::new(0);
+            let outcome = fairly(&Workroom::default(), || {
+                n_tries.set(n_tries.get() + 1);
+                Ok(match n_tries.get() > n_starved {
+                    true => Ok(Component::from_file(vec![7])),
+                    false => Err(Starved {
+                        had: Duration::from_millis(1_240),
+                        wall: Duration::from_secs(10),
+                    }),
+                })
+            });
+            (n_tries.get(), outcome)
+        };
+        for n_starved in 0..COMPILE_TRIES {
+            let (n_tries, outcome) = tried(n_starved);
+            assert_eq!(n_tries, n_starved + 1);
+            assert_eq!(outcome.expect("in the end").into_bytes(), [7]);
+        }
+        let (n_tries, outcome) = tried(COMPILE_TRIES);
+        assert_eq!(n_tries, COMPILE_TRIES);
+        let Err(Failure::Fault(fault)) = outcome else {
+            panic!("expected a fault, got {outcome:?}");
+        };
+        for part in ["1.2 s of 10.0 s", "3 times", "try again", "compile_wall"] {
+            assert!(fault.to_string().contains(part), "{fault}");
+        }
+    }
 }

@@ -37,12 +37,22 @@ pub(super) struct Run<'a> {
 pub(crate) struct Ended {
     /// `None` if it was killed at the wall.
     pub(crate) status: Option<ExitStatus>,
-    /// Whether it was killed at the wall without having had the processor for half of the time: others were at work.
-    pub(crate) starved: bool,
+    /// If it was killed there for want of a processor.
+    pub(crate) starved: Option<Starved>,
     /// The beginning of what it wrote to stdout.
     pub(crate) stdout: String,
     /// The beginning of what it wrote to stderr.
     pub(crate) stderr: String,
+}
+
+/// A tool met its wall without having had the processor for half of the time: others were at work. Whatever waits is taken
+/// for one of these, for a disk as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Starved {
+    /// What it had of the processor, in all its threads and processes.
+    pub(crate) had: Duration,
+    /// The clock that it met.
+    pub(crate) wall: Duration,
 }
 
 /// Runs a tool as a confined child.
@@ -93,12 +103,13 @@ fn kept(mut output: impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits for the tool, then ends its group; `None` if it ran out of time, and whether it had little of it.
+/// Waits for the tool, then ends its group; no status if it ran out of time, and whether that was for want of a processor.
 ///
 /// The group is killed before the tool is reaped: until then nobody else can have its number.
-fn end(tool: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, bool)> {
+fn end(tool: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, Option<Starved>)> {
     let in_time = has_exited_within(wall, tool)?;
-    let starved = !in_time && processor_time(tool.id()).is_some_and(|spent| spent < wall / 2);
+    let had = processor_time(tool.id()).filter(|&had| !in_time && had < wall / 2);
+    let starved = had.map(|had| Starved { had, wall });
     if let Some(group) = i32::try_from(tool.id()).ok().and_then(Pid::from_raw) {
         // It is no error if nothing is left to kill.
         let _ = kill_process_group(group, Signal::KILL);
@@ -155,7 +166,8 @@ mod tests {
         let mut tool = shell("sleep 60 & sleep 60");
         let ended = end(&mut tool, Duration::from_millis(50)).expect("can be waited for");
         // A shell that waits for others takes no time of its own.
-        assert_eq!(ended, (None, cfg!(target_os = "linux")));
+        assert_eq!(ended.0, None);
+        assert_eq!(ended.1.is_some(), cfg!(target_os = "linux"));
         // Both sleepers held the pipe open: it ends when both have.
         let mut stdout = tool.stdout.take().expect("piped");
         io::copy(&mut stdout, &mut io::sink()).expect("can be read");
@@ -166,7 +178,7 @@ mod tests {
     fn what_ends_in_time_keeps_its_status() {
         let ended = end(&mut shell("exit 3"), Duration::from_secs(30)).expect("can be waited for");
         assert_eq!(ended.0.and_then(|status| status.code()), Some(3));
-        assert!(!ended.1);
+        assert_eq!(ended.1, None);
     }
 
     #[test]
