@@ -1,7 +1,7 @@
 //! One run of a tool of the toolchain, confined, in a process group of its own, with a wall clock and capped output.
 //!
-//! The group dies when the tool has ended or run out of time, and nothing leaves it: a confined process cannot change its
-//! group. What comes back is read up to a limit; the rest is read and dropped, so that nothing waits for a reader.
+//! What is started is the tool's guard (see [`confine`](crate::confine)), which ends everything when the tool has ended or
+//! run out of time, or this process is gone: when it has been waited for, nothing is left. What comes back is read up to a limit; the rest is read and dropped, so that nothing waits for a reader.
 //! What an exit status means is for the caller to say.
 
 use std::ffi::OsString;
@@ -13,12 +13,17 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use crate::Fault;
 use crate::child::{self, CONFINED, Program};
 use crate::confine::Files;
 use crate::limits::COMPILE_OUTPUT_BYTES_MAX;
+
+/// How long a guard has to end its tool, which takes it milliseconds where it has a processor.
+const TO_ANSWER: Duration = Duration::from_secs(10);
 
 /// What is run.
 pub(super) struct Run<'a> {
@@ -79,16 +84,17 @@ pub(super) fn run(program: &Program, run: Run<'_>) -> Result<Ended, Fault> {
     let stdout = stdout.join().unwrap_or_default();
     let stderr = stderr.join().unwrap_or_default();
     match stdout.strip_prefix(CONFINED) {
-        Some(stdout) => Ok(Ended {
+        // On a busy machine it may not have come to that.
+        None if starved.is_none() => match status.and_then(|status| status.code()) {
+            Some(child::CANNOT) => Err(fault(io::Error::other(stderr.trim().to_owned()))),
+            _ => Err(Fault::NotAChild(program.path.clone())),
+        },
+        said => Ok(Ended {
             status,
             starved,
-            stdout: stdout.to_owned(),
+            stdout: said.unwrap_or_default().to_owned(),
             stderr,
         }),
-        None if status.and_then(|status| status.code()) == Some(child::CANNOT) => {
-            Err(fault(io::Error::other(stderr.trim().to_owned())))
-        }
-        None => Err(Fault::NotAChild(program.path.clone())),
     }
 }
 
@@ -103,18 +109,23 @@ fn kept(mut output: impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits for the tool, then ends its group; no status if it ran out of time, and whether that was for want of a processor.
+/// Waits for the guard, and has it end its tool at the wall: no status then, and whether it was for want of a processor.
 ///
-/// The group is killed before the tool is reaped: until then nobody else can have its number.
-fn end(tool: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, Option<Starved>)> {
-    let in_time = has_exited_within(wall, tool)?;
-    let had = processor_time(tool.id()).filter(|&had| !in_time && had < wall / 2);
-    let starved = had.map(|had| Starved { had, wall });
-    if let Some(group) = i32::try_from(tool.id()).ok().and_then(Pid::from_raw) {
-        // It is no error if nothing is left to kill.
-        let _ = kill_process_group(group, Signal::KILL);
+/// Where there is no guard, or it does not answer, its group is killed before it is reaped: until then nobody else can have
+/// its number.
+fn end(guard: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, Option<Starved>)> {
+    let in_time = has_exited_within(wall, guard)?;
+    let number = Pid::from_child(guard);
+    if !in_time && cfg!(target_os = "linux") {
+        let _ = kill_process(number, Signal::TERM);
+        has_exited_within(TO_ANSWER, guard)?;
     }
-    let status = tool.wait()?;
+    // Whoever has ended and not been reaped has it still, and a guard has waited for everybody.
+    let had = processor_time(guard.id()).filter(|&had| !in_time && had < wall / 2);
+    let starved = had.map(|had| Starved { had, wall });
+    // It is no error if nothing is left to kill.
+    let _ = kill_process_group(number, Signal::KILL);
+    let status = guard.wait()?;
     Ok((in_time.then_some(status), starved))
 }
 
@@ -133,11 +144,11 @@ fn processor_time_in(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(10 * ticks))
 }
 
-fn has_exited_within(wall: Duration, tool: &Child) -> io::Result<bool> {
+fn has_exited_within(wall: Duration, guard: &Child) -> io::Result<bool> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let start = Instant::now();
     while start.elapsed() < wall {
-        if waitid(WaitId::Pid(Pid::from_child(tool)), look)?.is_some() {
+        if waitid(WaitId::Pid(Pid::from_child(guard)), look)?.is_some() {
             return Ok(true);
         }
         thread::sleep(Duration::from_millis(2));

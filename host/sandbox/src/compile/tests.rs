@@ -9,11 +9,13 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::process::{Ended, Run, run};
 use super::{Author, Folder, Tried, WRAPPER, one_file, rustc, write};
-use crate::confine::Files;
 use crate::confine::tests::{HOST, program};
-use crate::{Failure, Options, Rejection, Sandbox};
+use crate::confine::{Files, Layer, LayerStatus, layers};
+use crate::{Failure, Fault, Options, Rejection, Sandbox};
 
 /// Where the integration tests have the SDK built.
 fn cache() -> PathBuf {
@@ -149,7 +151,7 @@ fn where_a_missing_layer_is_accepted_its_risk_is_real() {
     fs::write(&planted, SECRET).expect("written");
     let text = with(&thefts(&planted.display().to_string())[0]);
     let (refused, stolen) = thread::spawn(move || {
-        without_landlock();
+        without(libc::SYS_landlock_create_ruleset);
         let refused = Sandbox::open(Options::new(cache(), program().path))
             .expect_err("a missing layer")
             .to_string();
@@ -168,11 +170,43 @@ fn where_a_missing_layer_is_accepted_its_risk_is_real() {
     assert!(stolen.message.contains(SECRET), "{stolen:?}");
 }
 
-/// This thread and its children are on a kernel that does not know Landlock.
-fn without_landlock() {
+/// By the layer's name, and seen before anything is compiled; what doctor prints says the same.
+#[test]
+fn a_machine_that_lacks_a_layer_is_refused() {
+    for (call, missing) in [
+        (libc::SYS_landlock_create_ruleset, Layer::Files),
+        (libc::SYS_seccomp, Layer::SystemCalls),
+    ] {
+        let (layers, refused) = thread::spawn(move || {
+            without(call);
+            let refused = Sandbox::open(Options::new(cache(), program().path));
+            (layers(), refused.expect_err("a missing layer"))
+        })
+        .join()
+        .expect("ended");
+        for LayerStatus {
+            layer,
+            missing: why,
+        } in layers
+        {
+            assert_eq!(why.is_some(), layer == missing, "{layer}: {why:?}");
+        }
+        let Fault::MissingLayer { layer, reason } = &refused else {
+            panic!("expected a missing layer, got {refused}");
+        };
+        assert_eq!(*layer, missing);
+        assert!(!reason.is_empty());
+        for part in [missing.name(), missing.risk(), "Linux 5.19"] {
+            assert!(refused.to_string().contains(part), "{refused}");
+        }
+    }
+}
+
+/// This thread and its children are on a kernel that does not know this call.
+fn without(call: libc::c_long) {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
     let filter = SeccompFilter::new(
-        [(libc::SYS_landlock_create_ruleset, Vec::new())].into(),
+        [(call, Vec::new())].into(),
         SeccompAction::Allow,
         SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
         env::consts::ARCH.try_into().expect("a known architecture"),
@@ -243,14 +277,33 @@ fn bombs_cost_their_candidate_only() {
     }
 }
 
+/// A component of 20 MB, at which the linker is for a while.
+const LINKS_LONG: &str = r#"use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "example",
+    summary: "a formula with a large table",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
+}
+
+const TABLE: [u8; 20_000_000] = [7; 20_000_000];
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid() + f64::from(TABLE[pair.chosen_tokens as usize])
+}
+"#;
+
 /// What the child does that [`HOST`] starts: it compiles until it is killed.
 pub(crate) fn be_a_host(cache: &Path) {
     let sandbox = Sandbox::open(Options::new(cache, program().path)).expect("a sandbox");
-    let _ = one_file(&sandbox, &with(FOR_EVER));
+    loop {
+        let _ = one_file(&sandbox, LINKS_LONG);
+    }
 }
 
+/// The linker as well, which nobody tells that the compiler is dead. It is stopped here: it could not end by itself.
 #[test]
-fn a_compiler_dies_with_its_host() {
+fn a_compiler_dies_with_its_host_and_all_that_it_started() {
     sandbox();
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let mut host = Command::new(program().path)
@@ -260,22 +313,33 @@ fn a_compiler_dies_with_its_host() {
         .stderr(Stdio::null())
         .spawn()
         .expect("a host");
-    let compiles = || {
-        processes_in(temporary.path()).iter().any(|process| {
-            let line = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
-            line.contains("plugin.wasm") && !line.contains("__lossbox")
-        })
-    };
-    assert!(
-        within(Duration::from_secs(60), compiles),
-        "rustc did not start"
-    );
+    let stopped = within(Duration::from_secs(120), || {
+        let linker = processes_in(temporary.path())
+            .into_iter()
+            .find(|process| file(process, "comm").trim().ends_with("ld"));
+        let number = linker.and_then(|process| process.file_name()?.to_str()?.parse().ok());
+        let linker = number.and_then(Pid::from_raw);
+        linker.is_some_and(|linker| kill_process(linker, Signal::STOP).is_ok())
+    });
+    assert!(stopped, "the linker did not start");
+    let at_work = processes_in(temporary.path());
+    // The guard, the compiler, the linker's wrapper and the linker.
+    assert!(at_work.len() >= 4, "{at_work:?}");
+    for process in &at_work {
+        let status = file(process, "status");
+        assert!(status.contains("Seccomp:\t2"), "{process:?}: {status}");
+    }
     host.kill().expect("killed");
     host.wait().expect("reaped");
     let ended = within(Duration::from_secs(30), || {
         processes_in(temporary.path()).is_empty()
     });
     assert!(ended, "{:?}", processes_in(temporary.path()));
+}
+
+/// What the kernel says of a process; nothing once it is gone.
+fn file(process: &Path, name: &str) -> String {
+    fs::read_to_string(process.join(name)).unwrap_or_default()
 }
 
 fn within(wall: Duration, holds: impl Fn() -> bool) -> bool {
