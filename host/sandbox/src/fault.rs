@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::confine::Layer;
+use crate::printable::name_of;
 
 /// Why the sandbox cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ pub enum Fault {
         left: u64,
     },
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}", name_of(path))]
     File {
         /// What was tried, as in "read".
         action: &'static str,

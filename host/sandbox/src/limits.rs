@@ -16,6 +16,7 @@
 //! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | `compile/timeout` or `run/timeout`; first tried again alone, the compiler if it hardly had a processor, which is [`Fault::Busy`](crate::Fault::Busy) in the end |
 //! | the process of a guest | [`GUEST_ADDRESS_SPACE_BYTES`], [`CHILD_FILES_MAX`] | an allocation fails and the process ends: `run/crash` |
 //! | what a guest says | [`PAIRS_MAX`], [`HYPERPARAMETERS_MAX`], [`GUEST_TEXT_BYTES_MAX`] | more is not believed, or cut off |
+//! | what a loss calls itself | 64 characters for a name, 300 for a summary: form, not load, so they stand with their rule in the probe | `probe/metadata` |
 //!
 //! Not covered by any: processor time of a guest up to its clock, disk space in total, the number of a compiler's processes
 //! (see [`confine`](crate::confine)), the number of candidates, and how long a candidate waits for others. Of a
@@ -48,6 +49,9 @@ pub const SOURCE_STACK_BYTES: usize = 256 << 20;
 pub const CRATE_FILES_MAX: usize = 64;
 /// Files and folders in a crate's folder, read or not; more is rejected by `source/crate-layout`.
 pub const CRATE_ENTRIES_MAX: usize = 1_000;
+/// Bytes of a path within a crate's folder; more is rejected by `source/crate-layout`. Systems take 4,096 with what stands
+/// before it.
+pub const CRATE_PATH_BYTES_MAX: usize = 1_024;
 
 /// Wall clock of one compilation; the process group is killed, `compile/timeout`, which is not remembered.
 ///
