@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::child::Program;
 use crate::compile::{Component, Sdk, Toolchain, Tried, compile, compile_crate};
-use crate::component::Imports;
+use crate::component::{Imports, KnownComponent};
 use crate::confine::{self, LayerStatus, MissingLayers};
 use crate::guest::{Recipe, Variant};
 use crate::limits::{COMPILE_TRIES, COMPILE_WALL, Walls};
@@ -63,6 +63,15 @@ impl Options {
             walls: Walls::default(),
         }
     }
+}
+
+/// What all gates together made of a submission.
+#[derive(Debug)]
+pub struct Examined {
+    /// Its component, if it came to one.
+    pub component: Option<KnownComponent>,
+    /// The plugin, or why there is none.
+    pub verdict: Result<ProbedPlugin, Failure>,
 }
 
 /// Everything that compiling and running candidates needs. Shareable between threads.
@@ -148,15 +157,6 @@ impl Sandbox {
         component::audit(component)
     }
 
-    /// Gate 3 for a component that was built elsewhere: unless the sandbox is strict, it may import WASI.
-    fn audit_dropped(&self, component: Component) -> Result<AuditedComponent, Rejection> {
-        let imports = match self.strict {
-            true => Imports::None,
-            false => Imports::Wasi,
-        };
-        component::audit_with(component, imports)
-    }
-
     /// Gate 4: runs the component on the fixed probes.
     ///
     /// # Errors
@@ -168,7 +168,9 @@ impl Sandbox {
     /// Starts a child process that holds the plugin; its traps and time-outs are rejections at `stage`.
     ///
     /// # Errors
-    /// When the child cannot be started.
+    /// A fault when the child cannot be started or is no child of the sandbox. A rejection when the component does not
+    /// compile, cannot be instantiated or traps, runs out of fuel, time ([`Walls::start`], twice) or memory while it
+    /// describes itself: on another machine or day than the probe's that can happen to one that was probed.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
         self.start_audited(plugin.component(), stage, Variant::Training)
     }
@@ -177,7 +179,7 @@ impl Sandbox {
     /// [`InProcess`] for what is lost. Its traps and time-outs are rejections at `stage`.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// A fault when the thread cannot be started; a rejection as for [`start`](Self::start), but that compiling has no clock.
     pub fn start_in_process(
         &self,
         plugin: &ProbedPlugin,
@@ -223,15 +225,38 @@ impl Sandbox {
     /// # Errors
     /// As the gates do.
     pub fn admit(&self, submission: &Submission) -> Result<ProbedPlugin, Failure> {
-        let audited = match &submission.content {
+        self.examine(submission).verdict
+    }
+
+    /// As [`admit`](Self::admit), with what is known of the component of one that is rejected.
+    pub fn examine(&self, submission: &Submission) -> Examined {
+        let (component, imports) = match self.component_of(submission) {
+            Ok(component) => component,
+            Err(failure) => {
+                return Examined {
+                    component: None,
+                    verdict: Err(failure),
+                };
+            }
+        };
+        let (component, audited) = component::look(component, imports);
+        let verdict = audited.map_err(Failure::from).and_then(|audited| {
+            self.cache
+                .probed(audited, |component| self.probe(component))
+        });
+        Examined { component, verdict }
+    }
+
+    /// The first two gates, where they apply, and what the third lets it import.
+    fn component_of(&self, submission: &Submission) -> Result<(Component, Imports), Failure> {
+        match &submission.content {
             Content::OneFile { name, bytes } => {
                 let text = std::str::from_utf8(bytes).map_err(|_| source::not_text())?;
                 let audited = source::audit(Source::one_file(name, text))?;
                 let compile = || self.compile(&audited);
-                self.audit(
-                    self.cache
-                        .compiled("one file", [text.as_bytes()], compile)?,
-                )?
+                let content = [text.as_bytes()];
+                let component = self.cache.compiled("one file", content, compile)?;
+                Ok((component, Imports::None))
             }
             Content::Crate(files) => {
                 let audited = source::audit_crate(files.clone())?;
@@ -239,13 +264,18 @@ impl Sandbox {
                     [path.as_os_str().as_encoded_bytes(), text.as_bytes()]
                 });
                 let compile = || self.compile_crate(&audited);
-                self.audit(self.cache.compiled("crate", content, compile)?)?
+                let component = self.cache.compiled("crate", content, compile)?;
+                Ok((component, Imports::None))
             }
-            Content::Component(bytes) => self.audit_dropped(Component::from_file(bytes.clone()))?,
-            Content::Refused(rejection) => return Err(rejection.clone().into()),
-        };
-        self.cache
-            .probed(audited, |component| self.probe(component))
+            Content::Component(bytes) => {
+                let imports = match self.strict {
+                    true => Imports::None,
+                    false => Imports::Wasi,
+                };
+                Ok((Component::from_file(bytes.clone()), imports))
+            }
+            Content::Refused(rejection) => Err(rejection.clone().into()),
+        }
     }
 
     /// The manual that an author reads and a prompt quotes.
