@@ -43,7 +43,7 @@ pub enum Fault {
     /// Other programs had the processor while a compiler's clock ran out, each time that it was tried. The candidate may be
     /// as good as any.
     #[error(
-        "the machine is too busy to compile: the compiler had the processor for {:.1} s of {:.1} s, tried alone and {tries} times in all \
+        "the machine is too busy to compile: the compiler had the processor for {:.1} s of {:.1} s at try {tries} \
          (hint: try again when the machine has less to do; a program that embeds the sandbox can set Options::compile_wall)",
         had.as_secs_f64(), wall.as_secs_f64()
     )]

@@ -319,7 +319,15 @@ fn a_compiler_dies_with_its_host_and_all_that_it_started() {
             .find(|process| file(process, "comm").trim().ends_with("ld"));
         let number = linker.and_then(|process| process.file_name()?.to_str()?.parse().ok());
         let linker = number.and_then(Pid::from_raw);
-        linker.is_some_and(|linker| kill_process(linker, Signal::STOP).is_ok())
+        let is_stopped = |linker: Pid| {
+            let process = format!("/proc/{}", linker.as_raw_pid());
+            file(process.as_ref(), "status").contains("State:\tT")
+        };
+        linker.is_some_and(|linker| {
+            // One that has just ended can be signalled, but does not stop.
+            let _ = kill_process(linker, Signal::STOP);
+            within(Duration::from_secs(1), || is_stopped(linker))
+        })
     });
     assert!(stopped, "the linker did not start");
     let at_work = processes_in(temporary.path());
