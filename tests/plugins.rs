@@ -225,11 +225,8 @@ fn a_name_with_a_hash_means_this_content_and_no_other() {
 #[test]
 fn a_rejected_component_is_shown_as_far_as_it_is_known() {
     let lossbox = Lossbox::new();
-    let constant =
-        "fn loss(_: &Pair, _: &Hyperparameters) -> Dual { Dual::from(1.0) / Dual::from(0.0) }";
-    let text = loss("infinite", 1.0);
-    let head = text.split("fn loss").next().unwrap();
-    lossbox.write("plugins/infinite.rs", &format!("{head}{constant}"));
+    let text = loss("infinite", 1.0).replace(".log_sigmoid()", ".log_sigmoid() * f64::INFINITY");
+    lossbox.write("plugins/infinite.rs", &text);
     lossbox.write("plugins/junk.wasm", "junk");
     let probed = json_of(&lossbox.run(&["audit", "infinite", "--json"]));
     assert_eq!(probed["stage"], "probe", "{probed}");

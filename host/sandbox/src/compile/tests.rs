@@ -24,13 +24,16 @@ fn cache() -> PathBuf {
     target.join("tmp/sandbox-cache")
 }
 
-fn open() -> Sandbox {
-    Sandbox::open(Options::new(cache(), program().path)).expect("a sandbox")
+/// However busy the machine is, a compiler comes to its end; tests of the clock bring their own.
+fn options(cache: &Path) -> Options {
+    let mut options = Options::new(cache, program().path);
+    options.compile_wall = Duration::from_secs(600);
+    options
 }
 
 fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(open)
+    SANDBOX.get_or_init(|| Sandbox::open(options(&cache())).expect("a sandbox"))
 }
 
 /// This test binary as a confined tool that may write to `own` and read `shared`.
@@ -155,7 +158,7 @@ fn where_a_missing_layer_is_accepted_its_risk_is_real() {
         let refused = Sandbox::open(Options::new(cache(), program().path))
             .expect_err("a missing layer")
             .to_string();
-        let mut options = Options::new(cache(), program().path);
+        let mut options = options(&cache());
         options.missing_layers = crate::MissingLayers::Accept;
         let sandbox = Sandbox::open(options).expect("the risk is accepted");
         (refused, rejection_of(one_file(&sandbox, &text)))
@@ -295,7 +298,7 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 
 /// What the child does that [`HOST`] starts: it compiles until it is killed.
 pub(crate) fn be_a_host(cache: &Path) {
-    let sandbox = Sandbox::open(Options::new(cache, program().path)).expect("a sandbox");
+    let sandbox = Sandbox::open(options(cache)).expect("a sandbox");
     loop {
         let _ = one_file(&sandbox, LINKS_LONG);
     }
@@ -313,7 +316,7 @@ fn a_compiler_dies_with_its_host_and_all_that_it_started() {
         .stderr(Stdio::null())
         .spawn()
         .expect("a host");
-    let stopped = within(Duration::from_secs(120), || {
+    let stopped = within(Duration::from_secs(300), || {
         let linker = processes_in(temporary.path())
             .into_iter()
             .find(|process| file(process, "comm").trim().ends_with("ld"));
