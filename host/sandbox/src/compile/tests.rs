@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -309,13 +309,13 @@ pub(crate) fn be_a_host(cache: &Path) {
 fn a_compiler_dies_with_its_host_and_all_that_it_started() {
     sandbox();
     let temporary = tempfile::tempdir().expect("a temporary folder");
-    let mut host = Command::new(program().path)
+    let host = Command::new(program().path)
         .arg(HOST)
         .arg(cache())
         .env("TMPDIR", temporary.path())
         .stderr(Stdio::null())
-        .spawn()
-        .expect("a host");
+        .spawn();
+    let host = Killed(host.expect("a host"));
     let stopped = within(Duration::from_secs(300), || {
         let linker = processes_in(temporary.path())
             .into_iter()
@@ -340,12 +340,21 @@ fn a_compiler_dies_with_its_host_and_all_that_it_started() {
         let status = file(process, "status");
         assert!(status.contains("Seccomp:\t2"), "{process:?}: {status}");
     }
-    host.kill().expect("killed");
-    host.wait().expect("reaped");
+    drop(host);
     let ended = within(Duration::from_secs(30), || {
         processes_in(temporary.path()).is_empty()
     });
     assert!(ended, "{:?}", processes_in(temporary.path()));
+}
+
+/// A host that is killed when it is dropped: also by a test that fails, or it would compile for ever.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// What the kernel says of a process; nothing once it is gone.
