@@ -464,6 +464,10 @@ fn write_on(path: &Path) {
     let _ = io::stdout().write_all(b" and further");
 }
 
+#[allow(
+    clippy::zombie_processes,
+    reason = "that nobody waits for it is what is tried"
+)]
 fn leave(program: &Path) {
     // It inherits the pipes: no device may be opened here.
     let sleeper = Command::new(program).args([SLEEP, "."]).spawn();
