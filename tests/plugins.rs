@@ -221,6 +221,68 @@ fn a_name_with_a_hash_means_this_content_and_no_other() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
+/// Whatever became of it, its author learns which content that was, and a build by hand can be compared.
+#[test]
+fn a_rejected_component_is_shown_as_far_as_it_is_known() {
+    let lossbox = Lossbox::new();
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/sandbox/tests/hostile");
+    let text = fs::read_to_string(corpus.join("e03_inf.rs")).unwrap();
+    lossbox.write("plugins/infinite.rs", &text);
+    lossbox.write("plugins/junk.wasm", "junk");
+    let probed = json_of(&lossbox.run(&["audit", "infinite", "--json"]));
+    assert_eq!(probed["stage"], "probe", "{probed}");
+    assert_eq!(probed["hash"].as_str().unwrap().len(), 64);
+    assert!(probed["bytes"].as_u64() > Some(1_000));
+    assert_eq!(probed["exports"][0], "lossbox:preference/loss@0.1.0");
+    assert_eq!(probed["imports"], serde_json::json!([]));
+    assert!(probed["limits"].as_array().unwrap().len() > 10);
+    let shown = lossbox.run(&["audit", "infinite"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for part in [
+        format!(
+            "sha256 {}, {} bytes",
+            probed["hash"].as_str().unwrap(),
+            probed["bytes"]
+        ),
+        "exports       lossbox:preference/loss@0.1.0".to_owned(),
+        "imports       none".to_owned(),
+    ] {
+        assert!(shown.contains(&part), "{shown}");
+    }
+    let junk = json_of(&lossbox.run(&["audit", "junk", "--json"]));
+    assert_eq!(junk["rule"], "component/valid");
+    assert_eq!(junk["hash"], junk["source_hash"]);
+    assert_eq!(junk["hash"].as_str().unwrap().len(), 64);
+    assert_eq!(junk["bytes"], 4);
+    assert!(junk["exports"].is_null());
+    let shown = lossbox.run(&["audit", "junk"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains(", 4 bytes"), "{shown}");
+}
+
+/// Its author chose the name of the file, and nobody else's lines.
+#[test]
+fn a_name_of_a_file_forges_no_line() {
+    let lossbox = Lossbox::new();
+    let forged = "mine\naccepted example@0123456789ab";
+    lossbox.write(&format!("plugins/{forged}.rs"), THIEF);
+    lossbox.write("crate/Cargo.toml", "");
+    lossbox.write(&format!("crate/src/{forged}"), "");
+    for arguments in [
+        vec!["plugins"],
+        vec!["plugins", "--json"],
+        vec!["audit", &format!("plugins/{forged}.rs")],
+        vec!["audit", "./crate"],
+    ] {
+        let output = lossbox.run(&arguments);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.contains("mine"), "{arguments:?}: {said}");
+        let is_forged = |line: &str| line.trim_start().starts_with("accepted example");
+        assert!(!said.lines().any(is_forged), "{arguments:?}: {said}");
+    }
+}
+
 /// The files of cached verdicts below a cache folder.
 fn verdicts(cache: &Path) -> Vec<PathBuf> {
     let Ok(users) = fs::read_dir(cache.join("verdicts")) else {

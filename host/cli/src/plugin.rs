@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use discovery::CandidateId;
-use sandbox::{CachePolicy, Failure, Options, ProbedPlugin, Rejection, Sandbox, Submission};
+use sandbox::{
+    CachePolicy, Failure, KnownComponent, Options, ProbedPlugin, Rejection, Sandbox, Submission,
+};
 use serde_json::{Value, json};
 
 use crate::args::Plugin;
@@ -30,6 +32,8 @@ pub(crate) struct Named {
     pub(crate) submission: Submission,
     /// The digits that its hash must begin with.
     digits: Option<String>,
+    /// What is known of its component, once it has been through the gates.
+    pub(crate) component: Option<KnownComponent>,
 }
 
 impl Named {
@@ -40,9 +44,10 @@ impl Named {
 
     /// Name and source, for a plugin that has no component.
     pub(crate) fn identity(&self) -> String {
+        let name = printable(self.name());
         match self.submission.sha256() {
-            Some(hash) => format!("{}@{}", self.name(), shown(hash)),
-            None => self.name().to_owned(),
+            Some(hash) => format!("{name}@{}", shown(hash)),
+            None => name,
         }
     }
 
@@ -53,6 +58,8 @@ impl Named {
 
     /// The verdict on a rejected plugin, as every command with `--json` prints it.
     pub(crate) fn rejected(&self, rejection: &Rejection) -> Value {
+        let component = self.component.as_ref();
+        let report = component.and_then(|known| known.report.as_ref());
         json!({
             "verdict": "rejected",
             "stage": rejection.stage,
@@ -61,7 +68,11 @@ impl Named {
             "hint": rejection.hint,
             "span": rejection.span,
             "warnings": [],
-            "hash": null,
+            "hash": component.map(|known| &known.sha256),
+            "bytes": component.map(|known| known.bytes),
+            "exports": report.map(|report| &report.exports),
+            "imports": report.map(|report| &report.imports),
+            "limits": report.map(|report| &report.limits),
             "scope": null,
             "name": self.name(),
             "id": self.id(),
@@ -71,13 +82,16 @@ impl Named {
 
     /// Refuses what the user did not ask for. The digits may be of the component, of the source as it is, or of the
     /// candidate's identity.
-    fn check_digits(&self, loaded: &Result<ProbedPlugin, Rejection>) -> Result<()> {
+    fn check_digits(&self) -> Result<()> {
         let Some(digits) = &self.digits else {
             return Ok(());
         };
         let id = self.id();
         let hashes = [
-            ("component", loaded.as_ref().ok().map(ProbedPlugin::hash)),
+            (
+                "component",
+                self.component.as_ref().map(|known| &*known.sha256),
+            ),
             ("source", self.submission.sha256()),
             ("candidate", id.as_ref().map(CandidateId::as_str)),
         ];
@@ -97,6 +111,11 @@ impl Named {
             none_or(&hashes)
         )
     }
+}
+
+/// A file may be called anything, what steers a terminal, ends a line or turns it round too.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(sandbox::shown).collect()
 }
 
 /// The first digits of a hash, enough to name a content.
@@ -128,10 +147,12 @@ pub(crate) fn load(
     plugin: &Plugin,
     settings: &Settings,
 ) -> Result<(Sandbox, Named, Result<ProbedPlugin, Rejection>)> {
-    let named = find(&plugin.plugin, &plugin.plugins)?;
+    let mut named = find(&plugin.plugin, &plugin.plugins)?;
     let sandbox = open_sandbox(settings, plugin.strict)?;
-    let loaded = rejection_apart(sandbox.admit(&named.submission))?;
-    named.check_digits(&loaded)?;
+    let examined = sandbox.examine(&named.submission);
+    let loaded = rejection_apart(examined.verdict)?;
+    named.component = examined.component;
+    named.check_digits()?;
     Ok((sandbox, named, loaded))
 }
 
@@ -159,6 +180,7 @@ pub(crate) fn find(plugin: &str, folder: &Path) -> Result<Named> {
         entry,
         submission,
         digits,
+        component: None,
     })
 }
 

@@ -87,10 +87,9 @@ pub fn run_if_child() {
 
 fn become_compiler(arguments: impl Iterator<Item = OsString>, missing: MissingLayers) -> ! {
     let confined = asked(arguments).and_then(|asked| {
-        close_on_exec()?;
+        close_others()?;
         confine::limit_compiler()?;
-        confine::die_with_parent(asked.parent)?;
-        confine::compiler(&asked.files, missing).map_err(io::Error::other)?;
+        confine::compiler(&asked.files, asked.parent, missing)?;
         io::stdout().write_all(CONFINED.as_bytes())?;
         io::stdout().flush()?;
         Ok(asked)
@@ -136,19 +135,12 @@ fn asked(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Asked> {
     }
 }
 
-/// Descriptors that the host left open by mistake do not reach the compiler.
+/// Descriptors that the host left open by mistake reach neither the compiler nor its guard.
 #[cfg(target_os = "linux")]
-fn close_on_exec() -> io::Result<()> {
+fn close_others() -> io::Result<()> {
     let (first, last) = (3, libc::c_uint::MAX);
-    // SAFETY: no pointers are passed; every descriptor stays open until exec, when no Rust object that owns one is left.
-    let status = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            last,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    // SAFETY: no pointers are passed, and this process has opened nothing yet: who owned a descriptor was left at exec.
+    let status = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     match status {
         0 => Ok(()),
         _ => match io::Error::last_os_error() {
@@ -160,7 +152,7 @@ fn close_on_exec() -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn close_on_exec() -> io::Result<()> {
+fn close_others() -> io::Result<()> {
     Ok(())
 }
 

@@ -4,8 +4,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::confine::Layer;
+use crate::printable::name_of;
 
 /// Why the sandbox cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +40,34 @@ pub enum Fault {
     /// The SDK in the cache is not what was built. No candidate is to blame for what rustc says of it.
     #[error("the guest SDK in {} is damaged (hint: run the command again, which builds it anew)", .0.display())]
     SdkDamaged(PathBuf),
+    /// Other programs had the processor while a compiler's clock ran out, each time that it was tried. The candidate may be
+    /// as good as any.
+    #[error(
+        "the machine is too busy to compile: the compiler had the processor for {:.1} s of {:.1} s at try {tries} \
+         (hint: try again when the machine has less to do; a program that embeds the sandbox can set Options::compile_wall)",
+        had.as_secs_f64(), wall.as_secs_f64()
+    )]
+    Busy {
+        /// What the compiler had of the processor the last time.
+        had: Duration,
+        /// Its wall clock.
+        wall: Duration,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The file system that candidates are compiled on is full. No candidate is to blame for what the compiler says there.
+    #[error(
+        "{} has {left} bytes left, too few to compile in (hint: free some space, or set TMPDIR to another folder)",
+        folder.display()
+    )]
+    DiskFull {
+        /// The folder for temporary files.
+        folder: PathBuf,
+        /// Bytes that this user may still write.
+        left: u64,
+    },
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}", name_of(path))]
     File {
         /// What was tried, as in "read".
         action: &'static str,

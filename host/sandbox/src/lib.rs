@@ -11,6 +11,50 @@
 //!
 //! This crate knows no model and no LLM. The limits are in [`limits`], the rules in [`rules`].
 //!
+//! # Embedding it
+//!
+//! The package is `lossbox-sandbox`, the library `sandbox`. No registry has it, so a host depends on it by a path into a
+//! copy of lossbox's repository, or by the repository's address, which cargo resolves to the whole workspace as well: the
+//! build script packs the sources of `guest-sdk`, which lies two folders above, and of libm into the host's program.
+//!
+//! ```toml
+//! [dependencies]
+//! lossbox-sandbox = { path = "../lossbox/host/sandbox" }
+//! ```
+//!
+//! Where the host runs there must be:
+//!
+//! - Linux 5.19 or newer with Landlock and seccomp, or an embedder that accepts what is missing
+//!   ([`Options::missing_layers`], [`confine::layers`]);
+//! - rustup's `rustc` in `PATH`, for components too, with the target `wasm32-wasip2`, which [`Sandbox::open`] has rustup
+//!   add if it is missing; for crates the toolchain's cargo as well;
+//! - a cache folder and a folder for temporary files (`TMPDIR`) that can be written.
+//!
+//! Most hosts need one call for everything: [`Sandbox::load`] for a path, be it a one-file loss (`.rs`), a crate's folder
+//! or a component (`.wasm`); [`Sandbox::validate`] for a text in memory; [`Sandbox::admit`] for a [`Submission`], which is
+//! content that was read once, so that its hash is that of what is judged; [`Sandbox::examine`] for the same with what is
+//! known of a component that is rejected. These remember verdicts ([`Options::cache`]); the single gates, as in the example
+//! below, do not.
+//!
+//! What is compiled here imports nothing. A component from elsewhere may import WASI 0.2, which is served from an empty
+//! context, unless [`Options::strict`] is set; gate by gate, [`component::audit_with`] takes the choice as [`Imports`], and
+//! [`Component::from_file`] the bytes.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), sandbox::Failure> {
+//! # sandbox::child::run_if_child();
+//! # let (cache, program) = (std::env::temp_dir(), std::env::current_exe().expect("this program"));
+//! use sandbox::{Options, Sandbox, Stage};
+//!
+//! let mut options = Options::new(cache, program);
+//! options.strict = true;
+//! let sandbox = Sandbox::open(options)?;
+//! let plugin = sandbox.load("plugins/mine.wasm".as_ref())?;
+//! let mut guest = sandbox.start(&plugin, Stage::Train)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Example
 //!
 //! A loss through all four gates, and one call of it. The child program is the host itself, so its `main` begins with
@@ -69,7 +113,7 @@
 //! | gate | clock | default |
 //! | --- | --- | --- |
 //! | source | none: [`limits::SOURCE_BYTES_MAX`] and its like bound the work | milliseconds |
-//! | compile | [`limits::COMPILE_WALL`], twice where the compiler hardly had a processor; of a crate once more, for cargo to read its manifest | 10 s, 20 s; 20 s, 40 s |
+//! | compile | [`limits::COMPILE_WALL`], three times where the compiler hardly had a processor; of a crate once more, for cargo to read its manifest | 10 s, 30 s; 20 s, 60 s |
 //! | component | none: [`limits::COMPONENT_BYTES_MAX`] and its like bound the work | milliseconds |
 //! | start, each time | [`Walls::start`], twice where a clock was met | 15 s; 30 s |
 //! | probe | [`limits::PROBE_WALL`] of the child's processor for all calls, then one call ([`Walls::call`]), twice where a clock was met | 30 s, then 15 s; 30 s |
@@ -97,7 +141,7 @@ mod workroom;
 
 pub use cache::CachePolicy;
 pub use compile::Component;
-pub use component::{AuditedComponent, ComponentReport, Imports};
+pub use component::{AuditedComponent, ComponentReport, Imports, KnownComponent};
 pub use confine::MissingLayers;
 pub use fault::Fault;
 pub use guest::{Evaluation, Guest, InProcess, Spent};
@@ -106,6 +150,6 @@ pub use limits::Walls;
 pub use printable::shown;
 pub use probe::{BendKind, BendReport, Overflow, ProbeReport, ProbedPlugin};
 pub use rejection::{Failure, Rejection, Span, Stage};
-pub use sandbox::{Notify, Options, Sandbox};
+pub use sandbox::{Examined, Notify, Options, Sandbox};
 pub use source::{AuditedSource, Source};
 pub use submission::Submission;

@@ -13,13 +13,15 @@
 //! | a component, before wasmtime sees it; code, structure and declarations before it is validated | `COMPONENT_*` and what follows up to [`TABLES_MAX`] | a rejection with both numbers |
 //! | a running call | [`STACK_BYTES_MAX`], [`MEMORY_BYTES_MAX`], [`MEMORIES_MAX`], [`TABLE_ELEMENTS_MAX`], [`INSTANCES_MAX`], `WASI_*` | a trap, so that no result depends on how much was left: `run/trap` |
 //! | the work of a call | [`FUEL_PER_CALL`], [`FUEL_PER_PAIR`] | `run/fuel`, the same on every machine |
-//! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | `compile/timeout` or `run/timeout`; first tried once more alone, the compiler if it hardly had a processor |
+//! | time | [`COMPILE_WALL`], [`Walls`], [`PROBE_WALL`] | `compile/timeout` or `run/timeout`; first tried again alone, the compiler if it hardly had a processor, which is [`Fault::Busy`](crate::Fault::Busy) in the end |
 //! | the process of a guest | [`GUEST_ADDRESS_SPACE_BYTES`], [`CHILD_FILES_MAX`] | an allocation fails and the process ends: `run/crash` |
 //! | what a guest says | [`PAIRS_MAX`], [`HYPERPARAMETERS_MAX`], [`GUEST_TEXT_BYTES_MAX`] | more is not believed, or cut off |
+//! | what a loss calls itself | 64 characters for a name, 300 for a summary: form, not load, so they stand with their rule in the probe | `probe/metadata` |
 //!
 //! Not covered by any: processor time of a guest up to its clock, disk space in total, the number of a compiler's processes
-//! (see [`confine`](crate::confine)), the number of candidates, and how long a candidate waits for others. A clock is no
-//! verdict on a busy machine; all other limits are the same on every machine.
+//! (see [`confine`](crate::confine)), the number of candidates, and how long a candidate waits for others. Of a
+//! machine that is busy with other programs, the compiler's clock and the probe's make no verdict; those of [`Walls`] do,
+//! met twice. All other limits are the same on every machine.
 
 use std::time::Duration;
 
@@ -47,16 +49,22 @@ pub const SOURCE_STACK_BYTES: usize = 256 << 20;
 pub const CRATE_FILES_MAX: usize = 64;
 /// Files and folders in a crate's folder, read or not; more is rejected by `source/crate-layout`.
 pub const CRATE_ENTRIES_MAX: usize = 1_000;
+/// Bytes of a path within a crate's folder; more is rejected by `source/crate-layout`. Systems take 4,096 with what stands
+/// before it.
+pub const CRATE_PATH_BYTES_MAX: usize = 1_024;
 
 /// Wall clock of one compilation; the process group is killed, `compile/timeout`, which is not remembered.
 ///
-/// A compiler that had the processor for less than half of it did not get to work: it is tried once more while every other
-/// guest and compiler of the sandbox is at rest. One that was at work all the time is rejected at once. Not covered: other
-/// programs on the machine.
+/// A compiler that had the processor for less than half of it did not get to work: it is tried again, up to
+/// [`COMPILE_TRIES`] times in all, while every other guest and compiler of the sandbox is at rest. Where other programs
+/// leave it no processor then either, that is [`Fault::Busy`](crate::Fault::Busy) and no verdict. One that was at work all
+/// the time is rejected at once. Not covered: one that had between half of its clock and all of it, which is rejected.
 ///
 /// A loss takes 0.1 to 0.4 s, the latter with five programs on two cores. No rule of the source gate bounds what a pattern
 /// costs: whether a match over 24 flags leaves a case out is a search, on which rustc has spent 18 s. This is its bound.
 pub const COMPILE_WALL: Duration = Duration::from_secs(10);
+/// How often a compiler that gets no processor is tried, the first time beside others.
+pub const COMPILE_TRIES: u32 = 3;
 /// Address space of the compiler and of each process that it starts; beyond, its allocations fail, `compile/crash` with a
 /// message that says so. 512 MiB just suffices. What fails in the linker is an error of the compiler's, `compile/rustc`.
 pub const COMPILE_ADDRESS_SPACE_BYTES: u64 = 2 << 30;

@@ -3,6 +3,8 @@
 //! Names, summaries, errors and compiler messages end on a terminal and in the next prompt. A terminal obeys control
 //! characters, a reader is fooled by those that turn the line round, and a model reads tags that nobody sees.
 
+use std::path::Path;
+
 /// Whether a character shows and leaves the text around it as it is. A line break does not.
 pub(crate) fn is_printable(character: char) -> bool {
     let turns_direction =
@@ -29,6 +31,11 @@ pub(crate) fn printable(text: &str) -> String {
         _ => shown(character),
     };
     text.chars().map(kept).collect()
+}
+
+/// The name of a file as it may stand in a line, without what does not show or ends the line.
+pub(crate) fn name_of(file: &Path) -> String {
+    file.to_string_lossy().chars().map(shown).collect()
 }
 
 #[cfg(test)]

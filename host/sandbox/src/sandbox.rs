@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::cache::{Cache, CachePolicy, Conditions};
 use crate::child::Program;
-use crate::compile::{Component, Sdk, Toolchain, compile, compile_crate, starved};
-use crate::component::Imports;
+use crate::compile::{Component, Sdk, Toolchain, Tried, compile, compile_crate};
+use crate::component::{Imports, KnownComponent};
 use crate::confine::{self, LayerStatus, MissingLayers};
 use crate::guest::{Recipe, Variant};
-use crate::limits::{COMPILE_WALL, Walls};
+use crate::limits::{COMPILE_TRIES, COMPILE_WALL, Walls};
 use crate::probe::{ProbedPlugin, probe};
 use crate::source::AuditedCrate;
 use crate::submission::Content;
@@ -63,6 +63,15 @@ impl Options {
             walls: Walls::default(),
         }
     }
+}
+
+/// What all gates together made of a submission.
+#[derive(Debug)]
+pub struct Examined {
+    /// Its component, if it came to one.
+    pub component: Option<KnownComponent>,
+    /// The plugin, or why there is none.
+    pub verdict: Result<ProbedPlugin, Failure>,
 }
 
 /// Everything that compiling and running candidates needs. Shareable between threads.
@@ -126,9 +135,10 @@ impl Sandbox {
     /// Gate 2: compiles audited source to a component.
     ///
     /// # Errors
-    /// The compiler's complaint about the candidate, or a fault.
+    /// The compiler's complaint about the candidate, or a fault: [`Fault::Busy`] and [`Fault::DiskFull`] say that the
+    /// machine is to blame.
     pub fn compile(&self, source: &AuditedSource) -> Result<Component, Failure> {
-        self.fairly(|| compile(self, source))
+        fairly(&self.workroom, || compile(self, source))
     }
 
     /// Gate 2 for a crate: holds its manifest against the rules, then compiles it.
@@ -136,26 +146,7 @@ impl Sandbox {
     /// # Errors
     /// What the manifest may not ask for, the compiler's complaint, or a fault.
     pub fn compile_crate(&self, source: &AuditedCrate) -> Result<Component, Failure> {
-        self.fairly(|| compile_crate(self, source))
-    }
-
-    /// Once beside others, and once more alone if the compiler had no processor to meet its clock with.
-    fn fairly(
-        &self,
-        compile: impl Fn() -> Result<Option<Component>, Failure>,
-    ) -> Result<Component, Failure> {
-        let first = {
-            let _together = self.workroom.together();
-            compile()?
-        };
-        let compiled = match first {
-            None => {
-                let _alone = self.workroom.alone();
-                compile()?
-            }
-            compiled => compiled,
-        };
-        compiled.ok_or_else(|| starved(self.compile_wall).into())
+        fairly(&self.workroom, || compile_crate(self, source))
     }
 
     /// Gate 3: holds a component that was compiled here against the rules; it imports nothing.
@@ -164,15 +155,6 @@ impl Sandbox {
     /// The first rule that it breaks.
     pub fn audit(&self, component: Component) -> Result<AuditedComponent, Rejection> {
         component::audit(component)
-    }
-
-    /// Gate 3 for a component that was built elsewhere: unless the sandbox is strict, it may import WASI.
-    fn audit_dropped(&self, component: Component) -> Result<AuditedComponent, Rejection> {
-        let imports = match self.strict {
-            true => Imports::None,
-            false => Imports::Wasi,
-        };
-        component::audit_with(component, imports)
     }
 
     /// Gate 4: runs the component on the fixed probes.
@@ -186,7 +168,9 @@ impl Sandbox {
     /// Starts a child process that holds the plugin; its traps and time-outs are rejections at `stage`.
     ///
     /// # Errors
-    /// When the child cannot be started.
+    /// A fault when the child cannot be started or is no child of the sandbox. A rejection when the component does not
+    /// compile, cannot be instantiated or traps, runs out of fuel, time ([`Walls::start`], twice) or memory while it
+    /// describes itself: on another machine or day than the probe's that can happen to one that was probed.
     pub fn start(&self, plugin: &ProbedPlugin, stage: Stage) -> Result<Guest, Failure> {
         self.start_audited(plugin.component(), stage, Variant::Training)
     }
@@ -195,7 +179,7 @@ impl Sandbox {
     /// [`InProcess`] for what is lost. Its traps and time-outs are rejections at `stage`.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// A fault when the thread cannot be started; a rejection as for [`start`](Self::start), but that compiling has no clock.
     pub fn start_in_process(
         &self,
         plugin: &ProbedPlugin,
@@ -241,15 +225,38 @@ impl Sandbox {
     /// # Errors
     /// As the gates do.
     pub fn admit(&self, submission: &Submission) -> Result<ProbedPlugin, Failure> {
-        let audited = match &submission.content {
+        self.examine(submission).verdict
+    }
+
+    /// As [`admit`](Self::admit), with what is known of the component of one that is rejected.
+    pub fn examine(&self, submission: &Submission) -> Examined {
+        let (component, imports) = match self.component_of(submission) {
+            Ok(component) => component,
+            Err(failure) => {
+                return Examined {
+                    component: None,
+                    verdict: Err(failure),
+                };
+            }
+        };
+        let (component, audited) = component::look(component, imports);
+        let verdict = audited.map_err(Failure::from).and_then(|audited| {
+            self.cache
+                .probed(audited, |component| self.probe(component))
+        });
+        Examined { component, verdict }
+    }
+
+    /// The first two gates, where they apply, and what the third lets it import.
+    fn component_of(&self, submission: &Submission) -> Result<(Component, Imports), Failure> {
+        match &submission.content {
             Content::OneFile { name, bytes } => {
                 let text = std::str::from_utf8(bytes).map_err(|_| source::not_text())?;
                 let audited = source::audit(Source::one_file(name, text))?;
                 let compile = || self.compile(&audited);
-                self.audit(
-                    self.cache
-                        .compiled("one file", [text.as_bytes()], compile)?,
-                )?
+                let content = [text.as_bytes()];
+                let component = self.cache.compiled("one file", content, compile)?;
+                Ok((component, Imports::None))
             }
             Content::Crate(files) => {
                 let audited = source::audit_crate(files.clone())?;
@@ -257,13 +264,18 @@ impl Sandbox {
                     [path.as_os_str().as_encoded_bytes(), text.as_bytes()]
                 });
                 let compile = || self.compile_crate(&audited);
-                self.audit(self.cache.compiled("crate", content, compile)?)?
+                let component = self.cache.compiled("crate", content, compile)?;
+                Ok((component, Imports::None))
             }
-            Content::Component(bytes) => self.audit_dropped(Component::from_file(bytes.clone()))?,
-            Content::Refused(rejection) => return Err(rejection.clone().into()),
-        };
-        self.cache
-            .probed(audited, |component| self.probe(component))
+            Content::Component(bytes) => {
+                let imports = match self.strict {
+                    true => Imports::None,
+                    false => Imports::Wasi,
+                };
+                Ok((Component::from_file(bytes.clone()), imports))
+            }
+            Content::Refused(rejection) => Err(rejection.clone().into()),
+        }
     }
 
     /// The manual that an author reads and a prompt quotes.
@@ -277,6 +289,30 @@ impl Sandbox {
     }
 }
 
+/// Once beside others, and again alone as long as the compiler has no processor to meet its clock with.
+fn fairly(
+    workroom: &Workroom,
+    compile: impl Fn() -> Tried<Component>,
+) -> Result<Component, Failure> {
+    let mut tried = {
+        let _together = workroom.together();
+        compile()?
+    };
+    for _ in 1..COMPILE_TRIES {
+        if tried.is_err() {
+            let _alone = workroom.alone();
+            tried = compile()?;
+        }
+    }
+    tried.map_err(|starved| {
+        Failure::Fault(Fault::Busy {
+            had: starved.had,
+            wall: starved.wall,
+            tries: COMPILE_TRIES,
+        })
+    })
+}
+
 /// Untrusted code does not run where it cannot be confined.
 fn refuse_if_missing(layers: Vec<LayerStatus>) -> Result<(), Fault> {
     for LayerStatus { layer, missing } in layers {
@@ -285,4 +321,44 @@ fn refuse_if_missing(layers: Vec<LayerStatus>) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::compile::Starved;
+
+    /// As often as it takes, up to the limit; and then it is the machine's fault, in numbers.
+    #[test]
+    fn a_compiler_without_a_processor_is_nobodys_verdict() {
+        let tried = |n_starved: u32| {
+            let n_tries = Cell::new(0);
+            let outcome = fairly(&Workroom::default(), || {
+                n_tries.set(n_tries.get() + 1);
+                Ok(match n_tries.get() > n_starved {
+                    true => Ok(Component::from_file(vec![7])),
+                    false => Err(Starved {
+                        had: Duration::from_millis(1_240),
+                        wall: Duration::from_secs(10),
+                    }),
+                })
+            });
+            (n_tries.get(), outcome)
+        };
+        for n_starved in 0..COMPILE_TRIES {
+            let (n_tries, outcome) = tried(n_starved);
+            assert_eq!(n_tries, n_starved + 1);
+            assert_eq!(outcome.expect("in the end").into_bytes(), [7]);
+        }
+        let (n_tries, outcome) = tried(COMPILE_TRIES);
+        assert_eq!(n_tries, COMPILE_TRIES);
+        let Err(Failure::Fault(fault)) = outcome else {
+            panic!("expected a fault, got {outcome:?}");
+        };
+        for part in ["1.2 s of 10.0 s at try 3", "try again", "compile_wall"] {
+            assert!(fault.to_string().contains(part), "{fault}");
+        }
+    }
 }

@@ -79,7 +79,7 @@ fn show(named: &Named, loaded: &Result<ProbedPlugin, Rejection>) -> Result<()> {
         Err(rejection) => {
             screen::note(&named.identity());
             screen::rejection(rejection);
-            Ok(())
+            screen::data(&rejected(named))
         }
     }
 }
@@ -92,11 +92,26 @@ fn accepted(named: &Named, plugin: &ProbedPlugin) -> String {
         let mark = screen::paint(Colour::Yellow, "warning:");
         let _ = writeln!(text, "  {mark} {warning}");
     }
-    let rows = [identity(named, plugin), component(plugin), probe(plugin)].concat();
-    for (what, value) in rows {
-        let _ = writeln!(text, "  {what:<13} {value}");
+    let known = [component(plugin.component_report()), probe(plugin)];
+    text + &lines([identity(named, plugin), known.concat()].concat())
+}
+
+/// What is known of one that was rejected, as far as it came.
+fn rejected(named: &Named) -> String {
+    let mut rows: Rows = source(named);
+    if let Some(known) = &named.component {
+        rows.extend(match &known.report {
+            Some(report) => component(report),
+            None => vec![size(&known.sha256, known.bytes)],
+        });
     }
-    text
+    lines(rows)
+}
+
+fn lines(rows: Rows) -> String {
+    rows.into_iter()
+        .map(|(what, value)| format!("  {what:<13} {value}\n"))
+        .collect()
 }
 
 type Rows = Vec<(String, String)>;
@@ -114,20 +129,24 @@ fn identity(named: &Named, plugin: &ProbedPlugin) -> Rows {
         let range = format!("{} ({} to {})", it.default, it.minimum, it.maximum);
         row(&it.name, range)
     }));
-    if let Some(id) = named.id() {
-        rows.push(row("candidate", id.as_str()));
-    }
-    if let Some(hash) = named.submission.sha256() {
-        rows.push(row("source", format!("sha256 {hash}")));
-    }
+    rows.extend(source(named));
     rows
 }
 
-fn component(plugin: &ProbedPlugin) -> Rows {
-    let report = plugin.component_report();
-    let size = format!("sha256 {}, {} bytes", report.sha256, report.bytes);
+fn source(named: &Named) -> Rows {
+    let id = named.id().map(|id| row("candidate", id.as_str()));
+    let hash = named.submission.sha256();
+    let hash = hash.map(|hash| row("source", format!("sha256 {hash}")));
+    id.into_iter().chain(hash).collect()
+}
+
+fn size(sha256: &str, bytes: usize) -> (String, String) {
+    row("component", format!("sha256 {sha256}, {bytes} bytes"))
+}
+
+fn component(report: &ComponentReport) -> Rows {
     let mut rows = vec![
-        row("component", size),
+        size(&report.sha256, report.bytes),
         row("exports", listed(&report.exports)),
         row("imports", listed(&report.imports)),
     ];
@@ -147,12 +166,21 @@ fn fullest(report: &ComponentReport) -> Option<String> {
         .limits
         .iter()
         .max_by(|a, b| share(a.count, a.limit).total_cmp(&share(b.count, b.limit)))?;
+    let n_beyond = report
+        .limits
+        .iter()
+        .filter(|it| it.count > it.limit)
+        .count();
+    let held = match n_beyond {
+        0 => format!("{} are held; the nearest is", report.limits.len()),
+        _ => format!(
+            "{n_beyond} of {} are passed; the furthest is",
+            report.limits.len()
+        ),
+    };
     Some(format!(
-        "{} are held; the nearest is {}, {} of {} (--json has them all)",
-        report.limits.len(),
-        fullest.name,
-        fullest.count,
-        fullest.limit
+        "{held} {}, {} of {} (--json has them all)",
+        fullest.name, fullest.count, fullest.limit
     ))
 }
 
@@ -182,9 +210,16 @@ fn probe(plugin: &ProbedPlugin) -> Rows {
     ]
 }
 
+/// The first of them: a component that breaks the rules may have any number.
 fn listed(names: &[String]) -> String {
+    const SHOWN_MAX: usize = 64;
     match names {
         [] => "none".to_owned(),
-        _ => names.join(", "),
+        _ if names.len() <= SHOWN_MAX => names.join(", "),
+        _ => format!(
+            "{} and {} more",
+            names[..SHOWN_MAX].join(", "),
+            names.len() - SHOWN_MAX
+        ),
     }
 }

@@ -237,3 +237,31 @@ fn llm() -> Finding {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sandbox::confine::Layer;
+
+    use super::*;
+
+    #[test]
+    fn a_layer_that_is_missing_is_named_with_its_risk_and_what_to_do() {
+        let found = |layer, missing: Option<&str>, accepted| {
+            let missing = missing.map(str::to_owned);
+            confinement(LayerStatus { layer, missing }, accepted)
+        };
+        for layer in Layer::ALL {
+            let there = found(layer, None, MissingLayers::Refuse);
+            assert!(there.status == Status::Good && there.remedy.is_empty());
+            let refused = found(layer, Some("switched off"), MissingLayers::Refuse);
+            assert!(refused.status == Status::Missing);
+            for part in [layer.name(), "switched off", layer.risk()] {
+                assert!(refused.detail.contains(part), "{}", refused.detail);
+            }
+            assert!(refused.remedy.contains("--accept-missing-confinement"));
+            let accepted = found(layer, Some("switched off"), MissingLayers::Accept);
+            assert!(accepted.status == Status::Optional);
+            assert_eq!(accepted.detail, refused.detail);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! runs take seconds. Schedule, benches, workers, archive and the evolving proposer are the real ones.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trainer::{Progress, SeedResult, TrajectoryPoint};
@@ -129,6 +130,16 @@ const RUN_SEED: u64 = 7;
 impl Trial {
     /// Runs in this directory until it is done or `records` more are written, and gives the report as JSON.
     fn run(self, run_dir: &Path, workers: usize, records: Option<usize>) -> Result<String, Fault> {
+        self.run_with(&Fake, run_dir, workers, records)
+    }
+
+    fn run_with<S: Stages>(
+        self,
+        stages: &S,
+        run_dir: &Path,
+        workers: usize,
+        records: Option<usize>,
+    ) -> Result<String, Fault> {
         let mut archive = Archive::open(run_dir, workers)?;
         archive.records_left = records;
         let past = archive.past()?;
@@ -150,7 +161,7 @@ impl Trial {
             seeds: &SEEDS,
             workers,
         };
-        let schedule = super::search(&Fake, proposer, search)?;
+        let schedule = super::search(stages, proposer, search)?;
         assert!(schedule.n_scored() <= self.candidates);
         let settled = schedule.settled();
         let report = (leaderboard(&settled), rejected(&settled));
@@ -235,6 +246,71 @@ fn a_run_that_is_killed_again_and_again_comes_to_its_end() {
     };
     assert_eq!(end, report);
     assert!(sessions > 15, "{sessions}");
+}
+
+/// The fake machinery on a machine that has no processor for one of its compilers.
+struct BusyAt {
+    n_compiled: AtomicUsize,
+    busy_at: usize,
+}
+
+impl Stages for BusyAt {
+    type AuditedSource = Hash;
+    type Component = Hash;
+    type AuditedComponent = Hash;
+    type Loss = Hash;
+
+    fn audit_source(&self, candidate: &Candidate) -> Result<Hash, Failure> {
+        Fake.audit_source(candidate)
+    }
+
+    fn compile(&self, source: &Hash) -> Result<Hash, Failure> {
+        if self.n_compiled.fetch_add(1, Ordering::Relaxed) == self.busy_at {
+            let busy = sandbox::Fault::Busy {
+                had: Duration::from_secs(1),
+                wall: Duration::from_secs(10),
+                tries: 3,
+            };
+            return Err(Fault::from(busy).into());
+        }
+        Fake.compile(source)
+    }
+
+    fn audit_component(&self, component: Hash) -> Result<Hash, Failure> {
+        Fake.audit_component(component)
+    }
+
+    fn probe(&self, component: Hash) -> Result<Hash, Failure> {
+        Fake.probe(component)
+    }
+
+    fn train(
+        &self,
+        loss: &Hash,
+        seed: u64,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<SeedResult, Failure> {
+        Fake.train(loss, seed, progress)
+    }
+}
+
+/// No candidate is rejected for it: the run ends, and goes on as if nothing had been.
+#[test]
+fn a_run_on_a_machine_that_is_too_busy_is_resumed_without_a_loss() {
+    let report = SMALL.undisturbed(2);
+    for busy_at in 0..6 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = BusyAt {
+            n_compiled: AtomicUsize::new(0),
+            busy_at,
+        };
+        let fault = SMALL
+            .run_with(&machine, folder.path(), 2, None)
+            .expect_err("a busy machine");
+        assert!(fault.to_string().contains("try again"), "{fault}");
+        let resumed = SMALL.run(folder.path(), 2, None).expect("a report");
+        assert_eq!(resumed, report, "busy at compiler {busy_at}");
+    }
 }
 
 /// Proposes the same source for ever.

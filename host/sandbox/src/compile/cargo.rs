@@ -13,14 +13,14 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use super::manifest::unreadable;
 use super::process::{self, Run};
 use super::rules::{MANIFEST, TIMEOUT};
-use crate::limits::COMPILE_WALL;
-use crate::{Failure, Fault, Rejection, Sandbox};
+use super::{Tried, space};
+use crate::{Fault, Rejection, Sandbox};
 
 /// guest-sdk's version: the workspace has one for all its crates.
 const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The edition of a crate that asks for what it may. `None` where the wall was met for want of a processor.
-pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<Option<String>, Failure> {
+/// The edition of a crate that asks for what it may.
+pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Tried<String> {
     refuse_if_steered(folder)?;
     let cargo = sandbox.toolchain.cargo();
     if !cargo.is_file() {
@@ -40,11 +40,13 @@ pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<Option<String>
                 ("CARGO_HOME", folder.join("cargo-home").into()),
             ],
             files,
-            wall: COMPILE_WALL,
+            wall: sandbox.compile_wall,
         },
     )?;
+    if let Some(starved) = ended.starved {
+        return Ok(Err(starved));
+    }
     match ended.status {
-        None if ended.starved => Ok(None),
         None => {
             let message = "cargo took too long to read the manifest";
             Err(TIMEOUT.rejection(message).into())
@@ -52,9 +54,10 @@ pub(super) fn edition(sandbox: &Sandbox, folder: &Path) -> Result<Option<String>
         Some(status) if status.success() => {
             let metadata = MetadataCommand::parse(&ended.stdout)
                 .map_err(|error| unreadable(&error.to_string()))?;
-            Ok(Some(judge(&metadata, folder)?))
+            Ok(Ok(judge(&metadata, folder)?))
         }
         Some(_) => {
+            space::check(folder)?;
             // Where the copy of the crate lies says nothing to its author.
             let within = format!("{}/", folder.display());
             Err(unreadable(&ended.stderr.replace(&within, "")).into())

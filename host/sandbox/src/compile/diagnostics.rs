@@ -1,9 +1,11 @@
 //! The compiler's complaints, trimmed to what an author can act on: the errors in their own file.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 use super::rules::RUSTC;
-use crate::printable::shown;
+use crate::printable::{name_of, shown};
 use crate::{Rejection, Span};
 
 /// Errors that go into one rejection.
@@ -108,7 +110,11 @@ fn text(diagnostic: &Diagnostic, author: Author) -> String {
         (None, _) => String::new(),
         (Some((span, _)), Author::OneFile) => format!("line {}: ", span.line_start),
         (Some((span, _)), Author::Crate) => {
-            format!("{} line {}: ", span.file_name, span.line_start)
+            format!(
+                "{} line {}: ",
+                name_of(Path::new(&span.file_name)),
+                span.line_start
+            )
         }
     };
     text.push_str(&diagnostic.message);
@@ -124,6 +130,9 @@ fn text(diagnostic: &Diagnostic, author: Author) -> String {
         .find(|child| child.level == "help" && !child.message.contains("#!["))
     {
         text.push_str(&format!("; help: {}", help.message));
+    }
+    if diagnostic.message.contains("lang item `panic_impl`") {
+        text.push_str("; help: begin src/lib.rs with #![no_std], as the SDK brings what std would");
     }
     if diagnostic.message.contains("recursion limit") {
         text.push_str(

@@ -1,4 +1,4 @@
-//! The folders that candidates are compiled in, and what becomes of those whose process was killed.
+//! The folders that candidates are compiled in and the SDK is built in, and what becomes of those whose process was killed.
 //!
 //! A folder is locked as long as its process lives, however that ends. So whoever can lock one that is not new knows
 //! that nobody works in it, and may remove it: any number of processes may start and sweep at once.
@@ -27,11 +27,12 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn fresh() -> Result<Self, Fault> {
-        Folder::fresh_in(&std::env::temp_dir())
+        Folder::fresh_in(&std::env::temp_dir(), PREFIX)
     }
 
-    fn fresh_in(parent: &Path) -> Result<Self, Fault> {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
+    /// One whose name begins with `prefix`.
+    pub(super) fn fresh_in(parent: &Path, prefix: &str) -> Result<Self, Fault> {
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
         let folder = folder.map_err(Fault::file("make a temporary folder in", parent))?;
         let lock = File::open(folder.path()).and_then(|lock| lock.lock().map(|()| lock));
         let lock = lock.map_err(Fault::file("lock", folder.path()))?;
@@ -48,10 +49,15 @@ impl Folder {
 
 /// Removes what killed processes of this user left behind. What cannot be removed is left to the next one.
 pub(crate) fn sweep() {
-    sweep_in(&std::env::temp_dir(), NEW);
+    sweep_in(&std::env::temp_dir(), PREFIX);
 }
 
-fn sweep_in(parent: &Path, new: Duration) {
+/// The same of the folders in `parent` whose names begin with `prefix`.
+pub(super) fn sweep_in(parent: &Path, prefix: &str) {
+    sweep_older(parent, prefix, NEW);
+}
+
+fn sweep_older(parent: &Path, prefix: &str, new: Duration) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;
     };
@@ -59,7 +65,7 @@ fn sweep_in(parent: &Path, new: Duration) {
         let is_named_so = entry
             .file_name()
             .as_encoded_bytes()
-            .starts_with(PREFIX.as_bytes());
+            .starts_with(prefix.as_bytes());
         if is_named_so && is_old_folder_of_ours(&entry, new) {
             remove_if_free(&entry.path());
         }
@@ -95,15 +101,15 @@ mod tests {
     fn what_nobody_works_in_is_swept_and_nothing_else() {
         let parent = tempfile::tempdir().expect("a folder");
         let at = |name: &str| parent.path().join(name);
-        let in_use = Folder::fresh_in(parent.path()).expect("a folder");
+        let in_use = Folder::fresh_in(parent.path(), PREFIX).expect("a folder");
         for name in ["lossbox-killed", "another"] {
             fs::create_dir(at(name)).expect("made");
             fs::write(at(name).join("lib.rs"), "").expect("written");
         }
         std::os::unix::fs::symlink(at("another"), at("lossbox-link")).expect("a link");
-        sweep_in(parent.path(), NEW);
+        sweep_in(parent.path(), PREFIX);
         assert!(at("lossbox-killed").exists(), "it is new");
-        sweep_in(parent.path(), Duration::ZERO);
+        sweep_older(parent.path(), PREFIX, Duration::ZERO);
         assert!(!at("lossbox-killed").exists());
         assert!(in_use.path().exists() && at("another/lib.rs").exists());
         assert!(at("lossbox-link").is_symlink());

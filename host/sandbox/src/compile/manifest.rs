@@ -103,11 +103,7 @@ fn crate_type(lib: &Table) -> Result<(), Rejection> {
 }
 
 pub(super) fn unreadable(error: &str) -> Rejection {
-    let text: String = error
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(500)
-        .collect();
+    let text: String = error.trim_end().chars().take(500).collect();
     MANIFEST.rejection(format!("cargo cannot read the manifest: {text}"))
 }
 

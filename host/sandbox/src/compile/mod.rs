@@ -14,20 +14,21 @@ mod process;
 pub(crate) mod rules;
 mod rustc;
 mod sdk;
+mod space;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod tests;
 mod toolchain;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::source::AuditedCrate;
-use crate::{AuditedSource, Failure, Fault, Rejection, Sandbox};
+use crate::{AuditedSource, Failure, Fault, Sandbox};
 
 use diagnostics::Author;
 use folder::Folder;
 pub(crate) use folder::sweep;
+pub(crate) use process::Starved;
 pub(crate) use sdk::{Sdk, hex, sdk_hash, sdk_manual};
 pub(crate) use toolchain::Toolchain;
 
@@ -51,34 +52,22 @@ impl Component {
     }
 }
 
-/// `None` where the wall was met for want of a processor, which is nobody's fault.
-pub(crate) fn compile(
-    sandbox: &Sandbox,
-    source: &AuditedSource,
-) -> Result<Option<Component>, Failure> {
+/// What was tried once; it says nothing where the wall was met for want of a processor, which is nobody's fault.
+pub(crate) type Tried<T> = Result<Result<T, Starved>, Failure>;
+
+pub(crate) fn compile(sandbox: &Sandbox, source: &AuditedSource) -> Tried<Component> {
     one_file(sandbox, source.text())
 }
 
-/// What is said of a candidate that had no processor twice.
-pub(crate) fn starved(wall: Duration) -> Rejection {
-    rules::TIMEOUT.rejection(format!(
-        "compiling took longer than {} s, twice, the second time alone, on a machine that was busy with other programs",
-        wall.as_secs()
-    ))
-}
-
-fn one_file(sandbox: &Sandbox, text: &str) -> Result<Option<Component>, Failure> {
+fn one_file(sandbox: &Sandbox, text: &str) -> Tried<Component> {
     let folder = Folder::fresh()?;
     write(folder.path(), Path::new("lib.rs"), WRAPPER)?;
     write(folder.path(), Path::new("loss.rs"), text)?;
     rustc::component(sandbox, folder.path(), "lib.rs", "2024", Author::OneFile)
 }
 
-/// Compiles a crate as if its one dependency were all that its manifest says. `None` as for one file.
-pub(crate) fn compile_crate(
-    sandbox: &Sandbox,
-    source: &AuditedCrate,
-) -> Result<Option<Component>, Failure> {
+/// Compiles a crate as if its one dependency were all that its manifest says.
+pub(crate) fn compile_crate(sandbox: &Sandbox, source: &AuditedCrate) -> Tried<Component> {
     let folder = Folder::fresh()?;
     for (file, text) in source.files() {
         match file == Path::new("Cargo.toml") {
@@ -86,8 +75,9 @@ pub(crate) fn compile_crate(
             false => write(folder.path(), file, text)?,
         }
     }
-    let Some(edition) = cargo::edition(sandbox, folder.path())? else {
-        return Ok(None);
+    let edition = match cargo::edition(sandbox, folder.path())? {
+        Ok(edition) => edition,
+        Err(starved) => return Ok(Err(starved)),
     };
     rustc::component(
         sandbox,

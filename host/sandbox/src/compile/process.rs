@@ -1,7 +1,7 @@
 //! One run of a tool of the toolchain, confined, in a process group of its own, with a wall clock and capped output.
 //!
-//! The group dies when the tool has ended or run out of time, and nothing leaves it: a confined process cannot change its
-//! group. What comes back is read up to a limit; the rest is read and dropped, so that nothing waits for a reader.
+//! What is started is the tool's guard (see [`confine`](crate::confine)), which ends everything when the tool has ended or
+//! run out of time, or this process is gone: when it has been waited for, nothing is left. What comes back is read up to a limit; the rest is read and dropped, so that nothing waits for a reader.
 //! What an exit status means is for the caller to say.
 
 use std::ffi::OsString;
@@ -13,12 +13,17 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use crate::Fault;
 use crate::child::{self, CONFINED, Program};
 use crate::confine::Files;
 use crate::limits::COMPILE_OUTPUT_BYTES_MAX;
+
+/// How long a guard has to end its tool, which takes it milliseconds where it has a processor.
+const TO_ANSWER: Duration = Duration::from_secs(10);
 
 /// What is run.
 pub(super) struct Run<'a> {
@@ -37,12 +42,22 @@ pub(super) struct Run<'a> {
 pub(crate) struct Ended {
     /// `None` if it was killed at the wall.
     pub(crate) status: Option<ExitStatus>,
-    /// Whether it was killed at the wall without having had the processor for half of the time: others were at work.
-    pub(crate) starved: bool,
+    /// If it was killed there for want of a processor.
+    pub(crate) starved: Option<Starved>,
     /// The beginning of what it wrote to stdout.
     pub(crate) stdout: String,
     /// The beginning of what it wrote to stderr.
     pub(crate) stderr: String,
+}
+
+/// A tool met its wall without having had the processor for half of the time: others were at work. Whatever waits is taken
+/// for one of these, for a disk as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Starved {
+    /// What it had of the processor, in all its threads and processes.
+    pub(crate) had: Duration,
+    /// The clock that it met.
+    pub(crate) wall: Duration,
 }
 
 /// Runs a tool as a confined child.
@@ -69,16 +84,17 @@ pub(super) fn run(program: &Program, run: Run<'_>) -> Result<Ended, Fault> {
     let stdout = stdout.join().unwrap_or_default();
     let stderr = stderr.join().unwrap_or_default();
     match stdout.strip_prefix(CONFINED) {
-        Some(stdout) => Ok(Ended {
+        // On a busy machine it may not have come to that.
+        None if starved.is_none() => match status.and_then(|status| status.code()) {
+            Some(child::CANNOT) => Err(fault(io::Error::other(stderr.trim().to_owned()))),
+            _ => Err(Fault::NotAChild(program.path.clone())),
+        },
+        said => Ok(Ended {
             status,
             starved,
-            stdout: stdout.to_owned(),
+            stdout: said.unwrap_or_default().to_owned(),
             stderr,
         }),
-        None if status.and_then(|status| status.code()) == Some(child::CANNOT) => {
-            Err(fault(io::Error::other(stderr.trim().to_owned())))
-        }
-        None => Err(Fault::NotAChild(program.path.clone())),
     }
 }
 
@@ -93,17 +109,23 @@ fn kept(mut output: impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits for the tool, then ends its group; `None` if it ran out of time, and whether it had little of it.
+/// Waits for the guard, and has it end its tool at the wall: no status then, and whether it was for want of a processor.
 ///
-/// The group is killed before the tool is reaped: until then nobody else can have its number.
-fn end(tool: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, bool)> {
-    let in_time = has_exited_within(wall, tool)?;
-    let starved = !in_time && processor_time(tool.id()).is_some_and(|spent| spent < wall / 2);
-    if let Some(group) = i32::try_from(tool.id()).ok().and_then(Pid::from_raw) {
-        // It is no error if nothing is left to kill.
-        let _ = kill_process_group(group, Signal::KILL);
+/// Where there is no guard, or it does not answer, its group is killed before it is reaped: until then nobody else can have
+/// its number.
+fn end(guard: &mut Child, wall: Duration) -> io::Result<(Option<ExitStatus>, Option<Starved>)> {
+    let in_time = has_exited_within(wall, guard)?;
+    let number = Pid::from_child(guard);
+    if !in_time && cfg!(target_os = "linux") {
+        let _ = kill_process(number, Signal::TERM);
+        has_exited_within(TO_ANSWER, guard)?;
     }
-    let status = tool.wait()?;
+    // Whoever has ended and not been reaped has it still, and a guard has waited for everybody.
+    let had = processor_time(guard.id()).filter(|&had| !in_time && had < wall / 2);
+    let starved = had.map(|had| Starved { had, wall });
+    // It is no error if nothing is left to kill.
+    let _ = kill_process_group(number, Signal::KILL);
+    let status = guard.wait()?;
     Ok((in_time.then_some(status), starved))
 }
 
@@ -122,11 +144,11 @@ fn processor_time_in(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(10 * ticks))
 }
 
-fn has_exited_within(wall: Duration, tool: &Child) -> io::Result<bool> {
+fn has_exited_within(wall: Duration, guard: &Child) -> io::Result<bool> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let start = Instant::now();
     while start.elapsed() < wall {
-        if waitid(WaitId::Pid(Pid::from_child(tool)), look)?.is_some() {
+        if waitid(WaitId::Pid(Pid::from_child(guard)), look)?.is_some() {
             return Ok(true);
         }
         thread::sleep(Duration::from_millis(2));
@@ -155,7 +177,8 @@ mod tests {
         let mut tool = shell("sleep 60 & sleep 60");
         let ended = end(&mut tool, Duration::from_millis(50)).expect("can be waited for");
         // A shell that waits for others takes no time of its own.
-        assert_eq!(ended, (None, cfg!(target_os = "linux")));
+        assert_eq!(ended.0, None);
+        assert_eq!(ended.1.is_some(), cfg!(target_os = "linux"));
         // Both sleepers held the pipe open: it ends when both have.
         let mut stdout = tool.stdout.take().expect("piped");
         io::copy(&mut stdout, &mut io::sink()).expect("can be read");
@@ -166,7 +189,7 @@ mod tests {
     fn what_ends_in_time_keeps_its_status() {
         let ended = end(&mut shell("exit 3"), Duration::from_secs(30)).expect("can be waited for");
         assert_eq!(ended.0.and_then(|status| status.code()), Some(3));
-        assert!(!ended.1);
+        assert_eq!(ended.1, None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::diagnostics::{self, Author};
 use super::process::{self, Run};
-use super::{Component, rules};
+use super::{Component, Tried, rules, space};
 use crate::limits::{
     COMPILE_ADDRESS_SPACE_BYTES, COMPILE_CPU_SECONDS, COMPILE_FILE_BYTES_MAX, COMPONENT_BYTES_MAX,
     MEMORY_BYTES_MAX,
@@ -24,15 +24,14 @@ use crate::{Failure, Fault, Sandbox};
 /// What the linker writes into the candidate's folder.
 const OUTPUT: &str = "plugin.wasm";
 
-/// Compiles the crate whose root is the file `root` in `folder`, which holds nothing but this candidate. `None` where the
-/// wall was met for want of a processor.
+/// Compiles the crate whose root is the file `root` in `folder`, which holds nothing but this candidate.
 pub(super) fn component(
     sandbox: &Sandbox,
     folder: &Path,
     root: &str,
     edition: &str,
     author: Author,
-) -> Result<Option<Component>, Failure> {
+) -> Tried<Component> {
     component_within(sandbox.compile_wall, sandbox, folder, root, edition, author)
 }
 
@@ -43,7 +42,7 @@ pub(super) fn component_within(
     root: &str,
     edition: &str,
     author: Author,
-) -> Result<Option<Component>, Failure> {
+) -> Tried<Component> {
     let mut files = sandbox.toolchain.files(folder);
     files.readable.push(sandbox.sdk.libraries().to_owned());
     let ended = process::run(
@@ -57,8 +56,8 @@ pub(super) fn component_within(
         },
     )?;
     let Some(status) = ended.status else {
-        if ended.starved {
-            return Ok(None);
+        if let Some(starved) = ended.starved {
+            return Ok(Err(starved));
         }
         let message = format!("compiling took longer than {} s", wall.as_secs());
         return Err(rules::TIMEOUT.rejection(message).into());
@@ -66,9 +65,10 @@ pub(super) fn component_within(
     let outcome = outcome(status, &ended.stderr);
     if outcome != Outcome::Succeeded {
         sandbox.sdk.check()?;
+        space::check(folder)?;
     }
     match outcome {
-        Outcome::Succeeded => written(&folder.join(OUTPUT)).map(Some),
+        Outcome::Succeeded => written(&folder.join(OUTPUT)).map(Ok),
         Outcome::Failed => Err(diagnostics::rejection(&ended.stderr, author).into()),
         Outcome::Crashed(how) => Err(crashed(&how)),
     }

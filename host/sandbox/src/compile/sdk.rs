@@ -11,6 +11,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 use super::Toolchain;
+use super::folder::{self, Folder};
 use crate::Fault;
 
 /// (name, text) of every file, as build.rs found them.
@@ -18,6 +19,9 @@ static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs
 
 /// Changes whenever the SDK is built differently from the same sources.
 const RECIPE: &str = "3: with sums";
+
+/// How the names of the folders begin that it is built in.
+const WORKSHOP: &str = "building-";
 
 /// What is built, and the file beside it that says so.
 const LIBRARIES: [&str; 2] = ["liblibm.rlib", "libguest_sdk.rlib"];
@@ -38,11 +42,11 @@ impl Sdk {
     ) -> Result<Self, Fault> {
         let key = hash([RECIPE, toolchain.version(), &sdk_hash()]);
         let shelf = cache.join("sdk");
+        folder::sweep_in(&shelf, WORKSHOP);
         let libraries = shelf.join(&key[..32]);
         if libraries.is_dir() && !is_whole(&libraries) {
             notify("the guest SDK in the cache is damaged");
-            let away = tempfile::tempdir_in(&shelf)
-                .map_err(Fault::file("make a temporary folder in", &shelf))?;
+            let away = Folder::fresh_in(&shelf, WORKSHOP)?;
             // Where another process was faster, there is nothing left to move.
             let _ = fs::rename(&libraries, away.path().join("damaged"));
         }
@@ -110,10 +114,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn build(shelf: &Path, libraries: &Path, toolchain: &Toolchain) -> Result<(), Fault> {
-    let workshop = tempfile::Builder::new()
-        .prefix("building-")
-        .tempdir_in(shelf)
-        .map_err(Fault::file("make a temporary folder in", shelf))?;
+    let workshop = Folder::fresh_in(shelf, WORKSHOP)?;
     let sources = workshop.path().join("sources");
     unpack(&sources)?;
     let built = workshop.path().join("built");
@@ -207,7 +208,31 @@ fn rustc(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+
+    /// Of two that are as old, the one that a living process builds in stays.
+    #[test]
+    fn what_killed_builders_left_is_swept() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let shelf = cache.path().join("sdk");
+        let killed = shelf.join("building-killed");
+        fs::create_dir_all(killed.join("sources")).expect("made");
+        let at_work = Folder::fresh_in(&shelf, WORKSHOP).expect("a folder");
+        for folder in [killed.as_path(), at_work.path()] {
+            let old = SystemTime::now() - Duration::from_secs(3_600);
+            let opened = fs::File::open(folder).expect("there");
+            opened.set_modified(old).expect("ours");
+        }
+        let toolchain = Toolchain::find(&|_| {}).expect("a toolchain");
+        let sdk = Sdk::ready(cache.path(), &toolchain, &|_| {}).expect("built");
+        assert!(sdk.check().is_ok());
+        assert!(!killed.exists());
+        assert!(at_work.path().exists());
+        drop(at_work);
+        assert_eq!(fs::read_dir(shelf).expect("listed").count(), 1);
+    }
 
     #[test]
     fn libraries_that_are_not_what_was_built_are_noticed() {

@@ -4,16 +4,18 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::process::{Ended, Run, run};
-use super::{Author, Folder, WRAPPER, one_file, rustc, starved, write};
-use crate::confine::Files;
+use super::{Author, Folder, Tried, WRAPPER, one_file, rustc, write};
 use crate::confine::tests::{HOST, program};
-use crate::{Failure, Options, Rejection, Sandbox};
+use crate::confine::{Files, Layer, LayerStatus, layers};
+use crate::{Failure, Fault, Options, Rejection, Sandbox};
 
 /// Where the integration tests have the SDK built.
 fn cache() -> PathBuf {
@@ -22,13 +24,16 @@ fn cache() -> PathBuf {
     target.join("tmp/sandbox-cache")
 }
 
-fn open() -> Sandbox {
-    Sandbox::open(Options::new(cache(), program().path)).expect("a sandbox")
+/// However busy the machine is, a compiler comes to its end; tests of the clock bring their own.
+fn options(cache: &Path) -> Options {
+    let mut options = Options::new(cache, program().path);
+    options.compile_wall = Duration::from_secs(600);
+    options
 }
 
 fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(open)
+    SANDBOX.get_or_init(|| Sandbox::open(options(&cache())).expect("a sandbox"))
 }
 
 /// This test binary as a confined tool that may write to `own` and read `shared`.
@@ -132,7 +137,8 @@ fn links_do_not_lead_out_of_the_folder() {
 fn the_environment_is_out_of_reach() {
     assert!(env::var_os("PATH").is_some());
     let empty = "const _: () = assert!(option_env!(\"PATH\").is_none() && option_env!(\"HOME\").is_none());";
-    one_file(sandbox(), &with(empty)).expect("nothing in it");
+    let compiled = one_file(sandbox(), &with(empty)).expect("nothing in it");
+    compiled.expect("a processor");
     let rejection = rejection_of(one_file(
         sandbox(),
         &with("const X: &str = env!(\"PATH\");"),
@@ -148,11 +154,11 @@ fn where_a_missing_layer_is_accepted_its_risk_is_real() {
     fs::write(&planted, SECRET).expect("written");
     let text = with(&thefts(&planted.display().to_string())[0]);
     let (refused, stolen) = thread::spawn(move || {
-        without_landlock();
+        without(libc::SYS_landlock_create_ruleset);
         let refused = Sandbox::open(Options::new(cache(), program().path))
             .expect_err("a missing layer")
             .to_string();
-        let mut options = Options::new(cache(), program().path);
+        let mut options = options(&cache());
         options.missing_layers = crate::MissingLayers::Accept;
         let sandbox = Sandbox::open(options).expect("the risk is accepted");
         (refused, rejection_of(one_file(&sandbox, &text)))
@@ -167,11 +173,43 @@ fn where_a_missing_layer_is_accepted_its_risk_is_real() {
     assert!(stolen.message.contains(SECRET), "{stolen:?}");
 }
 
-/// This thread and its children are on a kernel that does not know Landlock.
-fn without_landlock() {
+/// By the layer's name, and seen before anything is compiled; what doctor prints says the same.
+#[test]
+fn a_machine_that_lacks_a_layer_is_refused() {
+    for (call, missing) in [
+        (libc::SYS_landlock_create_ruleset, Layer::Files),
+        (libc::SYS_seccomp, Layer::SystemCalls),
+    ] {
+        let (layers, refused) = thread::spawn(move || {
+            without(call);
+            let refused = Sandbox::open(Options::new(cache(), program().path));
+            (layers(), refused.expect_err("a missing layer"))
+        })
+        .join()
+        .expect("ended");
+        for LayerStatus {
+            layer,
+            missing: why,
+        } in layers
+        {
+            assert_eq!(why.is_some(), layer == missing, "{layer}: {why:?}");
+        }
+        let Fault::MissingLayer { layer, reason } = &refused else {
+            panic!("expected a missing layer, got {refused}");
+        };
+        assert_eq!(*layer, missing);
+        assert!(!reason.is_empty());
+        for part in [missing.name(), missing.risk(), "Linux 5.19"] {
+            assert!(refused.to_string().contains(part), "{refused}");
+        }
+    }
+}
+
+/// This thread and its children are on a kernel that does not know this call.
+fn without(call: libc::c_long) {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
     let filter = SeccompFilter::new(
-        [(libc::SYS_landlock_create_ruleset, Vec::new())].into(),
+        [(call, Vec::new())].into(),
         SeccompAction::Allow,
         SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
         env::consts::ARCH.try_into().expect("a known architecture"),
@@ -181,12 +219,10 @@ fn without_landlock() {
     apply_filter(&program).expect("applied");
 }
 
-fn compile_in(folder: &Path, text: &str, wall: Duration) -> Result<super::Component, Failure> {
+fn compile_in(folder: &Path, text: &str, wall: Duration) -> Tried<super::Component> {
     write(folder, Path::new("lib.rs"), WRAPPER)?;
     write(folder, Path::new("loss.rs"), text)?;
-    let compiled =
-        rustc::component_within(wall, sandbox(), folder, "lib.rs", "2024", Author::OneFile)?;
-    compiled.ok_or_else(|| starved(wall).into())
+    rustc::component_within(wall, sandbox(), folder, "lib.rs", "2024", Author::OneFile)
 }
 
 /// The processes that work in `folder` or below it.
@@ -206,12 +242,11 @@ const FOR_EVER: &str = "#[allow(long_running_const_eval)]\nconst X: u64 = { let 
 #[test]
 fn at_the_wall_nothing_of_a_compiler_stays() {
     let folder = Folder::fresh().expect("a folder");
-    let rejection = rejection_of(compile_in(
-        folder.path(),
-        &with(FOR_EVER),
-        Duration::from_secs(2),
-    ));
-    assert_eq!(rejection.rule, "compile/timeout", "{rejection:?}");
+    match compile_in(folder.path(), &with(FOR_EVER), Duration::from_secs(2)) {
+        // On a machine that is busy with other programs.
+        Ok(Err(starved)) => assert_eq!(starved.wall, Duration::from_secs(2)),
+        outcome => assert_eq!(rejection_of(outcome).rule, "compile/timeout"),
+    }
     assert_eq!(processes_in(folder.path()), Vec::<PathBuf>::new());
 }
 
@@ -245,39 +280,86 @@ fn bombs_cost_their_candidate_only() {
     }
 }
 
-/// What the child does that [`HOST`] starts: it compiles until it is killed.
-pub(crate) fn be_a_host(cache: &Path) {
-    let sandbox = Sandbox::open(Options::new(cache, program().path)).expect("a sandbox");
-    let _ = one_file(&sandbox, &with(FOR_EVER));
+/// A component of 20 MB, at which the linker is for a while.
+const LINKS_LONG: &str = r#"use guest_sdk::prelude::*;
+
+pair_loss! {
+    name: "example",
+    summary: "a formula with a large table",
+    hyperparameters: { beta: 0.1 in 0.001..=10.0 },
 }
 
+const TABLE: [u8; 20_000_000] = [7; 20_000_000];
+
+fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
+    -(hp.beta * pair.logratio_margin()).log_sigmoid() + f64::from(TABLE[pair.chosen_tokens as usize])
+}
+"#;
+
+/// What the child does that [`HOST`] starts: it compiles until it is killed.
+pub(crate) fn be_a_host(cache: &Path) {
+    let sandbox = Sandbox::open(options(cache)).expect("a sandbox");
+    loop {
+        let _ = one_file(&sandbox, LINKS_LONG);
+    }
+}
+
+/// The linker as well, which nobody tells that the compiler is dead. It is stopped here: it could not end by itself.
 #[test]
-fn a_compiler_dies_with_its_host() {
+fn a_compiler_dies_with_its_host_and_all_that_it_started() {
     sandbox();
     let temporary = tempfile::tempdir().expect("a temporary folder");
-    let mut host = Command::new(program().path)
+    let host = Command::new(program().path)
         .arg(HOST)
         .arg(cache())
         .env("TMPDIR", temporary.path())
         .stderr(Stdio::null())
-        .spawn()
-        .expect("a host");
-    let compiles = || {
-        processes_in(temporary.path()).iter().any(|process| {
-            let line = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
-            line.contains("plugin.wasm") && !line.contains("__lossbox")
+        .spawn();
+    let host = Killed(host.expect("a host"));
+    let stopped = within(Duration::from_secs(300), || {
+        let linker = processes_in(temporary.path())
+            .into_iter()
+            .find(|process| file(process, "comm").trim().ends_with("ld"));
+        let number = linker.and_then(|process| process.file_name()?.to_str()?.parse().ok());
+        let linker = number.and_then(Pid::from_raw);
+        let is_stopped = |linker: Pid| {
+            let process = format!("/proc/{}", linker.as_raw_pid());
+            file(process.as_ref(), "status").contains("State:\tT")
+        };
+        linker.is_some_and(|linker| {
+            // One that has just ended can be signalled, but does not stop.
+            let _ = kill_process(linker, Signal::STOP);
+            within(Duration::from_secs(1), || is_stopped(linker))
         })
-    };
-    assert!(
-        within(Duration::from_secs(60), compiles),
-        "rustc did not start"
-    );
-    host.kill().expect("killed");
-    host.wait().expect("reaped");
+    });
+    assert!(stopped, "the linker did not start");
+    let at_work = processes_in(temporary.path());
+    // The guard, the compiler, the linker's wrapper and the linker.
+    assert!(at_work.len() >= 4, "{at_work:?}");
+    for process in &at_work {
+        let status = file(process, "status");
+        assert!(status.contains("Seccomp:\t2"), "{process:?}: {status}");
+    }
+    drop(host);
     let ended = within(Duration::from_secs(30), || {
         processes_in(temporary.path()).is_empty()
     });
     assert!(ended, "{:?}", processes_in(temporary.path()));
+}
+
+/// A host that is killed when it is dropped: also by a test that fails, or it would compile for ever.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the kernel says of a process; nothing once it is gone.
+fn file(process: &Path, name: &str) -> String {
+    fs::read_to_string(process.join(name)).unwrap_or_default()
 }
 
 fn within(wall: Duration, holds: impl Fn() -> bool) -> bool {

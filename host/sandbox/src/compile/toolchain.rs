@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Folder;
-use super::process::{self, Run};
+use super::process::{self, Run, Starved};
 use crate::Fault;
 use crate::child::Program;
 use crate::confine::Files;
@@ -88,6 +88,10 @@ impl Toolchain {
         )?;
         if ended.stdout == self.version {
             return Ok(());
+        }
+        if let Some(Starved { had, wall }) = ended.starved {
+            let tries = 1;
+            return Err(Fault::Busy { had, wall, tries });
         }
         Err(Fault::ConfinedCompiler {
             program: self.rustc(),

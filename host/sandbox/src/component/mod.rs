@@ -60,6 +60,17 @@ impl AuditedComponent {
     }
 }
 
+/// What is known of a component whatever becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KnownComponent {
+    /// Size in bytes.
+    pub bytes: usize,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// What was counted; `None` where its sections cannot be told apart.
+    pub report: Option<ComponentReport>,
+}
+
 /// Sizes and counts of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComponentReport {
@@ -100,8 +111,18 @@ pub fn audit(component: Component) -> Result<AuditedComponent, Rejection> {
 /// # Errors
 /// The first rule that it breaks.
 pub fn audit_with(component: Component, imports: Imports) -> Result<AuditedComponent, Rejection> {
+    look(component, imports).1
+}
+
+/// The verdict of this gate, and what is known of the component either way; nothing of one that is too large to be read.
+pub(crate) fn look(
+    component: Component,
+    imports: Imports,
+) -> (Option<KnownComponent>, Result<AuditedComponent, Rejection>) {
     let bytes = component.into_bytes();
-    rules::size::check(&bytes)?;
+    if let Err(rejection) = rules::size::check(&bytes) {
+        return (None, Err(rejection));
+    }
     // Types nest in types, and their reader goes down into each: what it may read is bounded, and this is enough for it.
     let surveyed = thread::scope(|scope| {
         thread::Builder::new()
@@ -111,27 +132,46 @@ pub fn audit_with(component: Component, imports: Imports) -> Result<AuditedCompo
             .join()
     });
     // A validator that panics is the end of this component, not of the host.
-    let survey = surveyed.map_err(|_| rules::valid::given_up())??;
-    let report = report(&bytes, survey);
-    Ok(AuditedComponent { bytes, report })
+    let (survey, verdict) = match surveyed {
+        Ok(Ok((survey, verdict))) => (Some(survey), verdict),
+        Ok(Err(rejection)) => (None, Err(rejection)),
+        Err(_) => (None, Err(rules::valid::given_up())),
+    };
+    let report = survey.map(|survey| report(&bytes, survey));
+    let known = KnownComponent {
+        bytes: bytes.len(),
+        sha256: hex(&Sha256::digest(&bytes)),
+        report: report.clone(),
+    };
+    let audited = verdict.and_then(|()| {
+        let report = report.ok_or_else(rules::valid::given_up)?;
+        Ok(AuditedComponent { bytes, report })
+    });
+    (Some(known), audited)
 }
 
-/// Counts before it validates.
-fn survey(bytes: &[u8], imports: Imports) -> Result<Survey, Rejection> {
+/// Counts, then judges; an error where there is nothing to count.
+fn survey(bytes: &[u8], imports: Imports) -> Result<(Survey, Result<(), Rejection>), Rejection> {
     let mut survey = Survey::of(bytes, imports)?;
+    let verdict = judge(bytes, &mut survey);
+    Ok((survey, verdict))
+}
+
+/// Holds the counts on which a validator's work depends against their limits before it validates.
+fn judge(bytes: &[u8], survey: &mut Survey) -> Result<(), Rejection> {
     for rule in rules::BEFORE_VALIDATION {
-        if let Some(message) = measure::first_beyond(&(rule.measures)(&survey)) {
+        if let Some(message) = measure::first_beyond(&(rule.measures)(survey)) {
             return Err(rule.page.rejection(message));
         }
     }
     let types = rules::valid::check(bytes)?;
     survey.difference = interface::difference(types.as_ref(), EXPORT);
     for rule in rules::ON_SURVEY {
-        if let Some(message) = (rule.find)(&survey) {
+        if let Some(message) = (rule.find)(survey) {
             return Err(rule.page.rejection(message));
         }
     }
-    Ok(survey)
+    Ok(())
 }
 
 fn report(bytes: &[u8], survey: Survey) -> ComponentReport {
@@ -139,13 +179,15 @@ fn report(bytes: &[u8], survey: Survey) -> ComponentReport {
         .iter()
         .flat_map(|rule| (rule.measures)(&survey))
         .collect();
-    let bytes_max = survey.memories.iter().filter_map(|memory| memory.bytes_max);
+    // Of what was not validated, any number may be declared.
+    let sum = |bytes: &mut dyn Iterator<Item = u64>| bytes.fold(0, u64::saturating_add);
+    let memories = || survey.memories.iter();
     ComponentReport {
         bytes: bytes.len(),
         sha256: hex(&Sha256::digest(bytes)),
         needs_wasi: !survey.imports.is_empty(),
-        memory_bytes: survey.memories.iter().map(|memory| memory.bytes).sum(),
-        memory_bytes_max: bytes_max.sum(),
+        memory_bytes: sum(&mut memories().map(|memory| memory.bytes)),
+        memory_bytes_max: sum(&mut memories().filter_map(|memory| memory.bytes_max)),
         functions: survey.code.functions,
         largest_body_bytes: survey.code.largest_body_bytes,
         exports: survey
@@ -179,6 +221,36 @@ mod tests {
         check_rejected(b"hello".to_vec(), "component/valid");
         check_rejected(b"\0asm\x0d\0\x01\0\xff".to_vec(), "component/valid");
         check_rejected(vec![0; 2 << 20], "component/size");
+    }
+
+    /// As much as can be, of a component that breaks a rule; and never less than its size and its hash.
+    #[test]
+    fn a_rejected_component_is_known_all_the_same() {
+        let look = |bytes: &[u8]| {
+            let (known, audited) = look(Component::from_file(bytes.to_vec()), Imports::None);
+            assert!(audited.is_err());
+            known
+        };
+        let text = r#"(component (core module (memory 1 2000)) (core module (func)) (export "x" (core module 0)))"#;
+        let bytes = wat::parse_str(text).expect("well formed");
+        let known = look(&bytes).expect("small");
+        assert_eq!(known.bytes, bytes.len());
+        assert_eq!(known.sha256, hex(&Sha256::digest(&bytes)));
+        let report = known.report.expect("counted");
+        assert_eq!(report.exports, ["x"]);
+        assert_eq!(report.functions, 1);
+        assert_eq!(report.memory_bytes_max, 2000 * 65_536);
+        let beyond = |limit: &&Measure| limit.count > limit.limit;
+        let beyond: Vec<&str> = report
+            .limits
+            .iter()
+            .filter(beyond)
+            .map(|l| l.name)
+            .collect();
+        assert_eq!(beyond, ["bytes of memory at most"]);
+        let known = look(b"hello").expect("small");
+        assert_eq!((known.bytes, known.report), (5, None));
+        assert_eq!(look(&vec![0; 2 << 20]), None);
     }
 
     #[test]

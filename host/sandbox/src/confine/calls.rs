@@ -11,6 +11,7 @@
 //! | `open`, `openat` | not to truncate a file that is opened for reading, which Landlock overlooks before Linux 6.2 |
 //! | `tgkill` | to the child's own process: how a panic aborts and how a thread is woken |
 //! | `chmod`, `fchmod`, `fchmodat`, `utimensat` in the compiler's process | answered 0 and not done: Landlock knows neither modes nor times, and compilers set both |
+//! | `kill` in the guard's process | `SIGKILL` to the one group that it guards |
 //! | `prlimit64` | to read a limit |
 //! | `prctl` | to name a thread or a mapping |
 //! | `fcntl` | flags, locks and copies of descriptors; no signals by `F_SETOWN`, no leases |
@@ -24,6 +25,7 @@
 use std::collections::BTreeMap;
 
 use libc::{c_int, c_long};
+use rustix::process::Pid;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter,
@@ -83,12 +85,14 @@ fn errno(code: c_int) -> u32 {
 fn allowed(kind: Kind) -> Result<Allowed, seccompiler::BackendError> {
     let plain = match kind {
         Kind::Compiler => [COMMON, COMPILER, COMPILER_OF_THIS_ARCHITECTURE, PRETENDED].concat(),
+        Kind::Guard { .. } => [COMMON, GUARD].concat(),
         Kind::Guest => COMMON.to_vec(),
     };
     let mut allowed: Allowed = plain.into_iter().map(|call| (call, Vec::new())).collect();
     allowed.extend(common_with_conditions()?);
     allowed.extend(match kind {
         Kind::Compiler => compiler_with_conditions()?,
+        Kind::Guard { compiler } => guard_with_conditions(compiler)?,
         Kind::Guest => guest_with_conditions()?,
     });
     Ok(allowed)
@@ -133,6 +137,9 @@ const COMMON: &[c_long] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+/// What the compiler's guard adds: it waits for signals and for processes.
+const GUARD: &[c_long] = &[libc::SYS_rt_sigtimedwait, libc::SYS_wait4, libc::SYS_waitid];
 
 /// What rustc, its linker and cargo add: files within the files layer, pipes, processes.
 const COMPILER: &[c_long] = &[
@@ -284,6 +291,26 @@ fn compiler_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
     ]))
 }
 
+fn guard_with_conditions(compiler: Pid) -> Result<Allowed, seccompiler::BackendError> {
+    // A group is named by its number below zero, as the kernel's 32 bits have it.
+    let group = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        flags(-compiler.as_raw_pid()),
+    )?;
+    let signal = SeccompCondition::new(
+        1,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        flags(libc::SIGKILL),
+    )?;
+    Ok(BTreeMap::from([(
+        libc::SYS_kill,
+        vec![all(&[group, signal])?],
+    )]))
+}
+
 /// `_IOWR('f', 16, struct pm_scan_arg)` of Linux 6.7 and later, the same on every architecture that is supported here.
 pub(super) const PAGEMAP_SCAN: u64 = 0xC060_6610;
 
@@ -361,11 +388,8 @@ fn all(conditions: &[SeccompCondition]) -> Result<SeccompRule, seccompiler::Back
     SeccompRule::new(conditions.to_vec())
 }
 
-/// The bits of a flag or command that the C library has as a signed number.
-#[allow(
-    clippy::cast_sign_loss,
-    reason = "the kernel reads the bits, and no flag here has the sign bit"
-)]
+/// The bits of what the C library has as a signed number.
+#[allow(clippy::cast_sign_loss, reason = "the kernel reads the bits")]
 const fn flags(flag: c_int) -> u64 {
     flag as u32 as u64
 }

@@ -8,7 +8,7 @@
 //! | layer | what it bounds | at the limit |
 //! | --- | --- | --- |
 //! | [`Layer::Limits`] | address space, processor time, size of a file, open files, core dumps; values in [`limits`] | the call fails, or a signal ends the process |
-//! | [`Layer::ParentDeath`] | the compiler's life, by the host's | `SIGKILL` |
+//! | [`Layer::ParentDeath`] | the life of the compiler and of all that it started, by the host's; see below | `SIGKILL` |
 //! | [`Layer::Files`] (Landlock) | which files and folders can be opened, made, removed or executed | `EACCES` |
 //! | [`Layer::SystemCalls`] (seccomp) | which system calls there are, and with which arguments | `EPERM`; `ENOSYS` for `clone3`; death for calls of another architecture |
 //!
@@ -17,7 +17,10 @@
 //! - **The compiler** (and cargo, which reads a crate's manifest) reads and executes the toolchain, the built SDK and the
 //!   system's libraries, reads the loader's cache, and reads and writes its candidate's own folder, where it can make
 //!   files and folders but no links, devices, sockets or programs. It may start threads and processes, since rustc
-//!   starts a linker; these cannot leave the process group, so killing the group ends all of them.
+//!   starts a linker; these cannot leave the process group, so killing the group ends all of them. That is the work of a
+//!   guard, the half of the child that stays behind when the other becomes the compiler: when the host is gone or time is
+//!   up it kills the group, and when the compiler has ended what is left of it, and outlives every process of it. It has
+//!   the compiler's files, may start nothing, and can signal this one group.
 //! - **The guest's process** has no file at all, not even to read, no `exec` and no new processes. What is left is memory,
 //!   threads and the two pipes: it reads descriptor 0 and writes descriptors 1 and 2, and no other descriptor, whatever it
 //!   inherited. Before it is confined it opens `/proc/self/pagemap`, which it cannot read, to ask the kernel with
@@ -37,6 +40,8 @@
 //! - Processes in total: `RLIMIT_NPROC` counts all processes of a user and does not bind root, so a compiler that was
 //!   taken over can fork until the wall clock kills its group.
 //! - Bugs of the kernel in what is still allowed.
+//! - A guard that is killed itself, by its user or for want of memory: the compiler dies with it, a linker that it started
+//!   runs on until it is done or has had its processor time.
 //! - A guest's process does not die with its host by signal but by its pipe: its own watching thread ends it, which code
 //!   that escaped from WebAssembly could stop. It could then still do nothing but compute.
 //!
@@ -49,16 +54,19 @@
 mod calls;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(target_os = "linux")]
+mod guard;
 mod layers;
 mod resources;
 
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod tests;
 
+use std::io;
 use std::path::PathBuf;
 
 pub use layers::{Layer, LayerStatus, layers};
-pub(crate) use resources::{die_with_parent, limit_compiler, limit_guest};
+pub(crate) use resources::{limit_compiler, limit_guest};
 
 /// What to do where the platform lacks a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,10 +105,12 @@ pub(crate) struct Unconfined {
     pub(crate) reason: String,
 }
 
-/// Confines the calling thread, and all that it starts, to what a compiler needs.
-pub(crate) fn compiler(files: &Files, missing: MissingLayers) -> Result<(), Unconfined> {
-    tolerate(restrict_files(Some(files)), missing)?;
-    tolerate(restrict_calls(Kind::Compiler), missing)
+/// Confines the calling thread, and all that it starts, to what a compiler needs. It returns in a child of the calling
+/// process, which is the guard from now on, itself a child of `host` and without other threads.
+pub(crate) fn compiler(files: &Files, host: u32, missing: MissingLayers) -> io::Result<()> {
+    tolerate(restrict_files(Some(files)), missing).map_err(io::Error::other)?;
+    split(host, missing)?;
+    tolerate(restrict_calls(Kind::Compiler), missing).map_err(io::Error::other)
 }
 
 /// Confines the calling thread, and all that it starts, to memory, threads and the pipes that it has.
@@ -113,6 +123,11 @@ pub(crate) fn guest(missing: MissingLayers) -> Result<(), Unconfined> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Compiler,
+    /// The compiler's guard, which may kill the group that `compiler` leads.
+    #[cfg(target_os = "linux")]
+    Guard {
+        compiler: rustix::process::Pid,
+    },
     Guest,
 }
 
@@ -130,6 +145,17 @@ fn restrict_files(files: Option<&Files>) -> Result<(), Unconfined> {
         layer: Layer::Files,
         reason,
     })
+}
+
+#[cfg(target_os = "linux")]
+fn split(host: u32, missing: MissingLayers) -> io::Result<()> {
+    guard::split(host, missing)
+}
+
+/// There is no signal of a parent's death here: the layer is missing.
+#[cfg(not(target_os = "linux"))]
+fn split(_host: u32, _missing: MissingLayers) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

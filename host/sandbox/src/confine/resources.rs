@@ -1,4 +1,4 @@
-//! Resource limits and death with the parent: what the kernel has always had.
+//! Resource limits: what the kernel has always had.
 //!
 //! Both the current and the greatest value are set, so that a child cannot raise them; root could, if the system-call
 //! layer did not deny it. Address space is per process, so the linker has as much again.
@@ -43,26 +43,5 @@ fn limit(limits: &[(Resource, u64)]) -> io::Result<()> {
         };
         setrlimit(resource, both)?;
     }
-    Ok(())
-}
-
-/// Asks for `SIGKILL` when the parent's *thread* ends: the one that waits for the compiler.
-///
-/// # Errors
-/// When `parent`, a process number, is no longer the parent: it died before it could be asked.
-#[cfg(target_os = "linux")]
-pub(crate) fn die_with_parent(parent: u32) -> io::Result<()> {
-    use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    let current = getppid().map_or(0, Pid::as_raw_pid);
-    match u32::try_from(current) {
-        Ok(current) if current == parent => Ok(()),
-        _ => Err(io::Error::other("the host is gone")),
-    }
-}
-
-/// There is no such signal here: the layer is missing.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn die_with_parent(_parent: u32) -> io::Result<()> {
     Ok(())
 }

@@ -36,6 +36,10 @@ const MEET_LIMITS: &str = "__lossbox-test-meet-limits";
 const MEET_LIMITS_AS_GUEST: &str = "__lossbox-test-meet-limits-as-guest";
 /// A child that writes a file as large as it may, then one byte more.
 const WRITE_ON: &str = "__lossbox-test-write-on";
+/// A child that starts another which sleeps, says which, and does not wait for it.
+const LEAVE: &str = "__lossbox-test-leave";
+/// The other.
+const SLEEP: &str = "__lossbox-test-sleep";
 /// A host that compiles for ever; its cache follows.
 pub(crate) const HOST: &str = "__lossbox-test-host";
 
@@ -61,6 +65,8 @@ extern "C" fn before_main() {
             meet_limits();
         }
         WRITE_ON => write_on(Path::new(path)),
+        LEAVE => leave(Path::new(path)),
+        SLEEP => std::thread::sleep(Duration::from_secs(600)),
         HOST => be_a_host(Path::new(path)),
         _ => return,
     }
@@ -458,6 +464,17 @@ fn write_on(path: &Path) {
     let _ = io::stdout().write_all(b" and further");
 }
 
+#[allow(
+    clippy::zombie_processes,
+    reason = "that nobody waits for it is what is tried"
+)]
+fn leave(program: &Path) {
+    // It inherits the pipes: no device may be opened here.
+    let sleeper = Command::new(program).args([SLEEP, "."]).spawn();
+    let sleeper = sleeper.expect("started");
+    let _ = write!(io::stdout(), "{}", sleeper.id());
+}
+
 /// What is denied is denied by a layer, and not for want of a file or by bad arguments.
 #[track_caller]
 fn check(said: &str, may: fn(&Attempt) -> bool) {
@@ -580,6 +597,17 @@ fn a_compiler_that_writes_too_large_a_file_is_ended() {
     assert_eq!(ended.stdout, "so far");
     let signal = ended.status.and_then(|status| status.signal());
     assert_eq!(signal, Some(libc::SIGXFSZ));
+}
+
+/// It ends with the tool that started it, before anybody hears of the tool's end.
+#[test]
+fn what_a_compiler_leaves_behind_is_gone_when_it_has_ended() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (own, _) = places(folder.path());
+    let ended = run_confined(&own, &[], &[LEAVE.as_ref(), program().path.as_ref()]);
+    assert!(ended.status.is_some_and(|status| status.success()));
+    let sleeper: u32 = ended.stdout.parse().expect("a number");
+    assert!(!Path::new(&format!("/proc/{sleeper}")).exists());
 }
 
 #[test]

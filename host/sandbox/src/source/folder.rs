@@ -10,8 +10,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Form, audit_text, parent_workspace, rules};
-use crate::limits::{CRATE_ENTRIES_MAX, CRATE_FILES_MAX, SOURCE_BYTES_MAX};
-use crate::printable::printable;
+use crate::limits::{CRATE_ENTRIES_MAX, CRATE_FILES_MAX, CRATE_PATH_BYTES_MAX, SOURCE_BYTES_MAX};
+use crate::printable::{name_of, printable};
 use crate::rules::{Example, Rule};
 use crate::{Failure, Fault, Rejection, Stage};
 
@@ -90,7 +90,7 @@ impl CrateSource {
         if let Some(root) = parent_workspace::of(folder) {
             let message = format!(
                 "the crate lies in the workspace {}, which does not exclude it",
-                root.display()
+                name_of(&root)
             );
             return Err(LAYOUT.rejection(message).into());
         }
@@ -119,7 +119,7 @@ impl CrateSource {
             .map_err(Fault::file("read", &path))?;
         if !metadata.is_dir() {
             return Err(LAYOUT
-                .rejection(format!("{} is not a folder", folder.display()))
+                .rejection(format!("{} is not a folder", name_of(folder)))
                 .into());
         }
         let mut names = Vec::new();
@@ -151,7 +151,7 @@ impl CrateSource {
             || file == Path::new("Cargo.toml");
         if !metadata.is_file() || !is_source {
             return Err(LAYOUT
-                .rejection(format!("{} is not a Rust file", file.display()))
+                .rejection(format!("{} is not a Rust file", name_of(file)))
                 .into());
         }
         if self.files.len() == CRATE_FILES_MAX {
@@ -168,7 +168,7 @@ impl CrateSource {
             })
             .map_err(Fault::file("read", &path))?;
         if bytes.len() > SOURCE_BYTES_MAX {
-            let message = format!("{} has more than {SOURCE_BYTES_MAX} bytes", file.display());
+            let message = format!("{} has more than {SOURCE_BYTES_MAX} bytes", name_of(file));
             return Err(rules::size::RULE.page.rejection(message).into());
         }
         let text =
@@ -196,12 +196,21 @@ fn nothing_steers(root: &Path) -> Result<(), Failure> {
                 let message = format!("the folder has more than {CRATE_ENTRIES_MAX} entries");
                 return Err(LAYOUT.rejection(message).into());
             }
+            // Beyond what a system takes for a path nobody could say anything of it.
+            if within.as_os_str().len() > CRATE_PATH_BYTES_MAX {
+                let beginning: String = name_of(&within).chars().take(40).collect();
+                let message = format!(
+                    "the path {beginning}… has {} bytes, expected at most {CRATE_PATH_BYTES_MAX}",
+                    within.as_os_str().len()
+                );
+                return Err(LAYOUT.rejection(message).into());
+            }
             if REFUSED.contains(&name.as_str()) {
-                let message = format!("the crate has {}", within.display());
+                let message = format!("the crate has {}", name_of(&within));
                 return Err(LAYOUT.rejection(message).into());
             }
             if kind.is_symlink() {
-                let message = format!("{} is a symbolic link", within.display());
+                let message = format!("{} is a symbolic link", name_of(&within));
                 return Err(LAYOUT.rejection(message).into());
             }
             let is_tools = folder == Path::new("") && NOT_LOOKED_INTO.contains(&name.as_str());
@@ -215,7 +224,7 @@ fn nothing_steers(root: &Path) -> Result<(), Failure> {
 
 /// A link in the place of a plugin.
 pub(crate) fn is_a_link(path: &Path) -> Rejection {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name_of(Path::new(path.file_name().unwrap_or_default()));
     Rejection {
         hint: "put the file or folder itself there, or name the one that it leads to".to_owned(),
         ..LAYOUT.rejection(format!("{name} is a symbolic link"))
@@ -237,7 +246,7 @@ pub fn audit_crate(source: CrateSource) -> Result<AuditedCrate, Rejection> {
 
 fn in_file(file: &Path, rejection: Rejection) -> Rejection {
     Rejection {
-        message: printable(&format!("{}: {}", file.display(), rejection.message)),
+        message: printable(&format!("{}: {}", name_of(file), rejection.message)),
         ..rejection
     }
 }
@@ -322,6 +331,47 @@ mod tests {
             rejection.message,
             "\u{fffd}[2J\u{fffd}.rs is a symbolic link"
         );
+    }
+
+    /// Nor a second line, which would look like one of ours.
+    #[test]
+    fn names_of_files_stay_within_their_line() {
+        let forged = "a\naccepted example@0123456789ab";
+        let message_on = |files: &[(&str, &str)]| {
+            let folder = dropped(files);
+            match CrateSource::read(folder.path()).and_then(|source| Ok(audit_crate(source)?)) {
+                Err(Failure::Rejected(rejection)) => rejection.message,
+                other => panic!("expected a rejection, got {other:?}"),
+            }
+        };
+        let (manifest, root) = (("Cargo.toml", ""), ("src/lib.rs", ""));
+        let long = "x".repeat(SOURCE_BYTES_MAX + 1);
+        for (name, text) in [
+            (format!("src/{forged}"), ""),
+            (format!("src/{forged}.rs"), "unsafe fn f() {}"),
+            (format!("src/{forged}.rs"), long.as_str()),
+            (format!("{forged}/build.rs"), ""),
+        ] {
+            let message = message_on(&[manifest, root, (&name, text)]);
+            assert!(message.contains("a\u{fffd}accepted"), "{message:?}");
+            assert!(!message.contains('\n'), "{message:?}");
+        }
+    }
+
+    /// In few words, however long it is.
+    #[test]
+    fn paths_that_are_too_long_are_refused() {
+        let deep = |n_folders: usize| format!("src/{}m.rs", "dddd/".repeat(n_folders));
+        let within = deep((CRATE_PATH_BYTES_MAX - 8) / 5);
+        let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", ""), (&within, "")]);
+        assert!(CrateSource::read(folder.path()).is_ok());
+        let beyond = deep(CRATE_PATH_BYTES_MAX / 5);
+        let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", ""), (&beyond, "")]);
+        check_refused(folder.path(), "source/crate-layout");
+        let Err(Failure::Rejected(rejection)) = CrateSource::read(folder.path()) else {
+            panic!("expected a rejection");
+        };
+        assert!(rejection.message.len() < 200, "{rejection:?}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn audit_on_this_stack(text: &str, form: Form) -> Result<(), Rejection> {
     first_offence(rules::ON_TEXT, text)?;
     let stream: TokenStream = text
         .parse()
-        .map_err(|error| rules::syntax::not_tokens(&error))?;
+        .map_err(|error| rules::syntax::not_tokens(text, &error))?;
     let tokens = tokens::flatten(stream.clone());
     first_offence(rules::ON_TOKENS, &tokens)?;
     let file = syn::parse2(stream).map_err(|error| rules::syntax::not_rust(&error))?;
@@ -250,5 +250,36 @@ mod tests {
         assert_eq!(rejection.span.map(|span| span.line), Some(1));
         let rejection = check_rejected("\n\nlet x = 1;", "source/syntax");
         assert_eq!(rejection.span.map(|span| span.line), Some(3));
+    }
+
+    /// Each with what is wrong with it, and not with what is wrong with another.
+    #[test]
+    fn text_without_a_token_is_refused_by_what_stands_there() {
+        for (text, place, message) in [
+            (
+                "fn f() { let \u{1f980} = 1; }",
+                (1, 14),
+                "the character \u{1f980} (U+1F980)",
+            ),
+            ("\nfn f() { a ` b; }", (2, 12), "the character ` (U+0060)"),
+            (
+                "fn f() { let r#crate = 1; }",
+                (1, 14),
+                "crate cannot be written as r#crate",
+            ),
+            (
+                "fn f() { let r#self = 1; }",
+                (1, 14),
+                "self cannot be written as r#self",
+            ),
+            ("fn f() { (1; ", (1, 10), "does not end"),
+            ("fn f() { \"text", (1, 10), "does not end"),
+            ("fn f() } ", (1, 8), "does not end"),
+        ] {
+            let rejection = check_rejected(text, "source/syntax");
+            let span = rejection.span.map(|span| (span.line, span.column));
+            assert_eq!(span, Some(place), "{rejection:?}");
+            assert!(rejection.message.contains(message), "{rejection:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use sandbox::{Failure, Fault, ProbedPlugin, Rejection, Sandbox, Scope, Span, Sta
 use serde::{Serialize, Serializer};
 
 use crate::folder::{Entry, Form, Kind};
-use crate::plugin::shown;
+use crate::plugin::{printable, shown};
 
 /// A plugin as it is listed. Serialises to what `--json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -289,9 +289,4 @@ fn lossy<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, 
 fn is_there(entry: &Entry) -> bool {
     let path = entry.path.as_ref();
     path.is_none_or(|path| path.symlink_metadata().is_ok())
-}
-
-/// A file may be called anything, what steers a terminal or turns a line round too.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(sandbox::shown).collect()
 }

@@ -15,10 +15,11 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use sandbox::Sandbox;
 use serde_json::json;
 
-use super::row::{Row, printable};
+use super::row::Row;
 use super::settling::{Settling, Stamp};
 use crate::args::Plugins;
 use crate::folder::Entry;
+use crate::plugin::printable;
 use crate::screen;
 
 /// How long a file must look the same before it is read.

@@ -71,40 +71,78 @@ const PROPOSALS: &[(WasmFeatures, &str)] = &[
 
 /// The rejection of a component that is valid but for the proposals that it uses; `None` where it is not valid at all.
 ///
-/// A proposal is named where the component stops being valid without it. The few that are refused by name are found
-/// by validating once more for each; a component that is invalid anyway costs one validation.
+/// One proposal is named, the first that the validator missed. Where it cannot say which, the proposals are switched off
+/// one after the other, and the one with which the component stops being valid is found by halving: a validation may take
+/// tens of milliseconds in the host, and this takes six at most.
 pub(in crate::component) fn named(bytes: &[u8], error: &BinaryReaderError) -> Option<Rejection> {
-    let everything = WasmFeatures::all();
     let is_valid = |features| {
         Validator::new_with_features(features)
             .validate_all(bytes)
             .is_ok()
     };
-    let names: Vec<&str> = if is_valid(everything) {
-        let needed = PROPOSALS.iter().filter(|(proposal, _)| {
-            !FEATURES.contains(*proposal)
-                && !is_valid(everything.difference(*proposal).union(FEATURES))
-        });
-        needed.map(|(_, name)| *name).collect()
-    } else {
-        // Not valid whatever is on: the validator may still know what it missed first.
-        let missing = error.missing_wasm_feature()?;
-        let missed = PROPOSALS
-            .iter()
-            .filter(|(proposal, _)| missing.contains(*proposal));
-        missed.map(|(_, name)| *name).collect()
+    let missed = error.missing_wasm_feature().and_then(|missing| {
+        let mut proposals = PROPOSALS.iter();
+        proposals.find(|(proposal, _)| missing.intersects(*proposal))
+    });
+    let (_, name) = match missed {
+        Some(missed) => missed,
+        None => first_needed(is_valid)?,
     };
-    let first = names.first()?;
-    let mut distinct = vec![*first];
-    for name in names {
-        if !distinct.contains(&name) {
-            distinct.push(name);
-        }
-    }
     Some(PAGE.rejection(format!(
-        "needs {}: {} (at byte {})",
-        distinct.join(", "),
+        "needs {name}: {} (at byte {})",
         error.message().escape_debug(),
         error.offset()
     )))
+}
+
+/// The first proposal without which, and without those before it, a component is not valid that is valid with all.
+fn first_needed(
+    is_valid: impl Fn(WasmFeatures) -> bool,
+) -> Option<&'static (WasmFeatures, &'static str)> {
+    let without = |n_proposals: usize| {
+        let off = PROPOSALS[..n_proposals].iter();
+        off.fold(WasmFeatures::all(), |on, (proposal, _)| {
+            on.difference(*proposal)
+        })
+        .union(FEATURES)
+    };
+    if !is_valid(without(0)) {
+        return None;
+    }
+    // Valid without so many, and not valid without so many: without any it is not, or nobody would ask.
+    let (mut valid, mut invalid) = (0, PROPOSALS.len());
+    while invalid - valid > 1 {
+        let middle = usize::midpoint(valid, invalid);
+        match is_valid(without(middle)) {
+            true => valid = middle,
+            false => invalid = middle,
+        }
+    }
+    PROPOSALS.get(valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_proposal_is_found_in_few_validations() {
+        for (proposal, name) in PROPOSALS {
+            let n_validations = Cell::new(0);
+            let found = first_needed(|features| {
+                n_validations.set(n_validations.get() + 1);
+                features.contains(*proposal) || FEATURES.contains(*proposal)
+            });
+            if !FEATURES.contains(*proposal) {
+                assert_eq!(found.map(|(_, found)| *found), Some(*name));
+            }
+            assert!(n_validations.get() <= 6, "{name}: {}", n_validations.get());
+        }
+        assert!(
+            first_needed(|_| false).is_none(),
+            "invalid for another reason"
+        );
+    }
 }

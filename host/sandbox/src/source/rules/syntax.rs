@@ -4,6 +4,7 @@ use syn::visit::{self, Visit};
 use syn::{Expr, ImplItem, Pat, Type};
 
 use super::page;
+use crate::printable::shown;
 use crate::rules::Rule;
 use crate::source::{Offence, span_of};
 use crate::{Rejection, Span};
@@ -16,12 +17,34 @@ pub(crate) const PAGE: Rule = page(
     "fn loss( -> Dual {}",
 );
 
-pub(in crate::source) fn not_tokens(error: &proc_macro2::LexError) -> Rejection {
-    Offence::in_text(
-        span_of(error.span()),
-        "this is not Rust: a bracket, a string or a character does not end",
-    )
-    .against(&PAGE)
+pub(in crate::source) fn not_tokens(text: &str, error: &proc_macro2::LexError) -> Rejection {
+    let span = span_of(error.span());
+    let line = text.lines().nth(span.line - 1).unwrap_or_default();
+    let rest: String = line.chars().skip(span.column - 1).collect();
+    Offence::in_text(span, format!("this is not Rust: {}", no_token(&rest))).against(&PAGE)
+}
+
+/// Why no token begins here.
+fn no_token(rest: &str) -> String {
+    let word = |text: &str| -> String {
+        let is_part = |c: &char| c.is_alphanumeric() || *c == '_';
+        text.chars().take_while(is_part).collect()
+    };
+    if let Some(name) = rest.strip_prefix("r#").map(word)
+        && ["crate", "self", "Self", "super", "_"].contains(&name.as_str())
+    {
+        return format!("{name} cannot be written as r#{name}: take another name");
+    }
+    match rest.chars().next() {
+        Some(first) if !first.is_alphanumeric() && !"()[]{}\"'/".contains(first) => {
+            let code = u32::from(first);
+            format!(
+                "the character {} (U+{code:04X}) has no place here: names are letters, digits and _",
+                shown(first)
+            )
+        }
+        _ => "a bracket, a string or a character does not end".to_owned(),
+    }
 }
 
 pub(in crate::source) fn not_rust(error: &syn::Error) -> Rejection {

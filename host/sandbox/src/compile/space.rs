@@ -1,0 +1,54 @@
+//! Whether a compiler had room to write in: a full disk is no candidate's fault.
+//!
+//! The file system is asked, and never the compiler's words, which a candidate can put into its mouth. Not seen: a quota
+//! of the user's that is used up on a file system with room, and room that came back before it was asked.
+
+use std::path::Path;
+
+use crate::Fault;
+
+/// Less than this is next to nothing: what a usual candidate's compiler has in its folder at once.
+const ROOM_BYTES: u64 = 4 << 20;
+
+/// # Errors
+/// When the file system that `folder` lies on has no room for a compiler.
+pub(super) fn check(folder: &Path) -> Result<(), Fault> {
+    match rustix::fs::statvfs(folder) {
+        // Who cannot say how large it is cannot say how full it is.
+        Ok(found) if found.f_blocks > 0 => enough(folder, found.f_bavail * found.f_frsize),
+        _ => Ok(()),
+    }
+}
+
+fn enough(folder: &Path, left: u64) -> Result<(), Fault> {
+    match left < ROOM_BYTES {
+        true => Err(Fault::DiskFull {
+            folder: folder.parent().unwrap_or(folder).to_owned(),
+            left,
+        }),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_what_is_left_and_where_to_go() {
+        let folder = Path::new("/work/lossbox-candidate");
+        let fault = enough(folder, ROOM_BYTES - 1)
+            .expect_err("full")
+            .to_string();
+        for part in ["/work ", "4194303 bytes", "TMPDIR"] {
+            assert!(fault.contains(part), "{fault}");
+        }
+        assert!(enough(folder, ROOM_BYTES).is_ok());
+    }
+
+    #[test]
+    fn a_disk_with_room_and_one_that_cannot_be_asked_are_no_faults() {
+        assert!(check(&std::env::temp_dir()).is_ok());
+        assert!(check(Path::new("/no/such/folder")).is_ok());
+    }
+}
