@@ -1,8 +1,9 @@
 //! One run of a tool of the toolchain, confined, in a process group of its own, with a wall clock and capped output.
 //!
 //! What is started is the tool's guard (see [`confine`](crate::confine)), which ends everything when the tool has ended or
-//! run out of time, or this process is gone: when it has been waited for, nothing is left. What comes back is read up to a limit; the rest is read and dropped, so that nothing waits for a reader.
-//! What an exit status means is for the caller to say.
+//! run out of time, or this process is gone: when it has been waited for, nothing is left. What comes back is read up to a
+//! limit; the rest is read and dropped, so that nothing waits for a reader. What an exit status means is for the caller to
+//! say.
 
 use std::ffi::OsString;
 use std::fs;

@@ -55,6 +55,12 @@ const MET_BY: &[(&str, &str, &str)] = &[
         "fn folders_without_end_are_refused",
     ),
     (
+        "CRATE_PATH_BYTES_MAX",
+        "src/source/folder.rs",
+        "fn paths_that_are_too_long_are_refused",
+    ),
+    ("COMPILE_TRIES", "src/sandbox.rs", "tried(COMPILE_TRIES)"),
+    (
         "COMPILE_WALL",
         "src/compile/tests.rs",
         "fn at_the_wall_nothing_of_a_compiler_stays",
