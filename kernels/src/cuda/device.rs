@@ -32,7 +32,7 @@ pub struct Device {
 impl Drop for Device {
     fn drop(&mut self) {
         let pools = self.pool.iter().chain([&self.captures.pool]);
-        pools.for_each(|pool| pool.clear(&self.stream));
+        pools.for_each(|pool| pool.shrink_to(&[], &self.stream));
     }
 }
 

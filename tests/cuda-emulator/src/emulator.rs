@@ -187,6 +187,15 @@ impl Emulator {
     /// Sets the number of warp instructions after which a block is taken not to end; 2³² without it.
     pub fn set_steps_max(&self, steps_max: u64) {
         type Set = extern "C" fn(u64) -> i32;
+    /// The next call of a function does nothing and answers with this error: `CUresult` of the driver's functions, by the
+    /// names that their libraries export (`cuMemcpyHtoDAsync_v2`), `cublasStatus_t` of cuBLASLt's. Several failures of one
+    /// function come one after the other.
+    pub fn fail(&self, call: &str, error: i32) {
+        type Fail = extern "C" fn(*const std::ffi::c_char, i32) -> i32;
+        let call = CString::new(call).unwrap_or_default();
+        self.call::<Fail>(b"cuda_emulator_fail")(call.as_ptr(), error);
+    }
+
         self.call::<Set>(b"cuda_emulator_set_steps")(steps_max);
     }
 

@@ -88,3 +88,9 @@ calls! {
         SUCCESS
     }
 }
+    /// The next call of this name does nothing and answers with this error.
+    fn cuda_emulator_fail(call: *const c_char, error: i32) {
+        let Some(call) = get_text(call) else { return INVALID_VALUE };
+        with(|driver| driver.failures.push((call, error)));
+        SUCCESS
+    }

@@ -88,6 +88,8 @@ pub(crate) struct Driver {
     pub(crate) substitutes: HashMap<String, String>,
     /// What launches of this kernel get wrong.
     pub(crate) tampering: Option<(String, Tampering)>,
+    /// Calls that are to fail once, with their errors.
+    pub(crate) failures: Vec<(String, i32)>,
     pub(crate) instance: u32,
     handles: u64,
 }
@@ -104,6 +106,18 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Driver) -> R) -> R {
 
 impl Driver {
     fn new() -> Self {
+/// The error with which a test wants this call of a function to fail.
+pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
+    let call = exported.trim_start_matches("cuda_emulator_");
+    with(|driver| {
+        let place = driver
+            .failures
+            .iter()
+            .position(|(wanted, _)| wanted == call)?;
+        Some(driver.failures.remove(place).1)
+    })
+}
+
         Self {
             memory: GlobalMemory::new(),
             memory_bytes: MEMORY_BYTES,
@@ -131,6 +145,7 @@ impl Driver {
             tampering: None,
             instance: 0,
             handles: 0x1000,
+            failures: Vec::new(),
         }
     }
 
