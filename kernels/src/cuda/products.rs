@@ -56,6 +56,15 @@ pub(crate) struct Product {
     pub(crate) n: usize,
     pub(crate) k: usize,
 }
+    /// Elements from one column of D, and of what it begins with, to the next; m where there is an epilogue.
+    pub(crate) stride: usize,
+}
+
+impl Product {
+    /// Elements from the beginning of D to its end.
+    fn span(&self) -> usize {
+        self.n.saturating_sub(1) * self.stride + self.m
+    }
 
 /// What the sums of a product begin with.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +97,7 @@ pub(crate) enum Epilogue<'a, 'b, T> {
 impl<T> Epilogue<'_, '_, T> {
     /// Its name, and where vector and matrix lie.
     fn parts(&mut self, stream: &Arc<CudaStream>, product: Product) -> (Kind, [u64; 2]) {
-        let Product { m, n, .. } = product;
+        let Product { m, n, stride, .. } = product;
         let (kind, vector, matrix, lens) = match self {
             Epilogue::Nothing => (Kind::CUBLASLT_EPILOGUE_DEFAULT, None, None, [0, 0]),
             Epilogue::Bias(bias) => {
@@ -117,6 +126,8 @@ impl<T> Epilogue<'_, '_, T> {
             }
         };
         let [vector, matrix] = [vector.unwrap_or((0, 0)), matrix.unwrap_or((0, 0))];
+        let is_dense = stride == m || kind == Kind::CUBLASLT_EPILOGUE_DEFAULT;
+        assert!(is_dense, "an epilogue of {product:?}");
         assert_eq!([vector.1, matrix.1], lens, "the operands of an epilogue of {product:?}");
         (kind, [vector.0, matrix.0])
     }
@@ -160,8 +171,9 @@ impl Products {
         product: Product,
         mut epilogue: Epilogue<C>,
     ) -> Result<bool, Fault> {
-        let Product { m, n, k } = product;
-        assert!(d.len() >= m * n, "D has {} elements, expected {m}·{n}", d.len());
+        let Product { m, n, k, stride } = product;
+        let span = product.span();
+        assert!(d.len() >= span, "D has {} elements, {product:?} goes over {span}", d.len());
         assert!(a.len() >= m * k && b.len() >= k * n, "A or B is smaller than {product:?}");
         let fault = |(call, error)| Fault::Product { call, m, n, k, real: R::NAME, error };
         let (a_strided, b_strided) = ((a.stride, a.transposed), (b.stride, b.transposed));
@@ -172,7 +184,11 @@ impl Products {
             Base::Nothing => (d, 0.0_f32, None),
             Base::Itself => (d, 1.0, None),
             Base::Matrix(c) => {
-                assert!(c.len() >= m * n, "C has {} elements, expected {m}·{n}", c.len());
+                assert!(
+                    c.len() >= span,
+                    "C has {} elements, {product:?} goes over {span}",
+                    c.len()
+                );
                 let (c, used) = c.device_ptr(stream);
                 (c, 1.0, Some(used))
             }
@@ -190,6 +206,7 @@ impl Products {
             alignments: [a, b, c, d].map(alignment),
             epilogue,
             extra_alignments: extras.map(alignment),
+            stride,
         };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= Self::PLANS_MAX {
@@ -290,7 +307,7 @@ impl Plan {
         let layout = in_call("cublasLtMatrixLayoutCreate");
         let a = Layout::new(shape.operands, a_rows, a_columns, a_stride).map_err(layout)?;
         let b = Layout::new(shape.operands, b_rows, b_columns, b_stride).map_err(layout)?;
-        let c = Layout::new(shape.result, m, n, m).map_err(layout)?;
+        let c = Layout::new(shape.result, m, n, shape.stride).map_err(layout)?;
         let description = Description::new(a_transposed, b_transposed)
             .and_then(|description| description.with_epilogue(shape, extras))
             .map_err(in_call("cublasLtMatmulDescCreate"))?;
@@ -298,6 +315,8 @@ impl Plan {
             .map_err(in_call("cublasLtMatmulPreferenceCreate"))?;
         // SAFETY: all of these live until the end of the function.
         let heuristic = unsafe {
+    /// Of C and D.
+    stride: usize,
             result::get_matmul_algo_heuristic(
                 handle,
                 description.0,

@@ -391,7 +391,7 @@ fn check_products<R: Real>(device: &Device) {
 
 fn check_log_probs<R: Real>(device: &Device) {
     let all = logprob::LOGITS_BYTES_MAX;
-    // Chunks: one, nine, or as many as tokens. In the last two cases one token outweighs all others by more than an
+    // Chunks: one, nine, or one of eight tokens and one of three. In the last two cases one token outweighs all others by more than an
     // exponential can hold, so that sums must be taken relative to the largest of all.
     for (rows, width, vocabulary, softcap, logits_bytes_max, outlier) in [
         (1, 1, 2, None, all, None),
