@@ -114,6 +114,31 @@ impl Device {
     }
 
     /// Copies numbers over what is there.
+    /// Copies many numbers to the device, at least one, through pinned memory of a fixed size.
+    ///
+    /// # Errors
+    /// As [`Self::upload`].
+    pub fn upload_many<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<Buffer<T>, Fault> {
+        let mut buffer = self.allocate(values.len(), "a copy of the host's numbers")?;
+        self.copy_in_many(&mut buffer.as_view_mut(), values)?;
+        Ok(buffer)
+    }
+
+    /// Copies many numbers over what is there, the same way.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn copy_in_many<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        to: &mut ViewMut<T>,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<(), Fault> {
+        upload_in_pieces(self, to, values)
+    }
+
     ///
     /// # Errors
     /// [`Fault::Driver`].
@@ -137,15 +162,6 @@ impl Device {
     /// [`Fault::Driver`].
     pub fn clear<T: DeviceRepr + ValidAsZeroBits>(&self, to: &mut ViewMut<T>) -> Result<(), Fault> {
         self.stream().memset_zeros(to).map_err(Fault::in_call("cuMemsetD8Async"))
-    }
-
-    /// Copies numbers to the device as it stores them.
-    ///
-    /// # Errors
-    /// As [`Self::upload`].
-    pub fn upload_reals<R: Real>(&self, values: &[f32]) -> Result<Buffer<R>, Fault> {
-        let values: Vec<R> = values.iter().map(|&value| R::from(value)).collect();
-        self.upload(&values)
     }
 
     /// `len` zeros, at least one.

@@ -114,7 +114,7 @@ const WIDE: (usize, usize) = (2, 12_301);
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
 
 pub(crate) fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
-    device.upload_reals(values).unwrap()
+    device.upload_many(values.iter().map(|&value| R::from(value))).unwrap()
 }
 
 /// What a kernel overwrites: NaN wherever it does not.

@@ -257,6 +257,23 @@ fn a_parcel_holds_what_was_packed() {
     Parcel::alone(&device, |_| Ok(())).unwrap();
 }
 
+/// Many numbers go in pieces: none is left out, doubled or sent before it was written.
+#[test]
+fn numbers_of_several_pieces_arrive() {
+    let (_, device, _session) = unwatched!("numbers_of_several_pieces_arrive");
+    for n in [1_u32, 1 << 20, (5 << 19) + 3] {
+        let number = |i: u32| i.wrapping_mul(0x9e37_79b9);
+        let mut there = device.upload_many((0..n).map(number)).unwrap();
+        let is_there = |expected: &dyn Fn(u32) -> u32, there: &Buffer<u32>| {
+            let got = device.download(&there.as_view()).unwrap();
+            got.len() == n as usize && got.iter().zip(0..).all(|(&got, i)| got == expected(i))
+        };
+        assert!(is_there(&number, &there), "{n} numbers");
+        device.copy_in_many(&mut there.as_view_mut(), (0..n).map(|i| !number(i))).unwrap();
+        assert!(is_there(&|i| !number(i), &there), "{n} numbers over others");
+    }
+}
+
 /// The pinned memory is used again as soon as the copy before is done, and not earlier.
 #[test]
 fn staged_numbers_arrive() {
