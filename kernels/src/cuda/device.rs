@@ -4,7 +4,8 @@ use super::compiler::{Compiler, Source, Target};
 use super::graph::Captures;
 use super::launch::Kernel;
 use super::memory::Pool;
-use super::products::Products;
+use super::products::{Products, Refused};
+use super::staging::upload_in_pieces;
 use super::{Buffer, Fault, Real, Scratch, View, ViewMut};
 
 use cudarc::driver::sys;
@@ -238,6 +239,11 @@ impl Device {
     /// [`Fault::Driver`].
     pub fn memory(&self) -> Result<(usize, usize), Fault> {
         self.stream.context().mem_get_info().map_err(Fault::in_call("cuMemGetInfo"))
+    }
+
+    /// Products so far whose epilogue kernels do instead of cuBLASLt.
+    pub fn refused_epilogues(&self) -> Vec<Refused> {
+        self.products.refused()
     }
 
     /// Waits for all work.

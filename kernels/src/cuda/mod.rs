@@ -30,5 +30,6 @@ pub use ids::Ids;
 pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, count};
 pub use memory::{Arena, Piece, Scratch};
 pub use parcel::{Packer, Parcel};
+pub use products::Refused;
 pub(crate) use products::{Base, Epilogue, Operand, Product};
 pub use staging::Staged;
