@@ -133,15 +133,30 @@ impl Emulator {
     ///
     /// If the stand-in's text is not what this crate writes.
     pub fn take_reports(&self) -> Vec<Report> {
+        let text = self.take(b"cuda_emulator_take_reports");
+        serde_json::from_slice(&text).expect("the stand-in writes what this crate reads")
+    }
+
+    /// The names of all kernels that were launched since the last time, in alphabetical order.
+    pub fn take_launched(&self) -> Vec<String> {
+        let text = self.take(b"cuda_emulator_take_launched");
+        String::from_utf8_lossy(&text)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A text that the stand-in writes and then forgets.
+    fn take(&self, name: &[u8]) -> Vec<u8> {
         type Take = extern "C" fn(*mut u8, usize, *mut usize) -> i32;
-        let take = self.call::<Take>(b"cuda_emulator_take_reports");
+        let take = self.call::<Take>(name);
         let mut bytes = 0;
         take(std::ptr::null_mut(), 0, &mut bytes);
-        // Another thread may add to them meanwhile.
+        // Another thread may add to it meanwhile.
         let mut text = vec![0; bytes + (1 << 16)];
         take(text.as_mut_ptr(), text.len(), &mut bytes);
         text.truncate(bytes);
-        serde_json::from_slice(&text).expect("the stand-in writes what this crate reads")
+        text
     }
 
     /// Thread instructions carried out since the process began.

@@ -143,6 +143,7 @@ fn launch(function: u64, grid: Grid, stream: Handle, arguments: *const *const u8
         {
             return SUCCESS;
         }
+        driver.launched.insert(function.name.clone());
         driver.submit(
             stream_of(stream),
             Work::Launch {

@@ -1,6 +1,6 @@
 //! The driver's state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -81,6 +81,8 @@ pub(crate) struct Driver {
     pub(crate) error: i32,
     pub(crate) n_instructions: u64,
     pub(crate) n_graph_launches: u64,
+    /// Kernels that were launched since they were last asked for.
+    pub(crate) launched: BTreeSet<String>,
     pub(crate) capability: (i32, i32),
     pub(crate) version: i32,
     pub(crate) steps_max: u64,
@@ -138,6 +140,7 @@ pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
             error: SUCCESS,
             n_instructions: 0,
             n_graph_launches: 0,
+            launched: BTreeSet::new(),
             capability: (9, 0),
             version: 13000,
             steps_max: STEPS_MAX,
