@@ -114,7 +114,6 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Copies numbers over what is there.
     /// Copies many numbers to the device, at least one, through pinned memory of a fixed size.
     ///
     /// # Errors
@@ -140,6 +139,7 @@ impl Device {
         upload_in_pieces(self, to, values)
     }
 
+    /// Copies numbers over what is there.
     ///
     /// # Errors
     /// [`Fault::Driver`].

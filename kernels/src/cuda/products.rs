@@ -206,12 +206,12 @@ impl Products {
             k,
             a: a_strided,
             b: b_strided,
+            stride,
             operands: kind::<R>(),
             result: kind::<C>(),
             alignments: [a, b, c, d].map(alignment),
             epilogue,
             extra_alignments: extras.map(alignment),
-            stride,
         };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= Self::PLANS_MAX {
@@ -315,6 +315,8 @@ struct PlanShape {
     /// Stride, and whether transposed.
     a: (usize, bool),
     b: (usize, bool),
+    /// Of C and D.
+    stride: usize,
     operands: sys::cudaDataType,
     result: sys::cudaDataType,
     /// What the addresses of A, B, C and D are multiples of: an algorithm that loads more at a time would leave its place.
@@ -324,8 +326,6 @@ struct PlanShape {
     extra_alignments: [u32; 2],
 }
 
-/// The largest power of two that divides an address, 256 at most.
-fn alignment(address: u64) -> u32 {
 impl PlanShape {
     /// Whether cuBLASLt can be told of the epilogue's vector and matrix.
     fn extras_are_aligned(&self) -> bool {
@@ -340,6 +340,8 @@ impl PlanShape {
     }
 }
 
+/// The largest power of two that divides an address, 256 at most.
+fn alignment(address: u64) -> u32 {
     1 << address.trailing_zeros().min(8)
 }
 
@@ -377,8 +379,6 @@ impl Plan {
             .map_err(in_call("cublasLtMatmulPreferenceCreate"))?;
         // SAFETY: all of these live until the end of the function.
         let heuristic = unsafe {
-    /// Of C and D.
-    stride: usize,
             result::get_matmul_algo_heuristic(
                 handle,
                 description.0,

@@ -187,6 +187,15 @@ impl Emulator {
         self.call::<Set>(b"cuda_emulator_refuse_epilogues")(i32::from(refuses));
     }
 
+    /// The next call of a function does nothing and answers with this error: `CUresult` of the driver's functions, by the
+    /// names that their libraries export (`cuMemcpyHtoDAsync_v2`), `cublasStatus_t` of cuBLASLt's. Several failures of one
+    /// function come one after the other.
+    pub fn fail(&self, call: &str, error: i32) {
+        type Fail = extern "C" fn(*const std::ffi::c_char, i32) -> i32;
+        let call = CString::new(call).unwrap_or_default();
+        self.call::<Fail>(b"cuda_emulator_fail")(call.as_ptr(), error);
+    }
+
     /// Sets how much memory the device has: what exceeds it is out of memory. 16 GiB without it.
     pub fn set_memory_bytes(&self, bytes: usize) {
         type Set = extern "C" fn(usize) -> i32;
@@ -202,15 +211,6 @@ impl Emulator {
     /// Sets the number of warp instructions after which a block is taken not to end; 2³² without it.
     pub fn set_steps_max(&self, steps_max: u64) {
         type Set = extern "C" fn(u64) -> i32;
-    /// The next call of a function does nothing and answers with this error: `CUresult` of the driver's functions, by the
-    /// names that their libraries export (`cuMemcpyHtoDAsync_v2`), `cublasStatus_t` of cuBLASLt's. Several failures of one
-    /// function come one after the other.
-    pub fn fail(&self, call: &str, error: i32) {
-        type Fail = extern "C" fn(*const std::ffi::c_char, i32) -> i32;
-        let call = CString::new(call).unwrap_or_default();
-        self.call::<Fail>(b"cuda_emulator_fail")(call.as_ptr(), error);
-    }
-
         self.call::<Set>(b"cuda_emulator_set_steps")(steps_max);
     }
 

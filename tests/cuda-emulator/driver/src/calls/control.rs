@@ -92,6 +92,12 @@ calls! {
         with(|driver| driver.tampering = get_text(kernel).map(|kernel| (kernel, tampering)));
         SUCCESS
     }
+    /// The next call of this name does nothing and answers with this error.
+    fn cuda_emulator_fail(call: *const c_char, error: i32) {
+        let Some(call) = get_text(call) else { return INVALID_VALUE };
+        with(|driver| driver.failures.push((call, error)));
+        SUCCESS
+    }
     /// How much memory the device has.
     fn cuda_emulator_set_memory(bytes: usize) {
         with(|driver| driver.memory_bytes = bytes);
@@ -103,9 +109,3 @@ calls! {
         SUCCESS
     }
 }
-    /// The next call of this name does nothing and answers with this error.
-    fn cuda_emulator_fail(call: *const c_char, error: i32) {
-        let Some(call) = get_text(call) else { return INVALID_VALUE };
-        with(|driver| driver.failures.push((call, error)));
-        SUCCESS
-    }

@@ -88,10 +88,10 @@ pub(crate) struct Driver {
     pub(crate) steps_max: u64,
     /// Modules that are loaded in the place of others, by the others' text.
     pub(crate) substitutes: HashMap<String, String>,
-    /// What launches of this kernel get wrong.
-    pub(crate) tampering: Option<(String, Tampering)>,
     /// Calls that are to fail once, with their errors.
     pub(crate) failures: Vec<(String, i32)>,
+    /// What launches of this kernel get wrong.
+    pub(crate) tampering: Option<(String, Tampering)>,
     pub(crate) instance: u32,
     handles: u64,
 }
@@ -106,8 +106,6 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Driver) -> R) -> R {
     f(guard.get_or_insert_with(Driver::new))
 }
 
-impl Driver {
-    fn new() -> Self {
 /// The error with which a test wants this call of a function to fail.
 pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
     let call = exported.trim_start_matches("cuda_emulator_");
@@ -120,6 +118,8 @@ pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
     })
 }
 
+impl Driver {
+    fn new() -> Self {
         Self {
             memory: GlobalMemory::new(),
             memory_bytes: MEMORY_BYTES,
@@ -145,10 +145,10 @@ pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
             version: 13000,
             steps_max: STEPS_MAX,
             substitutes: HashMap::new(),
+            failures: Vec::new(),
             tampering: None,
             instance: 0,
             handles: 0x1000,
-            failures: Vec::new(),
         }
     }
 
