@@ -27,7 +27,7 @@ pub use device::Device;
 pub use fault::Fault;
 pub use graph::Replay;
 pub use ids::Ids;
-pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, count};
+pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, aligned, count};
 pub use memory::{Arena, Piece, Scratch};
 pub use parcel::{Packer, Parcel};
 pub use products::Refused;
