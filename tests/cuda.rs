@@ -202,6 +202,7 @@ fn a_card_is_measured_part_by_part() {
         operations.len() > 20 && operations.iter().all(positive),
         "{operations:?}"
     );
+    assert_eq!(report["refused_epilogues"].as_array().unwrap().len(), 0);
     for step in report["steps"].as_array().unwrap() {
         let loss = step["loss"].as_f64().unwrap_or_else(|| panic!("{step}"));
         assert!((loss - std::f64::consts::LN_2).abs() < 0.2, "{step}");

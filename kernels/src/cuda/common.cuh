@@ -19,12 +19,58 @@ __device__ inline real store(float x) {
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(rounded.bits) : "f"(x));
     return rounded;
 }
+
+// Two neighbouring numbers, the first in the lower half.
+__device__ inline uint pack(float low, float high) { return (uint)store(low).bits | (uint)store(high).bits << 16; }
 #else
 typedef float real;
 
 __device__ inline float load(real x) { return x; }
 __device__ inline real store(float x) { return x; }
 #endif
+
+// Numbers that one instruction loads or stores, at a whole multiple of their bytes.
+template <typename T, uint N>
+struct alignas(N * sizeof(T)) Several { T at[N]; };
+
+// `load` and `store` of several neighbours at once.
+template <uint N>
+__device__ inline void load_several(float (&values)[N], const real* from) {
+#ifdef BF16
+    const Several<uint, N / 2> pairs = *(const Several<uint, N / 2>*)from;
+    #pragma unroll
+    for (uint i = 0; i < N / 2; i++) {
+        values[2 * i] = __uint_as_float(pairs.at[i] << 16);
+        values[2 * i + 1] = __uint_as_float(pairs.at[i] & 0xffff0000);
+    }
+#else
+    const Several<float, N> all = *(const Several<float, N>*)from;
+    #pragma unroll
+    for (uint i = 0; i < N; i++) values[i] = all.at[i];
+#endif
+}
+
+template <uint N>
+__device__ inline void store_several(real* to, const float (&values)[N]) {
+#ifdef BF16
+    // In fours, as the compiler leaves two stores of pairs apart.
+    Several<unsigned long long, N / 4> fours;
+    #pragma unroll
+    for (uint i = 0; i < N / 4; i++) {
+        const float* four = values + 4 * i;
+        fours.at[i] = pack(four[0], four[1]) | (unsigned long long)pack(four[2], four[3]) << 32;
+    }
+    *(Several<unsigned long long, N / 4>*)to = fours;
+#else
+    Several<float, N> all;
+    #pragma unroll
+    for (uint i = 0; i < N; i++) all.at[i] = values[i];
+    *(Several<float, N>*)to = all;
+#endif
+}
+
+// Numbers in 16 bytes.
+enum : uint { REALS = 16 / sizeof(real) };
 
 const uint WARP = 32;
 const uint WARPS_MAX = 32;

@@ -4,7 +4,8 @@ use super::compiler::{Compiler, Source, Target};
 use super::graph::Captures;
 use super::launch::Kernel;
 use super::memory::Pool;
-use super::products::Products;
+use super::products::{Products, Refused};
+use super::staging::upload_in_pieces;
 use super::{Buffer, Fault, Real, Scratch, View, ViewMut};
 
 use cudarc::driver::sys;
@@ -32,7 +33,7 @@ pub struct Device {
 impl Drop for Device {
     fn drop(&mut self) {
         let pools = self.pool.iter().chain([&self.captures.pool]);
-        pools.for_each(|pool| pool.clear(&self.stream));
+        pools.for_each(|pool| pool.shrink_to(&[], &self.stream));
     }
 }
 
@@ -113,6 +114,31 @@ impl Device {
         Ok(buffer)
     }
 
+    /// Copies many numbers to the device, at least one, through pinned memory of a fixed size.
+    ///
+    /// # Errors
+    /// As [`Self::upload`].
+    pub fn upload_many<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<Buffer<T>, Fault> {
+        let mut buffer = self.allocate(values.len(), "a copy of the host's numbers")?;
+        self.copy_in_many(&mut buffer.as_view_mut(), values)?;
+        Ok(buffer)
+    }
+
+    /// Copies many numbers over what is there, the same way.
+    ///
+    /// # Errors
+    /// [`Fault::Driver`].
+    pub fn copy_in_many<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        to: &mut ViewMut<T>,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<(), Fault> {
+        upload_in_pieces(self, to, values)
+    }
+
     /// Copies numbers over what is there.
     ///
     /// # Errors
@@ -137,15 +163,6 @@ impl Device {
     /// [`Fault::Driver`].
     pub fn clear<T: DeviceRepr + ValidAsZeroBits>(&self, to: &mut ViewMut<T>) -> Result<(), Fault> {
         self.stream().memset_zeros(to).map_err(Fault::in_call("cuMemsetD8Async"))
-    }
-
-    /// Copies numbers to the device as it stores them.
-    ///
-    /// # Errors
-    /// As [`Self::upload`].
-    pub fn upload_reals<R: Real>(&self, values: &[f32]) -> Result<Buffer<R>, Fault> {
-        let values: Vec<R> = values.iter().map(|&value| R::from(value)).collect();
-        self.upload(&values)
     }
 
     /// `len` zeros, at least one.
@@ -222,6 +239,11 @@ impl Device {
     /// [`Fault::Driver`].
     pub fn memory(&self) -> Result<(usize, usize), Fault> {
         self.stream.context().mem_get_info().map_err(Fault::in_call("cuMemGetInfo"))
+    }
+
+    /// Products so far whose epilogue kernels do instead of cuBLASLt.
+    pub fn refused_epilogues(&self) -> Vec<Refused> {
+        self.products.refused()
     }
 
     /// Waits for all work.

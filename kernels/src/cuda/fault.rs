@@ -143,6 +143,15 @@ impl Fault {
         move |error| Self::Driver { call, error }
     }
 
+    /// Whether memory on the device has run out.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::OutOfMemory { .. } => true,
+            Self::Driver { error, .. } => error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY,
+            _ => false,
+        }
+    }
+
     /// The fault of an allocation that failed.
     pub(crate) fn of_allocation(
         context: &CudaContext,

@@ -7,8 +7,10 @@
 use super::memory::Pool;
 use super::{Device, Fault};
 
-use cudarc::driver::sys::{CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
-use cudarc::driver::{CudaGraph, CudaStream, DriverError, result};
+use cudarc::driver::sys::{
+    CUgraph, CUgraphExec, CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode,
+};
+use cudarc::driver::{CudaStream, DriverError, result};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,38 +48,45 @@ enum State {
     /// Kernels are loaded and products planned.
     Known,
     Captured(Graph),
+    /// There was no room for what a capture takes beside the work itself.
+    NoRoom,
 }
 
 impl Replay {
     /// Puts the work into the device's stream. `work` does nothing but launches, products, clearing and copies within the
-    /// device. On a device whose memory is watched nothing is captured.
+    /// device. On a device whose memory is watched nothing is captured, nor where there is no room for a capture: then `work` is
+    /// called a second time, and what it did the first time is not carried out.
     ///
     /// # Errors
     /// Those of the work, and [`Fault::Driver`].
     pub fn run(
         &mut self,
         device: &Device,
-        work: impl FnOnce() -> Result<(), Fault>,
+        mut work: impl FnMut() -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         if let State::Known = self.0
             && !device.is_watched()
         {
-            self.0 = State::Captured(device.capture(work)?);
-        } else if let State::New | State::Known = self.0 {
-            work()?;
+            self.0 = match device.capture(&mut work) {
+                Ok(graph) => State::Captured(graph),
+                Err(fault) if fault.is_out_of_memory() => State::NoRoom,
+                Err(fault) => return Err(fault),
+            };
+        }
+        if let State::Captured(graph) = &mut self.0 {
+            return graph.launch(device);
+        }
+        work()?;
+        if let State::New = self.0 {
             self.0 = State::Known;
-            return Ok(());
         }
-        match &mut self.0 {
-            State::Captured(graph) => graph.launch(device),
-            State::New | State::Known => unreachable!("captured above"),
-        }
+        Ok(())
     }
 }
 
 /// A graph that can be launched.
 struct Graph {
-    graph: CudaGraph,
+    executable: CUgraphExec,
     /// Where it is launched.
     stream: Arc<CudaStream>,
 }
@@ -95,16 +104,26 @@ impl Drop for Graph {
     fn drop(&mut self) {
         // A launch may still be under way. There is nobody to tell of an error.
         let _ = self.stream.synchronize();
+        // SAFETY: made in `new` and destroyed once.
+        let _ = unsafe { result::graph::exec_destroy(self.executable) };
     }
 }
 
 impl Graph {
+    /// What was captured, made ready to be launched in `stream`.
+    fn new(captured: CUgraph, stream: &Arc<CudaStream>) -> Result<Self, Fault> {
+        // SAFETY: the captured graph is the caller's.
+        let executable =
+            unsafe { result::graph::instantiate(captured, CUgraphInstantiate_flags(0)) };
+        let executable = executable.map_err(Fault::in_call("cuGraphInstantiateWithFlags"))?;
+        Ok(Self { executable, stream: stream.clone() })
+    }
+
     fn launch(&mut self, device: &Device) -> Result<(), Fault> {
         let stream = device.stream();
         stream.context().bind_to_thread().map_err(Fault::in_call("cuCtxSetCurrent"))?;
         // SAFETY: the graph is held alone, and what it works on lives as long as whoever replays it.
-        let launched =
-            unsafe { result::graph::launch(self.graph.cu_graph_exec(), stream.cu_stream()) };
+        let launched = unsafe { result::graph::launch(self.executable, stream.cu_stream()) };
         launched.map_err(Fault::in_call("cuGraphLaunch"))
     }
 }
@@ -125,19 +144,34 @@ impl<'a> Capturing<'a> {
         Ok(Self { stream, is_open: true })
     }
 
-    fn end(&mut self) -> Result<CudaGraph, DriverError> {
+    fn end(&mut self) -> Result<Captured, DriverError> {
         self.is_open = false;
         CAPTURED.set(None);
-        let graph = self.stream.end_capture(CUgraphInstantiate_flags(0))?;
-        graph.ok_or(DriverError(CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED))
+        // SAFETY: the stream lives, and this began its capture.
+        let graph = unsafe { result::stream::end_capture(self.stream.cu_stream()) }?;
+        match graph.is_null() {
+            true => Err(DriverError(CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED)),
+            false => Ok(Captured(graph)),
+        }
     }
 }
 
 impl Drop for Capturing<'_> {
     fn drop(&mut self) {
         if self.is_open {
+            // There is nobody to tell of an error.
             let _ = self.end();
         }
+    }
+}
+
+/// What a capture gave; what is made of it does not need it any more.
+struct Captured(CUgraph);
+
+impl Drop for Captured {
+    fn drop(&mut self) {
+        // SAFETY: made by the end of a capture and destroyed once. There is nobody to tell of an error.
+        let _ = unsafe { result::graph::destroy(self.0) };
     }
 }
 
@@ -147,11 +181,22 @@ impl Device {
         CAPTURED.get() == Some(std::ptr::from_ref(self).addr())
     }
 
+    /// What fails gives back the memory that it took.
     fn capture(&self, work: impl FnOnce() -> Result<(), Fault>) -> Result<Graph, Fault> {
-        let _alone = self.captures().alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let captures = self.captures();
+        let _alone = captures.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let graphs_have = captures.pool.blocks();
+        let graph = self.capture_alone(work);
+        if graph.is_err() {
+            captures.pool.shrink_to(&graphs_have, self.stream());
+        }
+        graph
+    }
+
+    fn capture_alone(&self, work: impl FnOnce() -> Result<(), Fault>) -> Result<Graph, Fault> {
         let mut capturing = Capturing::begin(self)?;
         work()?;
-        let graph = capturing.end().map_err(Fault::in_call("cuStreamEndCapture"))?;
-        Ok(Graph { graph, stream: self.stream().clone() })
+        let captured = capturing.end().map_err(Fault::in_call("cuStreamEndCapture"))?;
+        Graph::new(captured.0, self.stream())
     }
 }

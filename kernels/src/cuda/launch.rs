@@ -1,6 +1,6 @@
 //! How work is cut into blocks and threads, and the launch itself.
 
-use super::{Buffer, Device, Fault, Source, ViewMut};
+use super::{Buffer, Device, Fault, Real, Source, ViewMut};
 use cudarc::driver::{CudaFunction, LaunchArgs, LaunchConfig, PushKernelArg};
 
 /// Threads of a warp.
@@ -75,6 +75,11 @@ impl Launch {
         Self::rows(n.div_ceil(THREADS), THREADS)
     }
 
+    /// One thread per 16 bytes of numbers that are stored as R.
+    pub(crate) fn sixteens<R: Real>(n: usize) -> Self {
+        Self::elements(n.div_ceil(16 / size_of::<R>()))
+    }
+
     /// One warp per task.
     pub(crate) fn warps(tasks: usize) -> Self {
         const WARPS: usize = 4;
@@ -124,6 +129,12 @@ pub(crate) fn add_partials(
     arguments.arg(total).arg(partials).arg(&from).arg(&n_blocks).arg(&n_columns).arg(&stride);
     // SAFETY: total has `width` columns, partials `blocks` rows of `stride`, and from + width ≤ stride.
     unsafe { kernel.launch(&mut arguments, Launch::elements(width)) }
+}
+
+/// Whether arrays all begin at whole 16 bytes, so that several numbers can be loaded and stored at once: 1 or 0, as the kernels
+/// take it.
+pub(crate) fn aligned(starts: &[u64]) -> u32 {
+    u32::from(starts.iter().all(|start| start % 16 == 0))
 }
 
 /// A number of rows, columns or tokens as the kernels take it.

@@ -138,10 +138,15 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
     }
 
-    /// Frees all blocks.
-    pub(super) fn clear(&self, stream: &Arc<CudaStream>) {
+    /// The blocks that nobody holds, with their sizes in bytes.
+    pub(super) fn blocks(&self) -> Vec<(u64, usize)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Frees all blocks that nobody holds but these.
+    pub(super) fn shrink_to(&self, kept: &[(u64, usize)], stream: &Arc<CudaStream>) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (address, bytes) in free.drain(..) {
+        for (address, bytes) in free.extract_if(.., |block| !kept.contains(block)) {
             // SAFETY: the block was leaked when it came here, and is freed as the buffer is dropped.
             drop(unsafe { stream.upgrade_device_ptr::<u8>(address, bytes) });
         }

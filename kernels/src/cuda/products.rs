@@ -6,9 +6,10 @@
 //! bytes are the same from run to run on one machine and not across machines. It is asked once per shape.
 //!
 //! What follows a product element by element can be done on its way to memory ([`Epilogue`]), if cuBLASLt has an algorithm that
-//! does it for this shape and type; that is for it to say.
+//! does it for this shape and type. That is for it to say, when it is asked for an algorithm or when that is started, and is not
+//! asked again; kernels do what it refuses.
 
-use super::{Buffer, Fault, Real, View, ViewMut};
+use super::{Bf16, Buffer, Fault, Real, View, ViewMut};
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys::{self, cublasLtEpilogue_t as Kind, cublasStatus_t as Status};
 use cudarc::driver::{CudaStream, DevicePtr, DevicePtrMut, DeviceSlice};
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Products {
     handle: sys::cublasLtHandle_t,
     workspace: Buffer<u8>,
-    /// None where cuBLASLt has no algorithm with the epilogue.
+    /// None where the epilogue is for kernels to do.
     plans: Mutex<HashMap<PlanShape, Option<Plan>>>,
 }
 
@@ -49,12 +50,21 @@ pub(crate) struct Operand<'a, T> {
     pub(crate) transposed: bool,
 }
 
-/// D [m, n] = op(A) [m, k]·op(B) [k, n] and what it begins with, in columns; D's columns are m apart.
+/// D [m, n] = op(A) [m, k]·op(B) [k, n] and what it begins with, in columns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product {
     pub(crate) m: usize,
     pub(crate) n: usize,
     pub(crate) k: usize,
+    /// Elements from one column of D, and of what it begins with, to the next; m where there is an epilogue.
+    pub(crate) stride: usize,
+}
+
+impl Product {
+    /// Elements from the beginning of D to its end.
+    fn span(&self) -> usize {
+        self.n.saturating_sub(1) * self.stride + self.m
+    }
 }
 
 /// What the sums of a product begin with.
@@ -88,7 +98,7 @@ pub(crate) enum Epilogue<'a, 'b, T> {
 impl<T> Epilogue<'_, '_, T> {
     /// Its name, and where vector and matrix lie.
     fn parts(&mut self, stream: &Arc<CudaStream>, product: Product) -> (Kind, [u64; 2]) {
-        let Product { m, n, .. } = product;
+        let Product { m, n, stride, .. } = product;
         let (kind, vector, matrix, lens) = match self {
             Epilogue::Nothing => (Kind::CUBLASLT_EPILOGUE_DEFAULT, None, None, [0, 0]),
             Epilogue::Bias(bias) => {
@@ -116,6 +126,8 @@ impl<T> Epilogue<'_, '_, T> {
                 (Kind::CUBLASLT_EPILOGUE_BGRADB, vector, None, [n, 0])
             }
         };
+        let is_dense = stride == m || kind == Kind::CUBLASLT_EPILOGUE_DEFAULT;
+        assert!(is_dense, "an epilogue of {product:?}");
         let [vector, matrix] = [vector.unwrap_or((0, 0)), matrix.unwrap_or((0, 0))];
         assert_eq!([vector.1, matrix.1], lens, "the operands of an epilogue of {product:?}");
         (kind, [vector.0, matrix.0])
@@ -123,6 +135,10 @@ impl<T> Epilogue<'_, '_, T> {
 }
 
 impl Products {
+    /// What a bias and a matrix beside D have to begin at multiples of, in bytes: cuBLASLt is not told where they lie, and may
+    /// load as much at a time.
+    const EXTRA_ALIGNMENT: u32 = 16;
+
     /// NVIDIA's recommendation for Hopper; 4 MiB before.
     const WORKSPACE_BYTES: usize = 32 << 20;
     const WORKSPACE_BYTES_BEFORE_HOPPER: usize = 4 << 20;
@@ -147,8 +163,8 @@ impl Products {
         Ok(Self { handle, workspace, plans: Mutex::default() })
     }
 
-    /// Puts a product into the stream. The operands are R; D and what it begins with are R or f32. False where cuBLASLt has no
-    /// algorithm with this epilogue: then nothing was put there.
+    /// Puts a product into the stream. The operands are R; D and what it begins with are R or f32. False where cuBLASLt does not
+    /// do this epilogue: then nothing was put there.
     #[expect(clippy::too_many_arguments, reason = "the operands of D = f(A·B + C)")]
     pub(crate) fn multiply<R: Real, C: Real>(
         &self,
@@ -160,8 +176,9 @@ impl Products {
         product: Product,
         mut epilogue: Epilogue<C>,
     ) -> Result<bool, Fault> {
-        let Product { m, n, k } = product;
-        assert!(d.len() >= m * n, "D has {} elements, expected {m}·{n}", d.len());
+        let Product { m, n, k, stride } = product;
+        let span = product.span();
+        assert!(d.len() >= span, "D has {} elements, {product:?} goes over {span}", d.len());
         assert!(a.len() >= m * k && b.len() >= k * n, "A or B is smaller than {product:?}");
         let fault = |(call, error)| Fault::Product { call, m, n, k, real: R::NAME, error };
         let (a_strided, b_strided) = ((a.stride, a.transposed), (b.stride, b.transposed));
@@ -172,7 +189,11 @@ impl Products {
             Base::Nothing => (d, 0.0_f32, None),
             Base::Itself => (d, 1.0, None),
             Base::Matrix(c) => {
-                assert!(c.len() >= m * n, "C has {} elements, expected {m}·{n}", c.len());
+                assert!(
+                    c.len() >= span,
+                    "C has {} elements, {product:?} goes over {span}",
+                    c.len()
+                );
                 let (c, used) = c.device_ptr(stream);
                 (c, 1.0, Some(used))
             }
@@ -185,6 +206,7 @@ impl Products {
             k,
             a: a_strided,
             b: b_strided,
+            stride,
             operands: kind::<R>(),
             result: kind::<C>(),
             alignments: [a, b, c, d].map(alignment),
@@ -197,47 +219,90 @@ impl Products {
         }
         let plan = match plans.entry(shape) {
             Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) if !shape.extras_are_aligned() => place.insert(None),
             Entry::Vacant(place) => {
-                let refuses = |status| {
-                    matches!(
-                        status,
-                        Status::CUBLAS_STATUS_NOT_SUPPORTED | Status::CUBLAS_STATUS_INVALID_VALUE
-                    ) && epilogue != Kind::CUBLASLT_EPILOGUE_DEFAULT
-                };
                 let plan = Plan::new(self.handle, &shape, extras, self.workspace.len());
                 place.insert(match plan {
-                    Err((_, CublasError(status))) if refuses(status) => None,
+                    Err((_, CublasError(status))) if shape.is_refused_by(status) => None,
                     plan => Some(plan.map_err(fault)?),
                 })
             }
         };
-        let Some(plan) = plan else { return Ok(false) };
-        let pointed = plan.description.point(extras);
+        let Some(known) = plan.as_ref() else { return Ok(false) };
+        let pointed = known.description.point(extras);
         pointed.map_err(|error| fault(("cublasLtMatmulDescSetAttribute", error)))?;
         let alpha = 1.0_f32;
         // SAFETY: the sizes were held against the memory above, and the workspace is used on this one stream only.
         let started = unsafe {
             result::matmul(
                 self.handle,
-                plan.description.0,
+                known.description.0,
                 (&raw const alpha).cast(),
                 (&raw const beta).cast(),
                 a as *const c_void,
-                plan.a.0,
+                known.a.0,
                 b as *const c_void,
-                plan.b.0,
+                known.b.0,
                 c as *const c_void,
-                plan.c.0,
+                known.c.0,
                 d as *mut c_void,
-                plan.c.0,
-                &raw const plan.algorithm,
+                known.c.0,
+                &raw const known.algorithm,
                 workspace as *mut c_void,
                 self.workspace.len(),
                 stream.cu_stream().cast(),
             )
         };
-        started.map_err(|error| fault(("cublasLtMatmul", error)))?;
-        Ok(true)
+        match started {
+            Err(CublasError(status)) if shape.is_refused_by(status) => {
+                *plan = None;
+                Ok(false)
+            }
+            started => started.map(|()| true).map_err(|error| fault(("cublasLtMatmul", error))),
+        }
+    }
+
+    /// Products whose epilogue kernels do, each once, in a fixed order.
+    pub(super) fn refused(&self) -> Vec<Refused> {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = plans.iter().filter(|(_, plan)| plan.is_none());
+        let mut refused: Vec<Refused> = refused.map(|(shape, _)| shape.into()).collect();
+        refused.sort();
+        refused.dedup();
+        refused
+    }
+}
+
+/// A product whose epilogue cuBLASLt does not do, so that kernels do it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// cuBLASLt's name for it.
+    pub epilogue: &'static str,
+    /// Rows of the result, in column-major terms.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+    /// The stored number of the operands.
+    pub real: &'static str,
+    /// Whether it was not asked at all, as the epilogue's vector or matrix does not begin at 16 bytes.
+    pub is_misaligned: bool,
+}
+
+impl From<&PlanShape> for Refused {
+    fn from(shape: &PlanShape) -> Self {
+        let &PlanShape { m, n, k, operands, .. } = shape;
+        let epilogue = match shape.epilogue {
+            Kind::CUBLASLT_EPILOGUE_BIAS => "BIAS",
+            Kind::CUBLASLT_EPILOGUE_GELU_AUX => "GELU_AUX",
+            Kind::CUBLASLT_EPILOGUE_GELU_AUX_BIAS => "GELU_AUX_BIAS",
+            Kind::CUBLASLT_EPILOGUE_DGELU => "DGELU",
+            Kind::CUBLASLT_EPILOGUE_BGRADB => "BGRADB",
+            _ => "another",
+        };
+        let real = if operands == kind::<f32>() { f32::NAME } else { Bf16::NAME };
+        Self { epilogue, m, n, k, real, is_misaligned: !shape.extras_are_aligned() }
     }
 }
 
@@ -250,6 +315,8 @@ struct PlanShape {
     /// Stride, and whether transposed.
     a: (usize, bool),
     b: (usize, bool),
+    /// Of C and D.
+    stride: usize,
     operands: sys::cudaDataType,
     result: sys::cudaDataType,
     /// What the addresses of A, B, C and D are multiples of: an algorithm that loads more at a time would leave its place.
@@ -257,6 +324,20 @@ struct PlanShape {
     epilogue: Kind,
     /// The same of the epilogue's vector and matrix.
     extra_alignments: [u32; 2],
+}
+
+impl PlanShape {
+    /// Whether cuBLASLt can be told of the epilogue's vector and matrix.
+    fn extras_are_aligned(&self) -> bool {
+        self.extra_alignments.iter().all(|alignment| *alignment >= Products::EXTRA_ALIGNMENT)
+    }
+
+    /// Whether this answer says that there is no such epilogue; a product without one has to be possible.
+    fn is_refused_by(&self, status: Status) -> bool {
+        use Status::{CUBLAS_STATUS_INVALID_VALUE, CUBLAS_STATUS_NOT_SUPPORTED};
+        matches!(status, CUBLAS_STATUS_NOT_SUPPORTED | CUBLAS_STATUS_INVALID_VALUE)
+            && self.epilogue != Kind::CUBLASLT_EPILOGUE_DEFAULT
+    }
 }
 
 /// The largest power of two that divides an address, 256 at most.
@@ -290,7 +371,7 @@ impl Plan {
         let layout = in_call("cublasLtMatrixLayoutCreate");
         let a = Layout::new(shape.operands, a_rows, a_columns, a_stride).map_err(layout)?;
         let b = Layout::new(shape.operands, b_rows, b_columns, b_stride).map_err(layout)?;
-        let c = Layout::new(shape.result, m, n, m).map_err(layout)?;
+        let c = Layout::new(shape.result, m, n, shape.stride).map_err(layout)?;
         let description = Description::new(a_transposed, b_transposed)
             .and_then(|description| description.with_epilogue(shape, extras))
             .map_err(in_call("cublasLtMatmulDescCreate"))?;

@@ -6,6 +6,27 @@ use cudarc::driver::{
     CudaEvent, DevicePtr, DevicePtrMut, DeviceRepr, PinnedHostSlice, ValidAsZeroBits, result,
 };
 
+/// Bytes of a piece of a long array.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// Copies a long array to the device in pieces, through two places in turn: one is filled while the other is copied.
+pub(super) fn upload_in_pieces<T: DeviceRepr + ValidAsZeroBits>(
+    device: &Device,
+    to: &mut ViewMut<T>,
+    mut values: impl ExactSizeIterator<Item = T>,
+) -> Result<(), Fault> {
+    assert_eq!(values.len(), to.len(), "the numbers and their place differ in length");
+    let (len, piece) = (to.len(), PIECE_BYTES / size_of::<T>());
+    let [mut place, mut other] = [Staged::default(), Staged::default()];
+    for start in (0..len).step_by(piece) {
+        let end = len.min(start + piece);
+        let values = values.by_ref().take(end - start);
+        place.upload(device, &mut to.slice_mut(start..end), values)?;
+        std::mem::swap(&mut place, &mut other);
+    }
+    Ok(())
+}
+
 /// A place on the host that copies lead to, or from. It grows and never shrinks.
 #[derive(Debug)]
 pub struct Staged<T> {

@@ -114,7 +114,7 @@ const WIDE: (usize, usize) = (2, 12_301);
 const WRITES: [Write; 2] = [Overwrite, Accumulate];
 
 pub(crate) fn up<R: Real>(device: &Device, values: &[f32]) -> Buffer<R> {
-    device.upload_reals(values).unwrap()
+    device.upload_many(values.iter().map(|&value| R::from(value))).unwrap()
 }
 
 /// What a kernel overwrites: NaN wherever it does not.
@@ -321,31 +321,46 @@ fn check_activations<R: Real>(device: &Device) {
             true => EXTREMES.to_vec(),
             false => random::<R>(n, 1).iter().map(|x| 8.0 * x).collect(),
         };
-        let (up_, dy) = (random::<R>(n, 2), random::<R>(n, 3));
-        let (x_there, up_there, dy_there) =
-            (up::<R>(device, &x), up::<R>(device, &up_), up::<R>(device, &dy));
-        let [mut y_there, mut dx_there, mut dup_there] = [(); 3].map(|()| blank::<R>(device, n));
-        let [mut y, mut dx, mut dup] = [(); 3].map(|()| vec![0.0; n]);
-        activation::cuda::forward(device, &mut y_there.as_view_mut(), &x_there.as_view(), f)
-            .unwrap();
-        let (dy_view, x_view) = (&dy_there.as_view(), &x_there.as_view());
-        activation::cuda::backward(device, &mut dx_there.as_view_mut(), dy_view, x_view, f)
-            .unwrap();
-        activation::forward(&mut y, &x, f);
-        activation::backward(&mut dx, &dy, &x, f);
-        assert_close("y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_close("dx", &down(device, &dx_there), &dx, tolerance::<R>());
-
-        let up_view = &up_there.as_view();
-        gated::cuda::forward(device, &mut y_there.as_view_mut(), x_view, up_view, f).unwrap();
-        let (dgate_view, dup_view) = (&mut dx_there.as_view_mut(), &mut dup_there.as_view_mut());
-        gated::cuda::backward(device, dgate_view, dup_view, dy_view, x_view, up_view, f).unwrap();
-        gated::forward(&mut y, &x, &up_, f);
-        gated::backward(&mut dx, &mut dup, &dy, &x, &up_, f);
-        assert_close("gated y", &down(device, &y_there), &y, tolerance::<R>());
-        assert_close("dgate", &down(device, &dx_there), &dx, tolerance::<R>());
-        assert_close("dup", &down(device, &dup_there), &dup, tolerance::<R>());
+        check_activation::<R>(device, f, &x, None);
     }
+    // One of all arrays is not where several numbers can be loaded or stored at once.
+    let x: Vec<f32> = random::<R>(67, 1).iter().map(|x| 8.0 * x).collect();
+    (0..6).for_each(|array| check_activation::<R>(device, Activation::Silu, &x, Some(array)));
+}
+
+/// All four kernels of an activation. The memory of the array of this number begins one number too late.
+fn check_activation<R: Real>(device: &Device, f: Activation, x: &[f32], late: Option<usize>) {
+    let n = x.len();
+    let (up_, dy) = (random::<R>(n, 2), random::<R>(n, 3));
+    let from = |array| usize::from(late == Some(array));
+    let there = |array, list: &[f32]| up::<R>(device, &[&[f32::NAN][..from(array)], list].concat());
+    let unset = vec![f32::NAN; n];
+    let (x_there, up_there, dy_there) = (there(0, x), there(1, &up_), there(2, &dy));
+    let (mut y_there, mut dx_there, mut dup_there) =
+        (there(3, &unset), there(4, &unset), there(5, &unset));
+    let is = |what: &str, array, got: &Buffer<R>, expected: &[f32]| {
+        assert_close(what, &down(device, got)[from(array)..], expected, tolerance::<R>());
+    };
+    let (x_view, up_view, dy_view) =
+        (&x_there.slice(from(0)..), &up_there.slice(from(1)..), &dy_there.slice(from(2)..));
+    let [mut y, mut dx, mut dup] = [(); 3].map(|()| vec![0.0; n]);
+    activation::cuda::forward(device, &mut y_there.slice_mut(from(3)..), x_view, f).unwrap();
+    activation::cuda::backward(device, &mut dx_there.slice_mut(from(4)..), dy_view, x_view, f)
+        .unwrap();
+    activation::forward(&mut y, x, f);
+    activation::backward(&mut dx, &dy, x, f);
+    is("y", 3, &y_there, &y);
+    is("dx", 4, &dx_there, &dx);
+
+    gated::cuda::forward(device, &mut y_there.slice_mut(from(3)..), x_view, up_view, f).unwrap();
+    let (dgate_view, dup_view) =
+        (&mut dx_there.slice_mut(from(4)..), &mut dup_there.slice_mut(from(5)..));
+    gated::cuda::backward(device, dgate_view, dup_view, dy_view, x_view, up_view, f).unwrap();
+    gated::forward(&mut y, x, &up_, f);
+    gated::backward(&mut dx, &mut dup, &dy, x, &up_, f);
+    is("gated y", 3, &y_there, &y);
+    is("dgate", 4, &dx_there, &dx);
+    is("dup", 5, &dup_there, &dup);
 }
 
 fn check_products<R: Real>(device: &Device) {
@@ -391,7 +406,7 @@ fn check_products<R: Real>(device: &Device) {
 
 fn check_log_probs<R: Real>(device: &Device) {
     let all = logprob::LOGITS_BYTES_MAX;
-    // Chunks: one, nine, or as many as tokens. In the last two cases one token outweighs all others by more than an
+    // Chunks: one, nine, or one of eight tokens and one of three. In the last two cases one token outweighs all others by more than an
     // exponential can hold, so that sums must be taken relative to the largest of all.
     for (rows, width, vocabulary, softcap, logits_bytes_max, outlier) in [
         (1, 1, 2, None, all, None),
@@ -487,32 +502,43 @@ fn check_norm(device: &Device) {
     }
 }
 
+/// Arrays that begin at 16 bytes and arrays that do not give the same bits.
 fn check_adamw<R: Real>(device: &Device) {
+    let aligned = update_three_times::<R>(device, 0);
+    assert_eq!(update_three_times::<R>(device, 1), aligned);
+}
+
+/// Three steps on arrays that begin behind so many elements; the parameters, both moments and the copy.
+fn update_three_times<R: Real>(device: &Device, skipped: usize) -> [Vec<f32>; 4] {
+    // The groups begin and end within fours, and no element is both's.
     let n = 1301;
     let settings = adamw::Settings { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-2 };
     let groups = [
-        adamw::Group { range: 0..700, weight_decay: 0.0 },
+        adamw::Group { range: 0..699, weight_decay: 0.0 },
         adamw::Group { range: 701..n, weight_decay: 0.1 },
     ];
+    let behind = |list: &[f32]| [&vec![f32::NAN; skipped], list].concat();
+    let from = |list: Vec<f32>| list[skipped..].to_vec();
     let (mut parameters, mut first, mut second) = (random::<f32>(n, 1), vec![0.0; n], vec![0.0; n]);
     let (mut parameters_there, mut copy_there) =
-        (up::<f32>(device, &parameters), up::<R>(device, &parameters));
-    let (mut first_there, mut second_there) = (device.zeros(n).unwrap(), device.zeros(n).unwrap());
+        (up::<f32>(device, &behind(&parameters)), up::<R>(device, &behind(&parameters)));
+    let [mut first_there, mut second_there] =
+        [&first, &second].map(|list| up::<f32>(device, &behind(list)));
     let factor = up::<f32>(device, &[0.5]);
     let mut scalars = adamw::cuda::Scalars::new(device, groups.len()).unwrap();
     for step in 1..=3 {
         scalars.set(device, step, &settings, &groups).unwrap();
         let gradients = random::<f32>(n, 10 + step);
-        let gradients_there = up::<f32>(device, &gradients);
+        let gradients_there = up::<f32>(device, &behind(&gradients));
         let moments = adamw::cuda::Moments {
-            first: &mut first_there.as_view_mut(),
-            second: &mut second_there.as_view_mut(),
+            first: &mut first_there.slice_mut(skipped..),
+            second: &mut second_there.slice_mut(skipped..),
         };
-        let mut copy = copy_there.as_view_mut();
+        let mut copy = copy_there.slice_mut(skipped..);
         // The last step leaves the copy alone.
         let copy = (step < 3).then_some(&mut copy);
-        let parameters_view = &mut parameters_there.as_view_mut();
-        let gradients_view = &gradients_there.as_view();
+        let parameters_view = &mut parameters_there.slice_mut(skipped..);
+        let gradients_view = &gradients_there.slice(skipped..);
         adamw::cuda::step(
             device,
             parameters_view,
@@ -526,16 +552,22 @@ fn check_adamw<R: Real>(device: &Device) {
         .unwrap();
         let moments = adamw::Moments { first: &mut first, second: &mut second };
         adamw::step(&mut parameters, moments, &gradients, 0.5, step, &settings, &groups);
-        assert_close("parameters", &down(device, &parameters_there), &parameters, 1e-6);
-        assert_close("first", &down(device, &first_there), &first, 1e-6);
-        assert_close("second", &down(device, &second_there), &second, 1e-6);
+        let got = from(down(device, &parameters_there));
+        assert_close("parameters", &got, &parameters, 1e-6);
+        assert_close("first", &from(down(device, &first_there)), &first, 1e-6);
+        assert_close("second", &from(down(device, &second_there)), &second, 1e-6);
         if step == 2 {
-            let expected: Vec<f32> =
-                down(device, &parameters_there).iter().map(|&p| R::from(p).into()).collect();
-            let copy = down(device, &copy_there);
-            assert_eq!((&copy[..700], &copy[701..]), (&expected[..700], &expected[701..]));
+            let expected: Vec<f32> = got.iter().map(|&p| R::from(p).into()).collect();
+            let copy = from(down(device, &copy_there));
+            assert_eq!((&copy[..699], &copy[701..]), (&expected[..699], &expected[701..]));
         }
     }
+    [
+        from(down(device, &parameters_there)),
+        from(down(device, &first_there)),
+        from(down(device, &second_there)),
+        from(down(device, &copy_there)),
+    ]
 }
 
 fn check_divergences(device: &Device) {

@@ -20,5 +20,6 @@ mod parity;
 #[path = "../cuda/pass.rs"]
 mod pass;
 mod replays;
+mod speed;
 #[path = "../cuda/support.rs"]
 mod support;

@@ -43,6 +43,84 @@ fn work_is_captured_when_it_comes_again() {
     assert_eq!(down(&device, &y), [10.0, 14.0]);
 }
 
+/// A capture takes scratch memory of its own. Where that does not fit beside what there is, the work is carried out as before,
+/// what the capture took goes back, and no other capture is tried.
+#[test]
+fn work_that_just_fits_is_not_captured() {
+    let (emulator, device, _session) = unwatched!("work_that_just_fits_is_not_captured");
+    let total = device.memory().unwrap().1;
+    let mut y = device.upload(&[1.0_f32, -3.0]).unwrap();
+    let mut replay = Replay::default();
+    let mut run = || {
+        let n_launches = launches(emulator, || {
+            replay
+                .run(&device, || {
+                    let _small = device.scratch::<u8>(1 << 20)?;
+                    let _large = device.scratch::<u8>(10 << 20)?;
+                    doubled(&device, &mut y)
+                })
+                .unwrap();
+        });
+        (down(&device, &y)[0], n_launches)
+    };
+    assert_eq!(run(), (2.0, 0));
+    let (free, _) = device.memory().unwrap();
+    emulator.set_memory_bytes(total - free + (5 << 20));
+    assert_eq!(run(), (4.0, 0));
+    assert_eq!(device.memory().unwrap().0, 5 << 20, "a capture in vain keeps nothing");
+    emulator.set_memory_bytes(total);
+    assert_eq!(run(), (8.0, 0));
+}
+
+/// What graphs were captured before have their memory still after another capture that found no room.
+#[test]
+fn a_capture_without_room_leaves_graphs_alone() {
+    let (emulator, device, _session) = unwatched!("a_capture_without_room_leaves_graphs_alone");
+    let total = device.memory().unwrap().1;
+    let values = random::<f32>(3000, 1);
+    let there = device.upload(&values).unwrap();
+    let mut norm = clip::cuda::Norm::new(&device).unwrap();
+    let (mut norms, mut large) = (Replay::default(), Replay::default());
+    let mut check = || {
+        norms
+            .run(&device, || clip::cuda::global_norm(&device, &mut norm, &there.as_view(), 1.0))
+            .unwrap();
+        assert!((norm.value(&device).unwrap() / clip::global_norm(&values) - 1.0).abs() < 1e-13);
+    };
+    (0..2).for_each(|_| check());
+    let mut run_large = || {
+        let work = || device.scratch::<u8>(10 << 20).map(drop);
+        launches(emulator, || large.run(&device, work).unwrap())
+    };
+    assert_eq!(run_large(), 0);
+    let (free, _) = device.memory().unwrap();
+    emulator.set_memory_bytes(total - free);
+    assert_eq!(run_large(), 0);
+    // Whoever takes memory now would get that of the graph, had it been given back.
+    let _other = device.upload(&[7_u8; 1 << 10]).err();
+    assert_eq!(launches(emulator, check), 1);
+    emulator.set_memory_bytes(total);
+}
+
+/// What captured work cannot be made a graph of is told by that call's name; a graph for which there is no room is none, and the
+/// work is done.
+#[test]
+fn the_call_that_makes_no_graph_is_named() {
+    let (emulator, device, _session) = unwatched!("the_call_that_makes_no_graph_is_named");
+    const OUT_OF_MEMORY: i32 = 2;
+    const NOT_SUPPORTED: i32 = 801;
+    let mut y = device.upload(&[1.0_f32]).unwrap();
+    let mut replay = Replay::default();
+    let mut run = || replay.run(&device, || doubled(&device, &mut y));
+    run().unwrap();
+    emulator.fail("cuGraphInstantiateWithFlags", NOT_SUPPORTED);
+    let fault = run().expect_err("the graph was not made").to_string();
+    assert!(fault.starts_with("cuGraphInstantiateWithFlags failed"), "{fault}");
+    emulator.fail("cuGraphInstantiateWithFlags", OUT_OF_MEMORY);
+    assert_eq!(launches(emulator, || (0..2).for_each(|_| run().unwrap())), 0);
+    assert_eq!(down(&device, &y), [8.0]);
+}
+
 /// Scratch memory of captured work, a copy and a clearing within it; and that of others, held meanwhile.
 #[test]
 fn captured_work_has_scratch_memory_of_its_own() {
@@ -177,6 +255,23 @@ fn a_parcel_holds_what_was_packed() {
     assert_eq!((addresses[0], addresses[2]), (addresses[1], addresses[3]));
     assert_ne!(addresses[1], addresses[2]);
     Parcel::alone(&device, |_| Ok(())).unwrap();
+}
+
+/// Many numbers go in pieces: none is left out, doubled or sent before it was written.
+#[test]
+fn numbers_of_several_pieces_arrive() {
+    let (_, device, _session) = unwatched!("numbers_of_several_pieces_arrive");
+    for n in [1_u32, 1 << 20, (5 << 19) + 3] {
+        let number = |i: u32| i.wrapping_mul(0x9e37_79b9);
+        let mut there = device.upload_many((0..n).map(number)).unwrap();
+        let is_there = |expected: &dyn Fn(u32) -> u32, there: &Buffer<u32>| {
+            let got = device.download(&there.as_view()).unwrap();
+            got.len() == n as usize && got.iter().zip(0..).all(|(&got, i)| got == expected(i))
+        };
+        assert!(is_there(&number, &there), "{n} numbers");
+        device.copy_in_many(&mut there.as_view_mut(), (0..n).map(|i| !number(i))).unwrap();
+        assert!(is_there(&|i| !number(i), &there), "{n} numbers over others");
+    }
 }
 
 /// The pinned memory is used again as soon as the copy before is done, and not earlier.

@@ -133,15 +133,30 @@ impl Emulator {
     ///
     /// If the stand-in's text is not what this crate writes.
     pub fn take_reports(&self) -> Vec<Report> {
+        let text = self.take(b"cuda_emulator_take_reports");
+        serde_json::from_slice(&text).expect("the stand-in writes what this crate reads")
+    }
+
+    /// The names of all kernels that were launched since the last time, in alphabetical order.
+    pub fn take_launched(&self) -> Vec<String> {
+        let text = self.take(b"cuda_emulator_take_launched");
+        String::from_utf8_lossy(&text)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A text that the stand-in writes and then forgets.
+    fn take(&self, name: &[u8]) -> Vec<u8> {
         type Take = extern "C" fn(*mut u8, usize, *mut usize) -> i32;
-        let take = self.call::<Take>(b"cuda_emulator_take_reports");
+        let take = self.call::<Take>(name);
         let mut bytes = 0;
         take(std::ptr::null_mut(), 0, &mut bytes);
-        // Another thread may add to them meanwhile.
+        // Another thread may add to it meanwhile.
         let mut text = vec![0; bytes + (1 << 16)];
         take(text.as_mut_ptr(), text.len(), &mut bytes);
         text.truncate(bytes);
-        serde_json::from_slice(&text).expect("the stand-in writes what this crate reads")
+        text
     }
 
     /// Thread instructions carried out since the process began.
@@ -170,6 +185,15 @@ impl Emulator {
     pub fn refuse_epilogues(&self, refuses: bool) {
         type Set = extern "C" fn(i32) -> i32;
         self.call::<Set>(b"cuda_emulator_refuse_epilogues")(i32::from(refuses));
+    }
+
+    /// The next call of a function does nothing and answers with this error: `CUresult` of the driver's functions, by the
+    /// names that their libraries export (`cuMemcpyHtoDAsync_v2`), `cublasStatus_t` of cuBLASLt's. Several failures of one
+    /// function come one after the other.
+    pub fn fail(&self, call: &str, error: i32) {
+        type Fail = extern "C" fn(*const std::ffi::c_char, i32) -> i32;
+        let call = CString::new(call).unwrap_or_default();
+        self.call::<Fail>(b"cuda_emulator_fail")(call.as_ptr(), error);
     }
 
     /// Sets how much memory the device has: what exceeds it is out of memory. 16 GiB without it.

@@ -157,6 +157,37 @@ fn a_launch_keeps_to_its_limits() {
     );
 }
 
+/// ptxas refuses what is declared beyond 48 KiB, in all kernels of a module together with the one that does it.
+#[test]
+fn a_module_that_declares_too_much_shared_memory_is_refused() {
+    let (emulator, context, _alone) = device();
+    let (free, _) = context.mem_get_info().unwrap();
+    let load = |bytes: usize| {
+        let greedy = format!(
+            ".visible .entry greedy() {{ .shared .align 16 .b8 first[32768]; .shared .align 16 .b8 second[{bytes}]; ret; }}"
+        );
+        code(context.load_module(Ptx::from_src(format!("{MODULE}{greedy}"))))
+    };
+    assert_eq!(load(16384), None);
+    assert_eq!(emulator.take_reports(), []);
+    assert_eq!(load(16385), Some(sys::CUresult::CUDA_ERROR_INVALID_PTX));
+    let reports = emulator.take_reports();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!(
+        (reports[0].kind, &*reports[0].kernel),
+        (ReportKind::Unsupported, "greedy")
+    );
+    assert!(
+        reports[0]
+            .detail
+            .starts_with("49153 bytes of shared memory are declared"),
+        "{}",
+        reports[0]
+    );
+    // The variables of both modules are gone.
+    assert_eq!(context.mem_get_info().unwrap().0, free);
+}
+
 #[test]
 fn copies_are_checked_too() {
     let (emulator, context, _alone) = device();

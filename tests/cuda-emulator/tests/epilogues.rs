@@ -263,6 +263,11 @@ fn what_a_card_refuses_is_refused() {
     let incomplete = [Ok(()), Err(Status::CUBLAS_STATUS_INVALID_VALUE)];
     assert_eq!(run(CUBLASLT_EPILOGUE_BIAS, 0, 0, 0), incomplete, "no bias");
     assert_eq!(
+        run(CUBLASLT_EPILOGUE_BIAS, bias + 4, 0, 0),
+        incomplete,
+        "a bias not at whole 16 bytes"
+    );
+    assert_eq!(
         run(CUBLASLT_EPILOGUE_GELU_AUX, 0, 0, 16),
         incomplete,
         "no auxiliary matrix"
@@ -270,8 +275,22 @@ fn what_a_card_refuses_is_refused() {
     assert_eq!(
         run(CUBLASLT_EPILOGUE_DGELU, 0, auxiliary + 4, 16),
         incomplete,
-        "not at whole 16 bytes"
+        "an auxiliary matrix not at whole 16 bytes"
     );
+    // Of two failures of one call each comes once.
+    let (not_supported, failed) = (15, 13);
+    device.emulator.fail("cublasLtMatmul", not_supported);
+    device.emulator.fail("cublasLtMatmul", failed);
+    for status in [
+        Status::CUBLAS_STATUS_NOT_SUPPORTED,
+        Status::CUBLAS_STATUS_EXECUTION_FAILED,
+    ] {
+        assert_eq!(
+            run(CUBLASLT_EPILOGUE_BIAS, bias, 0, 0),
+            [Ok(()), Err(status)]
+        );
+    }
+    assert_eq!(run(CUBLASLT_EPILOGUE_BIAS, bias, 0, 0), [Ok(()); 2]);
     assert_eq!(device.emulator.take_reports(), []);
 
     assert_eq!(run(CUBLASLT_EPILOGUE_RELU, bias, 0, 0), unsupported);

@@ -28,6 +28,17 @@ fn integers_of_either_width() {
     check("rem.u32 d32, a32, b32;", [neg(-7), 16, 0], 9);
     check("min.u32 d32, a32, b32;", [neg(-7), 2, 0], 2);
     check("min.u64 d64, a64, b64;", [1 << 63, 1 << 62, 0], 1 << 62);
+    check("max.u64 d64, a64, b64;", [1 << 63, 1 << 62, 0], 1 << 63);
+    check(
+        "sub.s64 d64, a64, b64;",
+        [1 << 40, (1 << 40) + 5, 0],
+        -5_i64 as u64,
+    );
+    check(
+        "bfi.b64 d64, a64, b64, 32, 16;",
+        [0x5_1234, 7, 0],
+        0x1234 << 32 | 7,
+    );
     check("neg.s32 d32, a32;", [0x8000_0000, 0, 0], 0x8000_0000);
     check(
         "and.b64 d64, a64, b64;",
@@ -43,6 +54,11 @@ fn integers_of_either_width() {
 #[test]
 fn floats_of_either_width() {
     check("sub.f32 d32, a32, b32;", [f(1.0), f(0.75), 0], f(0.25));
+    check(
+        "add.rn.f32 d32, a32, b32;",
+        [f(1.0), f(0.75 * f32::EPSILON), 0],
+        f(1.0 + f32::EPSILON),
+    );
     check(
         "mul.rn.f32 d32, a32, b32;",
         [f(1.0 / 3.0), f(3.0), 0],
@@ -112,6 +128,7 @@ fn conversions_without_a_sign() {
     );
     check("cvt.rzi.f32.f32 d32, a32;", [f(-2.7), 0, 0], f(-2.0));
     check("cvt.rzi.f32.f32 d32, a32;", [f(-0.3), 0, 0], f(-0.0));
+    check("cvt.u64.u16 d64, a16;", [0x1_ffff, 0, 0], 0xffff);
     check("cvt.u32.u16 d32, a16;", [0x1_ffff, 0, 0], 0xffff);
     check("cvt.u16.u32 d16, a32;", [0x1_fffe, 0, 0], 0xfffe);
 }
@@ -122,6 +139,9 @@ fn comparisons_of_every_type() {
     for (statement, [a, b], expected) in [
         ("setp.eq.b32 pd, a32, b32;", [1 << 32 | 5, 5], 1),
         ("setp.eq.s64 pd, a64, b64;", [1 << 32 | 5, 5], 0),
+        ("setp.eq.b64 pd, a64, b64;", [1 << 32 | 5, 5], 0),
+        ("setp.eq.b64 pd, a64, b64;", [1 << 32, 1 << 32], 1),
+        ("setp.ne.s64 pd, a64, b64;", [1 << 32 | 5, 5], 1),
         ("setp.ne.s32 pd, a32, b32;", [1 << 32 | 5, 5], 0),
         ("setp.gt.s32 pd, a32, b32;", [neg(-1), 1], 0),
         ("setp.ge.u32 pd, a32, b32;", [neg(-1), 1], 1),
@@ -130,6 +150,10 @@ fn comparisons_of_every_type() {
         ("setp.le.u32 pd, a32, b32;", [4, 4], 1),
         ("setp.ge.u64 pd, a64, b64;", [1 << 63, 1], 1),
         ("setp.ge.u64 pd, a64, b64;", [0, 1], 0),
+        ("setp.gt.u64 pd, a64, b64;", [1 << 63, 1], 1),
+        ("setp.gt.u64 pd, a64, b64;", [1, 1], 0),
+        ("setp.le.u64 pd, a64, b64;", [1 << 63, 1], 0),
+        ("setp.le.u64 pd, a64, b64;", [1, 1], 1),
         ("setp.lt.u64 pd, a64, b64;", [1 << 63, 1], 0),
         ("setp.lt.u64 pd, a64, b64;", [1, 1 << 63], 1),
         ("setp.eq.f32 pd, a32, b32;", [f(0.0), f(-0.0)], 1),
@@ -220,6 +244,24 @@ fn memory_in_every_type() {
         |lane| [lane as u64 | 3 << 32, 4 | 5 << 32, 0],
     );
     assert_eq!(vectors, [3 ^ 5, 0].repeat(WARP / 2));
+    let vectors = warp(
+        "and.b32 e32, lane, 1; setp.eq.u32 pe, e32, 0; @pe ld.global.v4.f32 {a32, b32, c32, e32}, [offset];
+         @pe st.global.v4.f32 [offset], {e32, c32, b32, a32}; @pe ld.global.u64 d64, [offset+8];",
+        |lane| [lane as u64 | 3 << 32, 4 | 5 << 32, 0],
+    );
+    let turned = |lane: usize| [3 | (lane as u64) << 32, 0][lane % 2];
+    assert_eq!(vectors, (0..WARP).map(turned).collect::<Vec<u64>>());
+    let vectors = warp(
+        "and.b32 e32, lane, 1; setp.eq.u32 pe, e32, 0; @pe st.global.v2.u64 [offset], {b64, a64};
+         @pe ld.global.u64 d64, [offset+8];",
+        |_| [7 << 40, 5, 0],
+    );
+    assert_eq!(vectors, [7 << 40, 0].repeat(WARP / 2));
+    check(
+        "st.global.u64 [offset+8], a64; ld.global.u64 d64, [offset+8];",
+        [7 << 40, 5, 0],
+        7 << 40,
+    );
     check(
         "ld.param.u64 d64, [in]; xor.b64 d64, d64, input; not.b64 d64, d64;",
         [0; 3],

@@ -33,6 +33,36 @@ pub struct CudaReport {
     pub operations: Vec<Operation>,
     /// Whole training steps.
     pub steps: Vec<CudaStep>,
+    /// What cuBLASLt did not do with a product's result on its way to memory, so that kernels did it.
+    pub refused_epilogues: Vec<RefusedEpilogue>,
+}
+
+/// A product whose result kernels finished.
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusedEpilogue {
+    /// cuBLASLt's name for what was refused.
+    pub epilogue: &'static str,
+    /// Sizes of \[m, k\]·\[k, n\], in columns.
+    pub m: usize,
+    /// The same.
+    pub n: usize,
+    /// The same.
+    pub k: usize,
+    /// The stored number of the operands.
+    pub real: &'static str,
+    /// Why it was not done.
+    pub reason: &'static str,
+}
+
+impl From<kernels::cuda::Refused> for RefusedEpilogue {
+    fn from(refused: kernels::cuda::Refused) -> Self {
+        let kernels::cuda::Refused { epilogue, m, n, k, real, is_misaligned } = refused;
+        let reason = match is_misaligned {
+            true => "its operand does not begin at 16 bytes",
+            false => "cuBLASLt has no algorithm",
+        };
+        Self { epilogue, m, n, k, real, reason }
+    }
 }
 
 /// How far a small model is from the CPU's.
@@ -88,7 +118,7 @@ pub struct StepFigures {
     pub tokens_per_s: f64,
     /// Model FLOPs utilisation: useful arithmetic over the step's time and the measured peak.
     pub mfu: f64,
-    /// Memory of the device that the step took.
+    /// Memory of the device that the step took, with what captured work has of its own.
     pub memory_mb: f64,
     /// Mean loss of the last step: the work was done.
     pub loss: f64,
@@ -119,13 +149,15 @@ pub fn measure(
     let parity = parity(device)?;
     let peak = speed::peak(device, &sizes, runs).map_err(Fault::from)?;
     let timings = speed::time_all(device, &sizes, runs).map_err(Fault::from)?;
+    let steps = models(extent).into_iter().map(|model| step(device, model, peak)).collect();
     Ok(CudaReport {
         device: device.name().map_err(Fault::from)?,
         parity,
         peak_gb_per_s: peak.bytes_per_s * 1e-9,
         peak_tflop_per_s: peak.flop_per_s * 1e-12,
         operations: timings.iter().map(|timing| operation(timing, peak)).collect(),
-        steps: models(extent).into_iter().map(|model| step(device, model, peak)).collect(),
+        steps,
+        refused_epilogues: device.refused_epilogues().into_iter().map(Into::into).collect(),
     })
 }
 
@@ -278,7 +310,8 @@ fn time_steps(
     let before = free()?;
     let on = Device::Cuda { device: device.clone(), precision: Precision::Bf16 };
     let mut trainer = Trainer::on(&on, model, settings, size.steps + 2)?;
-    // The first takes memory and plans products, and neither counts.
+    // The first takes memory and plans products, the second captures them, with memory of its own. Neither's time counts.
+    trainer.step(&batch, &mut sigmoid_loss)?;
     let mut loss = trainer.step(&batch, &mut sigmoid_loss)?.pairs.loss;
     let memory_mb = before.saturating_sub(free()?) as f64 / f64::from(1 << 20);
     let mut times = Vec::new();

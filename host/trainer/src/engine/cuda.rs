@@ -209,7 +209,8 @@ impl<R: Real> Engine for Cuda<R> {
         self.weights.replace(&self.device, &weights)?;
         // What was captured wrote to others.
         self.update_replay = Replay::default();
-        self.moments = Some([self.device.upload(&first)?, self.device.upload(&second)?]);
+        let up = |moments: Vec<f32>| self.device.upload_many(moments.into_iter());
+        self.moments = Some([up(first)?, up(second)?]);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! access. Needs NVRTC's library; what is missing is named on standard error. What passes here is emulated and compiled,
 //! not run on hardware.
 
+mod bench;
 mod device;
 #[path = "../trainer/families.rs"]
 mod families;

@@ -126,6 +126,40 @@ fn steps_and_evaluations_of_a_form_that_has_been_are_replayed() {
     check(&models, None, &acts, 5 + 2 + 4 + 1 + 6 + 6);
 }
 
+/// With no more memory than the first step took, passes and norm cannot be captured, as that takes scratch memory a second time.
+/// They are launched, and the update, which takes none, is replayed: three of four times.
+#[test]
+fn steps_that_just_fit_go_on_without_graphs() {
+    let Some(_session) = session("steps that just fit") else { return };
+    let emulator = Emulator::install().expect("installed by the session");
+    let run = |memory_is_short: bool| {
+        let card = kernels::cuda::Device::open(0, None).expect("a second time");
+        let card = Arc::new(card);
+        let (_, total) = card.memory().expect("from the device");
+        let device = Device::Cuda { device: card.clone(), precision: Precision::F32 };
+        let mut trainer = Trainer::on(&device, policy("gpt2"), settings(), 4).expect("room");
+        let before = emulator.n_graph_launches();
+        let mut norms = Vec::new();
+        for by in 0..4 {
+            let pairs = moved("gpt2", &[0, 1], by);
+            let pairs: Vec<&ReferencedPair> = pairs.iter().collect();
+            let metrics = trainer.step(&pairs, &mut dpo(0.1));
+            norms.push(metrics.map(|metrics| metrics.grad_norm.to_bits()));
+            if memory_is_short && by == 0 {
+                card.synchronize().expect("what the step launched");
+                let (free, _) = card.memory().expect("from the device");
+                emulator.set_memory_bytes(total - free);
+            }
+        }
+        emulator.set_memory_bytes(total);
+        let norms: Vec<u64> = norms.into_iter().map(|norm| norm.expect("a step")).collect();
+        (norms, emulator.n_graph_launches() - before)
+    };
+    let (expected, n_launches) = run(false);
+    assert_eq!(n_launches, 4 * 3);
+    assert_eq!(run(true), (expected, 3));
+}
+
 /// A larger batch moves all memory, so that what was captured before it is captured anew: forward [0] twice and, after the
 /// move, three times, [0, 1, 2] twice.
 #[test]

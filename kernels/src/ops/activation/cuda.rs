@@ -1,8 +1,8 @@
 //! The activation of a feed-forward layer on a device.
 
 use super::Activation;
-use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut};
-use cudarc::driver::PushKernelArg;
+use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut, aligned};
+use cudarc::driver::{DevicePtr, PushKernelArg};
 
 /// The kernels.
 pub const SOURCE: Source =
@@ -31,10 +31,12 @@ pub fn forward<R: Real>(
     let (n, curve) = (y.len(), curve(activation));
     assert_eq!(n, x.len(), "x and y differ in length");
     let kernel = device.kernel::<R>(&SOURCE, "activation_forward")?;
+    let stream = device.stream();
+    let aligned = aligned(&[y.device_ptr(stream).0, x.device_ptr(stream).0]);
     let mut arguments = kernel.arguments(device);
-    arguments.arg(y).arg(x).arg(&n).arg(&curve);
+    arguments.arg(y).arg(x).arg(&n).arg(&curve).arg(&aligned);
     // SAFETY: both have n elements, and the kernel stops there.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+    unsafe { kernel.launch(&mut arguments, Launch::sixteens::<R>(n)) }
 }
 
 /// dx = dy·f′(x), written over; all of one length.
@@ -51,8 +53,11 @@ pub fn backward<R: Real>(
     let (n, curve) = (dx.len(), curve(activation));
     assert_eq!([dy.len(), x.len()], [n, n], "dx, dy and x differ in length");
     let kernel = device.kernel::<R>(&SOURCE, "activation_backward")?;
+    let stream = device.stream();
+    let starts = [dx.device_ptr(stream).0, dy.device_ptr(stream).0, x.device_ptr(stream).0];
+    let aligned = aligned(&starts);
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dx).arg(dy).arg(x).arg(&n).arg(&curve);
+    arguments.arg(dx).arg(dy).arg(x).arg(&n).arg(&curve).arg(&aligned);
     // SAFETY: all have n elements, and the kernel stops there.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+    unsafe { kernel.launch(&mut arguments, Launch::sixteens::<R>(n)) }
 }

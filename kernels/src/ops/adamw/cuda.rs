@@ -2,8 +2,8 @@
 
 use super::cpu::Factors;
 use super::{Group, Settings};
-use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, Staged, View, ViewMut};
-use cudarc::driver::{DeviceRepr, PushKernelArg, ValidAsZeroBits};
+use crate::cuda::{Buffer, Device, Fault, Launch, Real, Source, Staged, View, ViewMut, aligned};
+use cudarc::driver::{DevicePtr, DeviceRepr, PushKernelArg, ValidAsZeroBits};
 
 /// The kernels.
 pub const SOURCE: Source = Source::new("adamw.cu", include_str!("adamw.cu"));
@@ -85,25 +85,28 @@ pub fn step<R: Real>(
     );
     assert_eq!(factor.len(), 1, "one factor for all gradients");
     assert_eq!(groups.len(), scalars.there.len(), "each group has its scalars");
+    let stream = device.stream();
+    let starts = [&*parameters, &*first, &*second].map(|array| array.device_ptr(stream).0);
+    let copy_start = copy.as_ref().map_or(0, |copy| copy.device_ptr(stream).0);
+    let others = [gradients.device_ptr(stream).0, copy_start];
+    let in_fours = aligned(&[starts.as_slice(), &others].concat());
     let kernel = device.kernel::<R>(&SOURCE, "adamw_step")?;
     for (group, Group { range, .. }) in groups.iter().enumerate() {
+        assert!(range.end <= n, "a group ends at {} of {n} parameters", range.end);
         let factors = scalars.there.slice(group..group + 1);
-        let mut parameters = parameters.slice_mut(range.clone());
-        let (mut first, mut second) =
-            (first.slice_mut(range.clone()), second.slice_mut(range.clone()));
-        let gradients = gradients.slice(range.clone());
-        let mut copy = copy.as_mut().map(|copy| copy.slice_mut(range.clone()));
-        let (none, n) = (0_u64, range.len());
+        let none = 0_u64;
         let mut arguments = kernel.arguments(device);
-        arguments.arg(&mut parameters).arg(&mut first).arg(&mut second).arg(&gradients).arg(factor);
+        arguments.arg(&mut *parameters).arg(&mut *first).arg(&mut *second).arg(gradients);
+        arguments.arg(factor);
         match &mut copy {
-            Some(copy) => arguments.arg(copy),
+            Some(copy) => arguments.arg(&mut **copy),
             // A null pointer.
             None => arguments.arg(&none),
         };
-        arguments.arg(&factors).arg(&n);
-        // SAFETY: all slices have n elements, and the kernel stops there.
-        unsafe { kernel.launch(&mut arguments, Launch::elements(n))? };
+        arguments.arg(&factors).arg(&range.start).arg(&range.end).arg(&in_fours);
+        let fours = range.end.div_ceil(4) - range.start / 4;
+        // SAFETY: all arrays have n elements, and the kernel keeps to those of the group.
+        unsafe { kernel.launch(&mut arguments, Launch::elements(fours))? };
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use super::Shape;
 use super::tile::families;
 use crate::cuda::{
-    Device, Fault, Launch, Packer, Parcel, Piece, Real, Source, View, ViewMut, count,
+    Device, Fault, Launch, Packer, Parcel, Piece, Real, Source, View, ViewMut, aligned, count,
 };
 use cudarc::driver::{DevicePtr, DeviceRepr, LaunchArgs, PushKernelArg};
 
@@ -214,7 +214,7 @@ impl Version {
     /// The one on tensor cores where there is one for these heads and all arrays begin at whole 16 bytes, of which it copies and
     /// stores several numbers at once.
     fn of<R: Real>(shape: &Shape, starts: &[u64]) -> &'static Self {
-        let aligned = starts.iter().all(|start| start % 16 == 0);
+        let aligned = aligned(starts) == 1;
         match shape.head_dim {
             64 if TENSOR.is_for::<R>() && aligned => &TENSOR_64,
             128 if TENSOR.is_for::<R>() && aligned => &TENSOR_128,

@@ -19,11 +19,6 @@ __device__ constexpr uint stride() {
     return D + 8;
 }
 
-// Two neighbouring numbers, the first in the lower half.
-__device__ inline uint pack(float low, float high) {
-    return (uint)store(low).bits | (uint)store(high).bits << 16;
-}
-
 __device__ inline uint pair_at(const real* numbers) { return *(const uint*)numbers; }
 
 // This lane's first row of the warp's 16, and its first column of every eight.

@@ -26,6 +26,14 @@ __device__ inline float pair_product(uint a, uint b) {
     return low + __uint_as_float(a & 0xffff0000) * __uint_as_float(b & 0xffff0000);
 }
 
+// An element of an array in registers, which an unrolled loop names: one that is not there ends the kernel, where C leaves open
+// what happens. The compiler sees that all of them are.
+template <uint N>
+__device__ inline uint element_of(const uint (&numbers)[N], uint i) {
+    if (i >= N) __trap();
+    return numbers[i];
+}
+
 // dq, and the projections dy·y that dk and dv need. Blocks in y are heads.
 template <uint D>
 __device__ inline void backward_queries(
@@ -65,7 +73,7 @@ __device__ inline void backward_queries(
     #pragma unroll
     for (uint i = 0; i < 2; i++) {
         projection[i] = row_sum(projection[i]);
-        if (own[i] < segment.len && own_column() == 0)
+        if (element_of(own, i) < segment.len && own_column() == 0)
             projections[(segment.start + own[i]) * shape.heads + head] = projection[i];
     }
 

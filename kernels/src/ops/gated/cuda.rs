@@ -2,8 +2,8 @@
 
 use crate::activation::Activation;
 use crate::activation::cuda::curve;
-use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut};
-use cudarc::driver::PushKernelArg;
+use crate::cuda::{CURVES, Device, Fault, Launch, Real, Source, View, ViewMut, aligned};
+use cudarc::driver::{DevicePtr, PushKernelArg};
 
 /// The kernels.
 pub const SOURCE: Source =
@@ -23,10 +23,13 @@ pub fn forward<R: Real>(
     let (n, curve) = (y.len(), curve(activation));
     assert_eq!([gate.len(), up.len()], [n, n], "y, gate and up differ in length");
     let kernel = device.kernel::<R>(&SOURCE, "gated_forward")?;
+    let stream = device.stream();
+    let read = [gate, up].map(|array| array.device_ptr(stream).0);
+    let aligned = aligned(&[read.as_slice(), &[y.device_ptr(stream).0]].concat());
     let mut arguments = kernel.arguments(device);
-    arguments.arg(y).arg(gate).arg(up).arg(&n).arg(&curve);
+    arguments.arg(y).arg(gate).arg(up).arg(&n).arg(&curve).arg(&aligned);
     // SAFETY: all have n elements, and the kernel stops there.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+    unsafe { kernel.launch(&mut arguments, Launch::sixteens::<R>(n)) }
 }
 
 /// dgate and dup are overwritten; all of one length.
@@ -46,8 +49,12 @@ pub fn backward<R: Real>(
     let lens = [dgate.len(), dup.len(), gate.len(), up.len()];
     assert_eq!(lens, [n; 4], "dgate, dup, gate, up and dy differ in length");
     let kernel = device.kernel::<R>(&SOURCE, "gated_backward")?;
+    let stream = device.stream();
+    let read = [dy, gate, up].map(|array| array.device_ptr(stream).0);
+    let written = [&*dgate, &*dup].map(|array| array.device_ptr(stream).0);
+    let aligned = aligned(&[read.as_slice(), &written].concat());
     let mut arguments = kernel.arguments(device);
-    arguments.arg(dgate).arg(dup).arg(dy).arg(gate).arg(up).arg(&n).arg(&curve);
+    arguments.arg(dgate).arg(dup).arg(dy).arg(gate).arg(up).arg(&n).arg(&curve).arg(&aligned);
     // SAFETY: all have n elements, and the kernel stops there.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
+    unsafe { kernel.launch(&mut arguments, Launch::sixteens::<R>(n)) }
 }

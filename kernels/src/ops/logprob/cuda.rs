@@ -1,6 +1,7 @@
 //! The log-probability of given tokens on a device. Logits exist for one chunk of the vocabulary at a time.
 //!
-//! A chunk takes [`Inputs::logits_bytes_max`] at most, unless one token's logits of all rows need more.
+//! A chunk takes [`Inputs::logits_bytes_max`] at most, unless eight tokens' logits of all rows need more. Its rows begin a
+//! multiple of [`APART`] elements apart, whatever the vocabulary.
 //! Backward computes each chunk's logits again: its three products are those of forward and of the two gradients.
 
 use super::Shape;
@@ -14,6 +15,9 @@ use std::ops::Range;
 
 /// The kernels.
 pub const SOURCE: Source = Source::new("logprob.cu", include_str!("logprob.cu"));
+
+/// cuBLASLt's kernels on tensor cores load 16 bytes at a time: 8 of the smallest numbers.
+const APART: usize = 8;
 
 /// What the log-probs are computed from.
 #[derive(Debug, Clone, Copy)]
@@ -61,11 +65,11 @@ pub fn forward<R: Real>(
         None => None,
         Some(_) => Some(Moments::new(device, rows)?),
     };
-    let mut memory = device.scratch::<f32>(rows * chunk_tokens(shape, inputs.logits_bytes_max))?;
+    let mut memory = device.scratch::<f32>(rows * chunk_stride(shape, inputs.logits_bytes_max))?;
     let cap = shape.softcap.unwrap_or(0.0);
     for tokens in chunks(shape, inputs.logits_bytes_max) {
         let logits = project(device, &mut memory, inputs, shape, &tokens)?;
-        let (width, first) = (count(tokens.len()), count(tokens.start));
+        let (width, stride, first) = cut(&tokens);
         if let Some(moments) = &mut moments {
             moments.add(device, &largest, &sum, &logits, &tokens, cap)?;
         }
@@ -77,8 +81,8 @@ pub fn forward<R: Real>(
             .arg(&mut *hit)
             .arg(&logits)
             .arg(inputs.targets.buffer());
-        arguments.arg(&width).arg(&first).arg(&cap);
-        // SAFETY: one block per row; logits are [rows, width], all others [rows].
+        arguments.arg(&width).arg(&stride).arg(&first).arg(&cap);
+        // SAFETY: one block per row; logits are [rows, stride], all others [rows].
         unsafe { kernel.launch(&mut arguments, Launch::rows(rows, tokens.len()))? };
     }
     let kernel = device.kernel::<f32>(&SOURCE, "logprob_finish")?;
@@ -131,12 +135,12 @@ impl Moments {
         cap: f32,
     ) -> Result<(), Fault> {
         let rows = self.best.len();
-        let (width, first) = (count(tokens.len()), count(tokens.start));
+        let (width, stride, first) = cut(tokens);
         let kernel = device.kernel::<f32>(&SOURCE, "logprob_moments")?;
         let mut arguments = kernel.arguments(device);
         arguments.arg(&mut *self.weighted).arg(&mut *self.total).arg(&mut *self.best);
-        arguments.arg(largest).arg(sum).arg(logits).arg(&width).arg(&first).arg(&cap);
-        // SAFETY: one block per row; logits are [rows, width], all others [rows].
+        arguments.arg(largest).arg(sum).arg(logits).arg(&width).arg(&stride).arg(&first).arg(&cap);
+        // SAFETY: one block per row; logits are [rows, stride], all others [rows].
         unsafe { kernel.launch(&mut arguments, Launch::rows(rows, tokens.len())) }
     }
 
@@ -179,30 +183,30 @@ pub fn backward<R: Real>(
     check([dlogp.len(), lse.len()], inputs, shape);
     assert_eq!(dhidden.len(), inputs.hidden.len(), "dhidden and hidden differ in size");
     assert_eq!(dhead.len(), inputs.head.len(), "dhead and head differ in size");
-    let (rows, tokens_max) = (shape.rows, chunk_tokens(shape, inputs.logits_bytes_max));
-    let mut memory = device.scratch::<f32>(rows * tokens_max)?;
+    let (rows, stride_max) = (shape.rows, chunk_stride(shape, inputs.logits_bytes_max));
+    let mut memory = device.scratch::<f32>(rows * stride_max)?;
     let mut sum = device.scratch::<f32>(dhidden.len())?;
-    let mut gradients = device.scratch::<R>(rows * tokens_max)?;
+    let mut gradients = device.scratch::<R>(rows * stride_max)?;
     let cap = shape.softcap.unwrap_or(0.0);
     for tokens in chunks(shape, inputs.logits_bytes_max) {
         let logits = project(device, &mut memory, inputs, shape, &tokens)?;
-        let mut dlogits = gradients.slice_mut(0..rows * tokens.len());
-        let (width, first) = (count(tokens.len()), count(tokens.start));
+        let mut dlogits = gradients.slice_mut(0..rows * stride(&tokens));
+        let (width, stride_, first) = cut(&tokens);
         let kernel = device.kernel::<R>(&SOURCE, "logprob_backward")?;
         let mut arguments = kernel.arguments(device);
         arguments.arg(&mut dlogits).arg(&logits).arg(dlogp).arg(lse).arg(inputs.targets.buffer());
-        arguments.arg(&width).arg(&first).arg(&cap);
-        // SAFETY: one block per row; logits and dlogits are [rows, width], all others [rows].
+        arguments.arg(&width).arg(&stride_).arg(&first).arg(&cap);
+        // SAFETY: one block per row; logits and dlogits are [rows, stride], all others [rows].
         unsafe { kernel.launch(&mut arguments, Launch::rows(rows, tokens.len()))? };
 
-        let product = product(shape, &tokens);
+        let (product, stride) = (product(shape, &tokens), stride(&tokens));
         let (dlogits, part) = (dlogits.as_view(), of_head(shape, &tokens));
         let write = if tokens.start == 0 { Write::Overwrite } else { Write::Accumulate };
         let head = inputs.head.slice(part.clone());
         let sum = &mut sum.as_view_mut();
-        matmul::cuda::backward_input(device, sum, &dlogits, &head, product, write)?;
-        let mut dhead = dhead.slice_mut(part);
-        matmul::cuda::backward_weight(device, &mut dhead, None, &dlogits, inputs.hidden, product)?;
+        matmul::cuda::backward_input_apart(device, sum, &dlogits, stride, &head, product, write)?;
+        let (dhead, hidden) = (&mut dhead.slice_mut(part), inputs.hidden);
+        matmul::cuda::backward_weight_apart(device, dhead, &dlogits, stride, hidden, product)?;
     }
     round(device, dhidden, &sum.as_view())
 }
@@ -220,7 +224,7 @@ pub fn round<R: Real>(device: &Device, to: &mut ViewMut<R>, from: &View<f32>) ->
     unsafe { kernel.launch(&mut arguments, Launch::elements(n)) }
 }
 
-/// logits = hidden·headᵀ for a chunk of tokens, \[rows, tokens\].
+/// logits = hidden·headᵀ for a chunk of tokens, \[rows, tokens\] in \[rows, stride\].
 fn project<'a, R: Real>(
     device: &Device,
     memory: &'a mut Buffer<f32>,
@@ -228,18 +232,22 @@ fn project<'a, R: Real>(
     shape: Shape,
     tokens: &Range<usize>,
 ) -> Result<View<'a, f32>, Fault> {
-    let len = shape.rows * tokens.len();
-    let head = inputs.head.slice(of_head(shape, tokens));
-    let mut logits = memory.slice_mut(0..len);
-    matmul::cuda::forward(
-        device,
-        &mut logits,
-        inputs.hidden,
-        &head,
-        product(shape, tokens),
-        Write::Overwrite,
-    )?;
+    let (stride, product) = (stride(tokens), product(shape, tokens));
+    let len = shape.rows * stride;
+    let (hidden, head) = (inputs.hidden, &inputs.head.slice(of_head(shape, tokens)));
+    let logits = &mut memory.slice_mut(0..len);
+    matmul::cuda::forward_apart(device, logits, stride, hidden, head, product, Write::Overwrite)?;
     Ok(memory.slice(0..len))
+}
+
+/// Elements from one row of a chunk's logits to the next.
+fn stride(tokens: &Range<usize>) -> usize {
+    tokens.len().next_multiple_of(APART)
+}
+
+/// A chunk as the kernels take it: how many tokens, how far rows are apart, the first token.
+fn cut(tokens: &Range<usize>) -> (u32, u32, u32) {
+    (count(tokens.len()), count(stride(tokens)), count(tokens.start))
 }
 
 fn product(shape: Shape, tokens: &Range<usize>) -> matmul::Shape {
@@ -250,15 +258,16 @@ fn of_head(shape: Shape, tokens: &Range<usize>) -> Range<usize> {
     tokens.start * shape.width..tokens.end * shape.width
 }
 
-/// Tokens of a chunk: whole multiples of 64 where there is room, for the products' sake.
-fn chunk_tokens(shape: Shape, logits_bytes_max: usize) -> usize {
+/// Elements of a chunk's row: whole multiples of 64 where there is room, for the products' sake, and no more than the whole
+/// vocabulary takes.
+fn chunk_stride(shape: Shape, logits_bytes_max: usize) -> usize {
     let fitting = logits_bytes_max / (4 * shape.rows.max(1));
-    let whole = if fitting >= 64 { fitting / 64 * 64 } else { fitting.max(1) };
-    whole.min(shape.vocabulary)
+    let whole = if fitting >= 64 { fitting / 64 * 64 } else { (fitting / APART).max(1) * APART };
+    whole.min(shape.vocabulary.next_multiple_of(APART))
 }
 
 fn chunks(shape: Shape, logits_bytes_max: usize) -> impl Iterator<Item = Range<usize>> {
-    let (chunk, vocabulary) = (chunk_tokens(shape, logits_bytes_max), shape.vocabulary);
+    let (chunk, vocabulary) = (chunk_stride(shape, logits_bytes_max), shape.vocabulary);
     (0..vocabulary).step_by(chunk).map(move |first| first..(first + chunk).min(vocabulary))
 }
 
@@ -292,7 +301,9 @@ mod tests {
             let mut end = 0;
             for tokens in chunks(shape, LOGITS_BYTES_MAX) {
                 assert_eq!(tokens.start, end);
-                assert!(4 * rows * tokens.len() <= LOGITS_BYTES_MAX || tokens.len() == 1);
+                assert!(4 * rows * stride(&tokens) <= LOGITS_BYTES_MAX || stride(&tokens) == APART);
+                assert!(stride(&tokens) <= chunk_stride(shape, LOGITS_BYTES_MAX));
+                assert_eq!(stride(&tokens) % 8, 0);
                 end = tokens.end;
             }
             assert_eq!(end, vocabulary);

@@ -4,7 +4,8 @@
 // logp = l[target] − lse with lse = ln Σ_v exp l[v], l capped if there is a cap; dl[v] = dlogp·(1[v = target] − exp(l[v] −
 // lse))·cap′. A chunk holds tokens first_token to first_token + width − 1.
 //
-// logits f32 [rows, width] of the chunk, dlogits real [rows, width], all others [rows]; s bytes per real.
+// logits f32 and dlogits real of the chunk [rows, width], their rows `stride` apart for cuBLASLt's sake: what lies between is
+// neither read nor written. All others [rows]; s bytes per real.
 // Accumulating, one block per row. Bytes: 4·rows·width, read twice, once from the caches. FLOPs: 5·rows·width.
 // Backward, one block per row. Bytes: (4 + s)·rows·width. FLOPs: 5·rows·width.
 // Moments, one block per row, for statistics. Bytes: 4·rows·width, read three times, twice from the caches. FLOPs:
@@ -14,10 +15,10 @@
 // largest, sum and hit: the largest logit so far, Σ exp(l − largest) and the target's logit. The first chunk (first_token 0)
 // overwrites what they held.
 extern "C" __global__ void logprob_accumulate(
-    float* largest, float* sum, float* hit, const float* logits, const uint* targets, uint width,
+    float* largest, float* sum, float* hit, const float* logits, const uint* targets, uint width, uint stride,
     uint first_token, float cap
 ) {
-    const float* row = logits + (size_t)blockIdx.x * width;
+    const float* row = logits + (size_t)blockIdx.x * stride;
     float top = -infinity();
     for (uint c = threadIdx.x; c < width; c += blockDim.x) top = fmaxf(top, capped(row[c], cap));
     top = block_max(top);
@@ -42,9 +43,9 @@ extern "C" __global__ void logprob_accumulate(
 // logit. The first chunk overwrites what they held.
 extern "C" __global__ void logprob_moments(
     float* weighted, float* total, uint* best, const float* largest, const float* sum, const float* logits,
-    uint width, uint first_token, float cap
+    uint width, uint stride, uint first_token, float cap
 ) {
-    const float* row = logits + (size_t)blockIdx.x * width;
+    const float* row = logits + (size_t)blockIdx.x * stride;
     float top = -infinity();
     for (uint c = threadIdx.x; c < width; c += blockDim.x) top = fmaxf(top, capped(row[c], cap));
     top = block_max(top);
@@ -109,9 +110,9 @@ extern "C" __global__ void logprob_finish(
 
 extern "C" __global__ void logprob_backward(
     real* dlogits, const float* logits, const float* dlogp, const float* lse, const uint* targets, uint width,
-    uint first_token, float cap
+    uint stride, uint first_token, float cap
 ) {
-    const size_t row = (size_t)blockIdx.x * width;
+    const size_t row = (size_t)blockIdx.x * stride;
     const float gradient = dlogp[blockIdx.x], row_lse = lse[blockIdx.x];
     const uint target = targets[blockIdx.x];
     for (uint c = threadIdx.x; c < width; c += blockDim.x) {

@@ -71,5 +71,17 @@ fn table(report: &CudaReport) -> String {
             ),
         });
     }
+    for refused in &report.refused_epilogues {
+        lines.push(format!(
+            "{} of [{}, {}]·[{}, {}] in {} is done by kernels: {}",
+            refused.epilogue,
+            refused.m,
+            refused.k,
+            refused.k,
+            refused.n,
+            refused.real,
+            refused.reason
+        ));
+    }
     lines.join("\n") + "\n"
 }

@@ -15,20 +15,20 @@ pub(crate) struct Weights<R> {
 impl<R: Real> Weights<R> {
     /// Copies weights to the device.
     pub(crate) fn upload(device: &Device, weights: &[f32]) -> Result<Self, Fault> {
-        let masters = device.upload(weights)?;
+        let masters = device.upload_many(weights.iter().copied())?;
         let copy = match R::of_f32(&masters) {
             Some(_) => None,
-            None => Some(device.upload_reals(weights)?),
+            None => Some(device.upload_many(weights.iter().map(|&weight| R::from(weight)))?),
         };
         Ok(Self { masters, copy })
     }
 
     /// Writes other weights over these.
     pub(crate) fn replace(&mut self, device: &Device, weights: &[f32]) -> Result<(), Fault> {
-        device.copy_in(&mut self.masters.as_view_mut(), weights)?;
+        device.copy_in_many(&mut self.masters.as_view_mut(), weights.iter().copied())?;
         if let Some(copy) = &mut self.copy {
-            let rounded: Vec<R> = weights.iter().map(|&weight| R::from(weight)).collect();
-            device.copy_in(&mut copy.as_view_mut(), &rounded)?;
+            let rounded = weights.iter().map(|&weight| R::from(weight));
+            device.copy_in_many(&mut copy.as_view_mut(), rounded)?;
         }
         Ok(())
     }

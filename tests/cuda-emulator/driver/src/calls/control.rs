@@ -46,6 +46,21 @@ calls! {
     }
     /// Graphs launched since the process began.
     fn cuda_emulator_graph_launches(count: *mut u64) { put(count, with(|driver| driver.n_graph_launches)) }
+    /// The names of the kernels that were launched since the last time, one a line: with a null pointer only their size; with
+    /// room for them, the text, and they are forgotten.
+    fn cuda_emulator_take_launched(text: *mut u8, room: usize, bytes: *mut usize) {
+        with(|driver| {
+            let names = Vec::from_iter(driver.launched.iter().cloned()).join("\n");
+            if !text.is_null() {
+                if room < names.len() {
+                    return INVALID_VALUE;
+                }
+                put_bytes(text, names.as_bytes());
+                driver.launched.clear();
+            }
+            put(bytes, names.len())
+        })
+    }
     /// What the device says of its compute capability.
     fn cuda_emulator_set_capability(major: i32, minor: i32) {
         with(|driver| driver.capability = (major, minor));
@@ -75,6 +90,12 @@ calls! {
             _ => return INVALID_VALUE,
         };
         with(|driver| driver.tampering = get_text(kernel).map(|kernel| (kernel, tampering)));
+        SUCCESS
+    }
+    /// The next call of this name does nothing and answers with this error.
+    fn cuda_emulator_fail(call: *const c_char, error: i32) {
+        let Some(call) = get_text(call) else { return INVALID_VALUE };
+        with(|driver| driver.failures.push((call, error)));
         SUCCESS
     }
     /// How much memory the device has.

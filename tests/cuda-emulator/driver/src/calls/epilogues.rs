@@ -73,10 +73,11 @@ impl Epilogue {
                 && !are_refused())
     }
 
-    /// Whether the memory that it needs is there.
+    /// Whether the memory that it needs is there, and begins where an algorithm can load 16 bytes at a time.
     pub(crate) fn is_complete(&self) -> bool {
-        let auxiliary = self.auxiliary != 0 && self.auxiliary.is_multiple_of(16);
-        (self.bias != 0 || !self.has_bias()) && (auxiliary || !self.has_auxiliary())
+        let is_there = |address: u64| address != 0 && address.is_multiple_of(16);
+        (is_there(self.bias) || !self.has_bias())
+            && (is_there(self.auxiliary) || !self.has_auxiliary())
     }
 }
 

@@ -91,6 +91,9 @@ macro_rules! calls {
             if $crate::calls::is_in_host_call() {
                 return $crate::calls::NOT_PERMITTED;
             }
+            if let Some(error) = $crate::calls::state::wanted_failure(stringify!($name)) {
+                return error;
+            }
             $body
         }
     )*};

@@ -33,6 +33,13 @@ fn load(to: *mut u64, source: &str) -> i32 {
         };
         match Module::parse(source, &mut place) {
             Ok(module) => {
+                if let Some(report) = too_much_shared(&module) {
+                    for (_, address) in &module.variables {
+                        driver.memory.free(*address);
+                    }
+                    driver.reports.push(report);
+                    return INVALID_PTX;
+                }
                 let handle = driver.handle();
                 driver.modules.insert(handle, Arc::new(module));
                 put(to, handle)
@@ -43,6 +50,21 @@ fn load(to: *mut u64, source: &str) -> i32 {
             }
         }
     })
+}
+
+/// What the assembler says of a kernel that declares more shared memory than there is without asking: then no kernel of the
+/// module can be used.
+fn too_much_shared(module: &Module) -> Option<Report> {
+    let kernels = module
+        .kernels
+        .iter()
+        .filter_map(|(name, kernel)| Some((kernel.as_ref().ok()?.shared_static_bytes, name)));
+    let (bytes, name) = kernels.max()?;
+    let detail = format!(
+        "{bytes} bytes of shared memory are declared, ptxas allows {SHARED_BYTES}; a launch can ask for more"
+    );
+    (bytes > u64::from(SHARED_BYTES))
+        .then(|| host_report(ReportKind::Unsupported, name, String::new(), 0, detail))
 }
 
 fn unsupported(call: &str, error: &PtxError) -> Report {
@@ -121,6 +143,7 @@ fn launch(function: u64, grid: Grid, stream: Handle, arguments: *const *const u8
         {
             return SUCCESS;
         }
+        driver.launched.insert(function.name.clone());
         driver.submit(
             stream_of(stream),
             Work::Launch {

@@ -1,6 +1,6 @@
 //! The driver's state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -81,11 +81,15 @@ pub(crate) struct Driver {
     pub(crate) error: i32,
     pub(crate) n_instructions: u64,
     pub(crate) n_graph_launches: u64,
+    /// Kernels that were launched since they were last asked for.
+    pub(crate) launched: BTreeSet<String>,
     pub(crate) capability: (i32, i32),
     pub(crate) version: i32,
     pub(crate) steps_max: u64,
     /// Modules that are loaded in the place of others, by the others' text.
     pub(crate) substitutes: HashMap<String, String>,
+    /// Calls that are to fail once, with their errors.
+    pub(crate) failures: Vec<(String, i32)>,
     /// What launches of this kernel get wrong.
     pub(crate) tampering: Option<(String, Tampering)>,
     pub(crate) instance: u32,
@@ -100,6 +104,18 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Driver) -> R) -> R {
     let mut guard: MutexGuard<Option<Driver>> =
         DRIVER.lock().unwrap_or_else(PoisonError::into_inner);
     f(guard.get_or_insert_with(Driver::new))
+}
+
+/// The error with which a test wants this call of a function to fail.
+pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
+    let call = exported.trim_start_matches("cuda_emulator_");
+    with(|driver| {
+        let place = driver
+            .failures
+            .iter()
+            .position(|(wanted, _)| wanted == call)?;
+        Some(driver.failures.remove(place).1)
+    })
 }
 
 impl Driver {
@@ -124,10 +140,12 @@ impl Driver {
             error: SUCCESS,
             n_instructions: 0,
             n_graph_launches: 0,
+            launched: BTreeSet::new(),
             capability: (9, 0),
             version: 13000,
             steps_max: STEPS_MAX,
             substitutes: HashMap::new(),
+            failures: Vec::new(),
             tampering: None,
             instance: 0,
             handles: 0x1000,

@@ -1,156 +1,19 @@
-//! How fast each operation is on a device, against what the same card reaches in a copy and in a large product.
-//!
-//! bf16 throughout. Bytes and FLOPs are those that the opening comments of the `.cu` files count: each tensor once. Figures
-//! decide nothing.
+//! The operations of a training step beside attention.
 
+use super::{Bench, Sizes, zeros};
 use crate::Write::Overwrite;
 use crate::activation::Activation;
-use crate::attention::Segment;
-use crate::cuda::{Bf16, Buffer, Device, Fault, Ids, Scratch};
+use crate::cuda::{Buffer, Fault, Ids, Scratch};
 use crate::{
-    activation, adamw, attention, bias, clip, embedding, gated, layernorm, logprob, matmul,
+    activation, adamw, bias, clip, completion, embedding, gated, layernorm, logprob, matmul,
     residual, rmsnorm, rope,
 };
 
-/// The sizes of what is timed.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Rows of activations, in sequences of [`Self::sequence`].
-    pub rows: usize,
-    /// Tokens of a sequence; it divides `rows`.
-    pub sequence: usize,
-    /// Width of the stream.
-    pub width: usize,
-    /// Width of the feed-forward layer.
-    pub feed_forward: usize,
-    /// Heads; they divide the width.
-    pub heads: usize,
-    /// Tokens of the vocabulary.
-    pub vocabulary: usize,
-    /// Elements of the flat buffers that clipping and AdamW go over.
-    pub parameters: usize,
-    /// Side of the product that gives the peak.
-    pub peak_side: usize,
-    /// Bytes of the copy that gives the bandwidth.
-    pub peak_bytes: usize,
-}
-
-impl Sizes {
-    /// GPT-2 124M with 8,192 tokens.
-    pub const GPT2: Self = Self {
-        rows: 8192,
-        sequence: 1024,
-        width: 768,
-        feed_forward: 3072,
-        heads: 12,
-        vocabulary: 50_257,
-        parameters: 124_439_808,
-        peak_side: 8192,
-        peak_bytes: 1 << 30,
-    };
-    /// For an emulated card: they show that all of it runs, and nothing else.
-    pub const TINY: Self = Self {
-        rows: 8,
-        sequence: 4,
-        width: 64,
-        feed_forward: 96,
-        heads: 1,
-        vocabulary: 70,
-        parameters: 500,
-        peak_side: 16,
-        peak_bytes: 1 << 12,
-    };
-}
-
-/// What the card reaches at best.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Peak {
-    /// Of a copy, read and written, in bytes a second.
-    pub bytes_per_s: f64,
-    /// Of a large product in bf16, in floating-point operations a second.
-    pub flop_per_s: f64,
-}
-
-/// One operation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Timing {
-    /// Its name.
-    pub operation: &'static str,
-    /// Mean seconds.
-    pub seconds: f64,
-    /// Bytes that it must move.
-    pub bytes: f64,
-    /// Floating-point operations that it must do.
-    pub flop: f64,
-}
-
-impl Timing {
-    /// The time that the peaks would take, over the time that it took.
-    pub fn share(&self, peak: Peak) -> f64 {
-        (self.bytes / peak.bytes_per_s).max(self.flop / peak.flop_per_s) / self.seconds
-    }
-}
-
-/// Measures the peaks.
-///
-/// # Errors
-/// [`Fault`] of memory, products and launches.
-pub fn peak(device: &Device, sizes: &Sizes, runs: usize) -> Result<Peak, Fault> {
-    let (from, mut to) = (device.zeros::<u8>(sizes.peak_bytes)?, device.zeros(sizes.peak_bytes)?);
-    let copy = device.time(runs, || device.copy(&mut to.as_view_mut(), &from.as_view()))?;
-    drop((from, to));
-    let side = sizes.peak_side;
-    let shape = matmul::Shape { rows: side, inputs: side, outputs: side };
-    let (x, w) = (zeros(device, side * side)?, zeros(device, side * side)?);
-    let mut y = zeros(device, side * side)?;
-    let product = device.time(runs, || {
-        let y = &mut y.as_view_mut();
-        matmul::cuda::forward(device, y, &x.as_view(), &w.as_view(), shape, Overwrite)
-    })?;
-    Ok(Peak {
-        bytes_per_s: 2.0 * sizes.peak_bytes as f64 / copy,
-        flop_per_s: 2.0 * (side as f64).powi(3) / product,
-    })
-}
-
-fn zeros(device: &Device, len: usize) -> Result<Buffer<Bf16>, Fault> {
-    device.zeros(len)
-}
-
-/// Times every operation of a training step, `runs` times each.
-///
-/// # Errors
-/// [`Fault`] of memory, products and launches.
-pub fn time_all(device: &Device, sizes: &Sizes, runs: usize) -> Result<Vec<Timing>, Fault> {
-    let mut bench = Bench { device, runs, timings: Vec::new() };
-    bench.norms(sizes)?;
-    bench.element_wise(sizes)?;
-    bench.products(sizes)?;
-    bench.attention(sizes)?;
-    bench.vocabulary(sizes)?;
-    bench.update(sizes)?;
-    Ok(bench.timings)
-}
-
-struct Bench<'a> {
-    device: &'a Device,
-    runs: usize,
-    timings: Vec<Timing>,
-}
+/// As many as a reduction over rows has blocks.
+const FEW_ROWS: usize = 256;
 
 impl Bench<'_> {
-    fn add(
-        &mut self,
-        operation: &'static str,
-        [bytes, flop]: [usize; 2],
-        work: impl FnMut() -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let seconds = self.device.time(self.runs, work)?;
-        self.timings.push(Timing { operation, seconds, bytes: bytes as f64, flop: flop as f64 });
-        Ok(())
-    }
-
-    fn norms(&mut self, sizes: &Sizes) -> Result<(), Fault> {
+    pub(super) fn norms(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, n) = (self.device, sizes.rows * sizes.width);
         let (x, mut y) = (zeros(device, n)?, zeros(device, n)?);
         let (w, b) = (zeros(device, sizes.width)?, zeros(device, sizes.width)?);
@@ -165,25 +28,37 @@ impl Bench<'_> {
             let (y, w, b) = (&mut y.as_view_mut(), &w.as_view(), &b.as_view());
             layernorm::cuda::forward(device, y, statistics, &x.as_view(), w, b, epsilon)
         })?;
-        self.add("layernorm backward", [6 * n + 8 * sizes.rows, 14 * n], || {
-            let (dw, db) = (&mut dw.as_view_mut(), &mut db.as_view_mut());
-            let (mean, rstd) = (&mean.as_view(), &rstd.as_view());
-            let (dx, x, w) = (&mut y.as_view_mut(), &x.as_view(), &w.as_view());
-            layernorm::cuda::backward(device, dx, dw, db, x, x, mean, rstd, w, Overwrite)
-        })?;
+        // Few rows need no sums of several in shared memory, and have a kernel of their own.
+        let few = sizes.rows.min(FEW_ROWS);
+        for (name, rows) in
+            [("layernorm backward", sizes.rows), ("layernorm backward, few rows", few)]
+        {
+            let n = rows * sizes.width;
+            self.add(name, [6 * n + 8 * rows, 14 * n], || {
+                let (dw, db) = (&mut dw.as_view_mut(), &mut db.as_view_mut());
+                let (mean, rstd) = (&mean.slice(0..rows), &rstd.slice(0..rows));
+                let (dx, x, w) = (&mut y.slice_mut(0..n), &x.slice(0..n), &w.as_view());
+                layernorm::cuda::backward(device, dx, dw, db, x, x, mean, rstd, w, Overwrite)
+            })?;
+        }
         let settings = rmsnorm::cuda::Settings { epsilon, offset };
         self.add("rmsnorm forward", [4 * n + 4 * sizes.rows, 5 * n], || {
             let (y, rstd) = (&mut y.as_view_mut(), &mut rstd.as_view_mut());
             rmsnorm::cuda::forward(device, y, rstd, &x.as_view(), &w.as_view(), settings)
         })?;
-        self.add("rmsnorm backward", [6 * n + 4 * sizes.rows, 10 * n], || {
-            let (dx, dw) = (&mut y.as_view_mut(), &mut dw.as_view_mut());
-            let (x, w, rstd) = (&x.as_view(), &w.as_view(), &rstd.as_view());
-            rmsnorm::cuda::backward(device, dx, dw, x, x, w, rstd, offset, Overwrite)
-        })
+        for (name, rows) in [("rmsnorm backward", sizes.rows), ("rmsnorm backward, few rows", few)]
+        {
+            let n = rows * sizes.width;
+            self.add(name, [6 * n + 4 * rows, 10 * n], || {
+                let (dx, dw) = (&mut y.slice_mut(0..n), &mut dw.as_view_mut());
+                let (x, w, rstd) = (&x.slice(0..n), &w.as_view(), &rstd.slice(0..rows));
+                rmsnorm::cuda::backward(device, dx, dw, x, x, w, rstd, offset, Overwrite)
+            })?;
+        }
+        Ok(())
     }
 
-    fn element_wise(&mut self, sizes: &Sizes) -> Result<(), Fault> {
+    pub(super) fn element_wise(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, n) = (self.device, sizes.rows * sizes.feed_forward);
         let (gate, up) = (zeros(device, n)?, zeros(device, n)?);
         let (mut y, mut other) = (zeros(device, n)?, zeros(device, n)?);
@@ -223,12 +98,15 @@ impl Bench<'_> {
             (0..sizes.rows).map(|row| (row % sizes.sequence) as u32).collect();
         let positions = Ids::upload(device, &positions, sizes.sequence)?;
         let mut x = zeros(device, n)?;
-        self.add("rope", [4 * n, 3 * n], || {
+        self.add("rope forward", [4 * n, 3 * n], || {
             rope::cuda::forward(device, &mut x.as_view_mut(), &positions, &table)
+        })?;
+        self.add("rope backward", [4 * n, 3 * n], || {
+            rope::cuda::backward(device, &mut x.as_view_mut(), &positions, &table)
         })
     }
 
-    fn products(&mut self, sizes: &Sizes) -> Result<(), Fault> {
+    pub(super) fn products(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, rows) = (self.device, sizes.rows);
         let (inputs, outputs) = (sizes.width, sizes.feed_forward);
         let shape = matmul::Shape { rows, inputs, outputs };
@@ -252,49 +130,7 @@ impl Bench<'_> {
         })
     }
 
-    fn attention(&mut self, sizes: &Sizes) -> Result<(), Fault> {
-        let (device, n) = (self.device, sizes.rows * sizes.width);
-        let segments: Vec<Segment> = (0..sizes.rows / sizes.sequence)
-            .map(|i| Segment {
-                start: i * sizes.sequence,
-                len: sizes.sequence,
-                prefix_start: 0,
-                prefix_len: 0,
-            })
-            .collect();
-        let segments = attention::cuda::Segments::upload(device, &segments)?;
-        let shape = attention::Shape {
-            heads: sizes.heads,
-            kv_heads: sizes.heads,
-            head_dim: sizes.width / sizes.heads,
-            scale: 0.125,
-            softcap: None,
-            window: None,
-        };
-        let [q, k, v, dy] =
-            [zeros(device, n)?, zeros(device, n)?, zeros(device, n)?, zeros(device, n)?];
-        let [mut y, mut dq, mut dk, mut dv] =
-            [zeros(device, n)?, zeros(device, n)?, zeros(device, n)?, zeros(device, n)?];
-        let mut lse = device.zeros::<f32>(sizes.rows * sizes.heads)?;
-        let qkv = [&q.as_view(), &k.as_view(), &v.as_view()];
-        let inputs = attention::cuda::Inputs { q: qkv[0], k: qkv[1], v: qkv[2] };
-        // Half of all pairs of tokens see each other.
-        let flop = 2 * n * sizes.sequence;
-        self.add("attention forward", [8 * n + 4 * lse.len(), flop], || {
-            let (y, lse) = (&mut y.as_view_mut(), &mut lse.as_view_mut());
-            attention::cuda::forward(device, y, lse, inputs, &segments, &shape)
-        })?;
-        self.add("attention backward", [16 * n + 4 * lse.len(), flop * 5 / 2], || {
-            let (dq, dk, dv) =
-                (&mut dq.as_view_mut(), &mut dk.as_view_mut(), &mut dv.as_view_mut());
-            let gradients = attention::cuda::Gradients { dq, dk, dv };
-            let outputs = attention::cuda::Outputs { y: &y.as_view(), lse: &lse.as_view() };
-            let dy = &dy.as_view();
-            attention::cuda::backward(device, gradients, dy, outputs, inputs, &segments, &shape)
-        })
-    }
-
-    fn vocabulary(&mut self, sizes: &Sizes) -> Result<(), Fault> {
+    pub(super) fn vocabulary(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let Sizes { rows, width, vocabulary, .. } = *sizes;
         let (device, targets) = (self.device, rows / 2);
         let table = zeros(device, vocabulary * width)?;
@@ -308,6 +144,9 @@ impl Bench<'_> {
             let (y, table) = (&mut y.as_view_mut(), &table.as_view());
             embedding::cuda::forward(device, y, table, &ids, width, Overwrite)
         })?;
+        self.add("embedding scale", [4 * rows * width, rows * width], || {
+            embedding::cuda::scale(device, &mut y.as_view_mut(), 1.0)
+        })?;
         let distinct = rows.min(vocabulary);
         self.add(
             "embedding backward",
@@ -320,6 +159,16 @@ impl Bench<'_> {
         let shape = logprob::Shape { rows: targets, width, vocabulary, softcap: None };
         let (hidden, mut dhidden) =
             (zeros(device, targets * width)?, zeros(device, targets * width)?);
+        let gathered: Vec<u32> = (0..targets as u32).map(|target| 2 * target).collect();
+        let gathered = embedding::cuda::RowGroups::upload(device, &gathered, rows)?;
+        self.add(
+            "embedding backward, rows",
+            [2 * width * (rows + targets), targets * width],
+            || {
+                let (dx, dy) = (&mut y.as_view_mut(), &hidden.as_view());
+                embedding::cuda::backward_rows(device, dx, dy, &gathered, width)
+            },
+        )?;
         let chosen = Ids::upload(device, &spread(targets), vocabulary)?;
         let [mut logp, mut lse]: [Scratch<f32>; 2] =
             [device.scratch(targets)?, device.scratch(targets)?];
@@ -333,6 +182,18 @@ impl Bench<'_> {
             let (logp, lse) = (&mut logp.as_view_mut(), &mut lse.as_view_mut());
             logprob::cuda::forward(device, logp, lse, None, inputs, shape)
         })?;
+        let [mut entropy, mut mean_logit]: [Scratch<f32>; 2] =
+            [device.scratch(targets)?, device.scratch(targets)?];
+        let mut is_likeliest = device.scratch(targets)?;
+        self.add("logprob forward, statistics", [tensors, product], || {
+            let statistics = logprob::cuda::StatisticsMut {
+                entropy: &mut entropy.as_view_mut(),
+                mean_logit: &mut mean_logit.as_view_mut(),
+                is_likeliest: &mut is_likeliest.as_view_mut(),
+            };
+            let (logp, lse) = (&mut logp.as_view_mut(), &mut lse.as_view_mut());
+            logprob::cuda::forward(device, logp, lse, Some(statistics), inputs, shape)
+        })?;
         self.add("logprob backward", [2 * tensors + 8 * vocabulary * width, 3 * product], || {
             let (dx, dhead) = (&mut dhidden.as_view_mut(), &mut dtable.as_view_mut());
             let (dlogp, lse) = (&logp.as_view(), &lse.as_view());
@@ -340,7 +201,25 @@ impl Bench<'_> {
         })
     }
 
-    fn update(&mut self, sizes: &Sizes) -> Result<(), Fault> {
+    pub(super) fn completions(&mut self, sizes: &Sizes) -> Result<(), Fault> {
+        let (device, completions) = (self.device, sizes.rows / sizes.sequence);
+        let tokens = sizes.rows / 2;
+        let starts: Vec<u32> =
+            (0..=completions).map(|number| (number * tokens / completions) as u32).collect();
+        let starts = completion::cuda::Starts::upload(device, &starts)?;
+        let mut sums = device.zeros::<f64>(completions)?;
+        let derivatives = device.zeros::<f32>(completions)?;
+        let mut logps = device.zeros::<f32>(tokens)?;
+        self.add("completion forward", [4 * tokens + 12 * completions, tokens], || {
+            completion::cuda::forward(device, &mut sums.as_view_mut(), &logps.as_view(), &starts)
+        })?;
+        self.add("completion backward", [4 * tokens + 8 * completions, 0], || {
+            let (dlogps, derivatives) = (&mut logps.as_view_mut(), &derivatives.as_view());
+            completion::cuda::backward(device, dlogps, derivatives, &starts)
+        })
+    }
+
+    pub(super) fn update(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, n) = (self.device, sizes.parameters);
         let [mut masters, mut first, mut second, gradients]: [Buffer<f32>; 4] =
             [device.zeros(n)?, device.zeros(n)?, device.zeros(n)?, device.zeros(n)?];
