@@ -203,7 +203,7 @@ fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
         (vec!["train", "--config", "train.toml"], "batch_pairs"),
         (
             vec!["logps", "--model", "missing", "--data", "pairs.json"],
-            "cannot read missing/config.json",
+            "hf download missing",
         ),
         (
             vec!["rules", "no/such-rule"],

@@ -139,15 +139,15 @@ impl Running {
     }
 
     fn interrupt(mut self) -> Output {
-        let kill = format!("kill -INT {}", self.child().id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(self.signal());
         self.0.take().unwrap().wait_with_output().unwrap()
+    }
+
+    /// Whether the program was there to get it.
+    fn signal(&mut self) -> bool {
+        let kill = format!("kill -INT {}", self.child().id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        sent.unwrap().success()
     }
 }
 
@@ -220,6 +220,32 @@ fn a_run_goes_on_after_ctrl_c_and_after_a_kill_as_if_nothing_had_happened() {
     let resumed = [&saving[..], &["--resume"]].concat();
     check_exit(&place.run(&mut place.train("dpo", "killed", &resumed)), 0);
     place.check_same("killed");
+}
+
+/// The first waits for the step, which takes long here; the second does not.
+#[test]
+fn a_second_ctrl_c_ends_the_program_at_once() {
+    let place = Place::new();
+    let tokens = |from: u32| (from..from + 12).collect::<Vec<u32>>();
+    let row = format!(
+        "{{\"prompt_ids\": [1], \"chosen_ids\": {:?}, \"rejected_ids\": {:?}}}\n",
+        tokens(2),
+        tokens(20)
+    );
+    place.write("pairs.jsonl", &row.repeat(40_000));
+    let mut command = place.lossbox();
+    command
+        .args(["train", "--loss", "dpo", "--data", "pairs.jsonl", "--run"])
+        .args(["run", "--steps", "2", "--threads", "1", "--model"])
+        .arg(small_model())
+        .args(["--batch-pairs", "40000", "--pass-pairs", "64"]);
+    let metrics = place.path("run/metrics.jsonl");
+    let mut running = Running::start(&mut command);
+    running.wait_for("the first step", || metrics.exists());
+    assert!(running.signal());
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(running.signal());
+    check_exit(&running.0.take().unwrap().wait_with_output().unwrap(), 130);
 }
 
 /// DPO until a pair has been learnt a little, which no probe can know: the pair's log-probs are those of the model.

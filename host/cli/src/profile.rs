@@ -43,6 +43,11 @@ pub(crate) struct Profile {
 /// When the file cannot be created.
 pub(crate) fn start(place: Option<&Path>) -> anyhow::Result<Option<Profile>> {
     let Some(place) = place else { return Ok(None) };
+    anyhow::ensure!(
+        !place.is_dir(),
+        "{} is a folder\nhint: give --profile the name of a file",
+        place.display()
+    );
     // Beside its place until it is whole: who is interrupted finds the former file or none.
     let folder = place
         .parent()

@@ -37,6 +37,13 @@ pub(crate) fn replace(
     written
 }
 
+/// Refuses a place that could not be written to later: its folder is missing, or takes no new file.
+pub(crate) fn check_place(path: &Path) -> Result<(), Fault> {
+    let probe = partial_sibling(path);
+    std::fs::write(&probe, b"").map_err(|source| Fault::file("write", path, source))?;
+    std::fs::remove_file(&probe).map_err(|source| Fault::file("write", path, source))
+}
+
 /// Creates a folder that `fill` fills under another name, all or nothing.
 pub(crate) fn create_folder(
     folder: &Path,
@@ -49,6 +56,8 @@ pub(crate) fn create_folder(
         ));
     }
     let partial = partial_sibling(folder);
+    // A process that had this number before may have left it behind.
+    let _ = std::fs::remove_dir_all(&partial);
     let cannot_create = |source| Fault::file("create", folder, source);
     let written = std::fs::create_dir_all(&partial)
         .map_err(cannot_create)
@@ -66,5 +75,65 @@ fn partial_sibling(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let thread = format!("{:?}", std::thread::current().id());
     let number: String = thread.chars().filter(char::is_ascii_digit).collect();
-    path.with_file_name(format!(".{name}.{}-{number}.partial", std::process::id()))
+    path.with_file_name(format!(".{name}.{}-{number}{PARTIAL}", std::process::id()))
+}
+
+const PARTIAL: &str = ".partial";
+
+/// Removes what processes that are gone left half-written in a folder. What cannot be removed stays: it is in
+/// nobody's way.
+pub(crate) fn sweep(folder: &Path) {
+    // The folder of a bare name is the current one.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(writer_of);
+        if process.is_none_or(is_running) {
+            continue;
+        }
+        let _ = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => std::fs::remove_dir_all(entry.path()),
+            false => std::fs::remove_file(entry.path()),
+        };
+    }
+}
+
+/// The process that a name of [`partial_sibling`]'s was made by.
+fn writer_of(name: &str) -> Option<u32> {
+    let (_, made_by) = name.strip_prefix('.')?.strip_suffix(PARTIAL)?.rsplit_once('.')?;
+    made_by.split_once('-')?.0.parse().ok()
+}
+
+/// Where the system does not say, a process counts as running.
+fn is_running(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    !processes.join("self").exists() || processes.join(process.to_string()).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_that_is_gone_left_behind_is_swept_and_nothing_else() {
+        if !Path::new("/proc/self").exists() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        // No process has this number: Linux gives none above 2²².
+        let gone = [".step-3.4194305-1.partial", ".model.4194305-12.partial"];
+        std::fs::create_dir_all(at(gone[0]).join("inside")).expect("made");
+        std::fs::write(at(gone[1]), "half").expect("written");
+        let ours = partial_sibling(&at("step-4"));
+        let stays =
+            [ours.as_path(), &at("step-2"), &at(".x.partial"), &at(".x.7-a"), &at("a.partial")];
+        for path in stays {
+            std::fs::write(path, "").expect("written");
+        }
+        sweep(folder.path());
+        assert!(gone.iter().all(|name| !at(name).exists()));
+        assert!(stays.iter().all(|path| path.exists()));
+    }
 }

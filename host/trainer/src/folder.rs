@@ -57,8 +57,8 @@ impl ModelFolder {
         length: Length,
         bad_rows: BadRows,
     ) -> Result<PreferenceFile, Fault> {
-        let n_vocabulary = self.model.decoder.config().vocabulary;
-        let encoding = Encoding::new(self.tokenizer.clone(), n_vocabulary, length)?;
-        PreferenceFile::open(path, encoding, bad_rows)
+        let config = self.model.decoder.config();
+        let encoding = Encoding::new(self.tokenizer.clone(), config.vocabulary, length)?;
+        PreferenceFile::open(path, encoding.within(config.context), bad_rows)
     }
 }

@@ -42,14 +42,33 @@ pub use loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
 pub use task::fitness::{Fitness, SeedResult, TrajectoryPoint};
 pub use task::sentiment::{Preparation, Progress, Sentiment, SentimentSettings};
 
+/// Beyond it threads wait for each other, up to a standstill.
+const THREADS_PER_CORE_MAX: usize = 4;
+
 /// Sets the number of threads of everything that follows. At the start of a process, and once.
 ///
 /// # Errors
 ///
-/// When threads are running already or cannot be started.
+/// More than four for each core, or threads that are running already or cannot be started.
 pub fn use_threads(n_threads: usize) -> Result<(), Fault> {
+    let n_cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let n_most = THREADS_PER_CORE_MAX * n_cores;
+    if n_threads > n_most {
+        let message = format!("threads: expected 1 to {n_most}, got {n_threads}");
+        let hint = format!("this machine has {n_cores} cores: set --threads to about that number");
+        return Err(Fault::settings(message, hint));
+    }
     rayon::ThreadPoolBuilder::new().num_threads(n_threads).build_global().map_err(|error| {
         let message = format!("{n_threads} threads cannot be started: {error}");
         Fault::settings(message, "ask for fewer, or leave the number out")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn more_threads_than_help_are_refused_with_the_number_that_would() {
+        let message = super::use_threads(9_999_999).expect_err("refused").to_string();
+        assert!(message.contains("got 9999999") && message.contains("--threads"), "{message}");
+    }
 }

@@ -39,6 +39,13 @@ impl PreferencePair {
         let [chosen, rejected] = self.sequence_tokens();
         chosen.max(rejected)
     }
+
+    /// The highest token of all.
+    pub(crate) fn highest_token(&self) -> u32 {
+        let Self { prompt, chosen, rejected, rejected_prompt } = self;
+        let lists = [Some(prompt), Some(chosen), Some(rejected), rejected_prompt.as_ref()];
+        lists.into_iter().flatten().flatten().copied().max().unwrap_or(0)
+    }
 }
 
 /// Summed log-probs of a pair's completions, in nats.

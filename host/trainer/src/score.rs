@@ -40,20 +40,24 @@ const BLOCK_ROWS: usize = 4096;
 ///
 /// # Errors
 ///
-/// A row that cannot be used, unless the file skips such rows, or that is longer than the model's context; what
-/// `take` returns.
+/// A row that cannot be used, unless the file skips such rows; a model whose log-probs are no numbers; what `take`
+/// returns.
 pub fn score<E: From<Fault>>(
     device: &Device,
     model: &Model,
     file: &PreferenceFile,
     mut take: impl FnMut(RowLogps) -> Result<(), E>,
 ) -> Result<Tally, E> {
+    let mut take = |logps: RowLogps| -> Result<(), E> {
+        check_finite(model, "model", &file.place(logps.row), logps.sums())?;
+        take(logps)
+    };
     let (mut tally, mut scorer) = (Tally::default(), Scorer::new(device, model)?);
     for row in 0..file.n_rows() {
         let outcome = file.row(row)?;
         tally.count(&outcome);
         let Outcome::Pair(encoded) = outcome else { continue };
-        check_context(model.decoder.config(), row, &encoded.pair)?;
+        check_fits(model.decoder.config(), "model", &file.place(row), &encoded.pair)?;
         if scorer.add(row, &encoded.pair) {
             scorer.scored()?.into_iter().try_for_each(&mut take)?;
         }
@@ -127,19 +131,41 @@ impl<'a> Scorer<'a> {
     }
 }
 
-/// Refuses a row that is longer than the model can read.
-pub(crate) fn check_context(
+/// Refuses tokens that the model, or whatever it is here, cannot read.
+pub(crate) fn check_fits(
     config: &DecoderConfig,
-    row: usize,
+    whose: &str,
+    place: &str,
     pair: &PreferencePair,
 ) -> Result<(), Fault> {
+    let DecoderConfig { context, vocabulary, .. } = config;
     let n_tokens = pair.longest_tokens();
-    if n_tokens <= config.context {
+    if n_tokens > *context {
+        return Err(Fault::settings(
+            format!("{place}: {n_tokens} tokens, but the {whose}'s context is {context}"),
+            format!("limit the length of sequences: --max-length {context}"),
+        ));
+    }
+    match pair.highest_token() {
+        token if token as usize >= *vocabulary => Err(Fault::settings(
+            format!("{place}: token {token}, but the {whose}'s vocabulary is {vocabulary}"),
+            "take a reference with the tokenizer of the model that is trained",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses log-probs that no loss can use, which are the model's fault.
+pub(crate) fn check_finite(
+    model: &Model,
+    whose: &str,
+    place: &str,
+    sums: PairLogps,
+) -> Result<(), Fault> {
+    let PairLogps { chosen, rejected } = sums;
+    if chosen.is_finite() && rejected.is_finite() {
         return Ok(());
     }
-    let context = config.context;
-    Err(Fault::settings(
-        format!("row {row} has {n_tokens} tokens, but the model's context is {context}"),
-        format!("limit the length of sequences: --max-length {context}"),
-    ))
+    let what = format!("{place}: the {whose}'s log-probs are {chosen} and {rejected}");
+    Err(model.decoder.layout().unusable(&what, &model.weights))
 }

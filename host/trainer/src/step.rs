@@ -411,6 +411,13 @@ impl Trainer {
                 if !logp.is_finite() {
                     let place =
                         format!("the policy's log-prob of the {name} completion of pair {row}");
+                    // Before any update it is no loss's doing.
+                    let n_updates = self.step - usize::from(learns.is_some());
+                    if n_updates == 0 {
+                        let layout = self.engine.decoder().layout();
+                        let what = format!("{place} is {logp}");
+                        return Err(layout.unusable(&what, &self.engine.weights()?).into());
+                    }
                     return Err(Rejected::non_finite(&place, logp, self.step).into());
                 }
             }
@@ -470,12 +477,12 @@ impl Trainer {
 
     fn check_weights(&self) -> Result<(), TrainFailure> {
         let weights = self.engine.weights()?;
-        let Some(element) = weights.iter().position(|weight| !weight.is_finite()) else {
-            return Ok(());
-        };
-        let tensor =
-            self.decoder().layout().tensor_at(element).map_or("a weight", |tensor| &tensor.name);
-        Err(Rejected::non_finite(tensor, f64::from(weights[element]), self.step).into())
+        match self.decoder().layout().first_non_finite(&weights) {
+            None => Ok(()),
+            Some((tensor, weight)) => {
+                Err(Rejected::non_finite(&tensor.name, f64::from(weight), self.step).into())
+            }
+        }
     }
 }
 

@@ -10,9 +10,16 @@ use crate::args::Generate;
 use crate::settings::Settings;
 use crate::{Outcome, device, screen};
 
+/// Completions of one call: all of them are in memory at a time.
+const SAMPLES_MAX: usize = 10_000;
+
 pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
     let draw = draw(args)?;
-    ensure!(args.n > 0, "--n 0 samples nothing (hint: at least 1)");
+    ensure!(
+        (1..=SAMPLES_MAX).contains(&args.n),
+        "--n: expected 1 to {SAMPLES_MAX}, got {} (hint: ask again with another --seed for more)",
+        args.n
+    );
     ensure!(
         args.max_tokens > 0,
         "--max-tokens 0 generates nothing (hint: at least 1)"
@@ -25,9 +32,16 @@ pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
         !prompt.is_empty(),
         "the prompt has no token (hint: give --prompt some text)"
     );
-    let context = folder.model.decoder.config().context;
+    let config = folder.model.decoder.config();
+    let (context, vocabulary) = (config.context, config.vocabulary);
+    if let Some(token) = prompt.iter().find(|token| **token as usize >= vocabulary) {
+        bail!(
+            "the prompt has token {token}, but the model's vocabulary is {vocabulary} (hint: use the tokenizer that the \
+             model was trained with)"
+        );
+    }
     ensure!(
-        prompt.len() + args.max_tokens <= context,
+        prompt.len().saturating_add(args.max_tokens) <= context,
         "{} tokens of prompt and {} more exceed the model's context of {context} (hint: lower --max-tokens)",
         prompt.len(),
         args.max_tokens

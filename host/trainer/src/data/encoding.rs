@@ -53,6 +53,7 @@ pub struct Encoding {
     tokenizer: Option<Arc<Tokenizer>>,
     n_vocabulary: usize,
     length: Length,
+    context: usize,
 }
 
 /// A row's tokens.
@@ -83,6 +84,7 @@ const HINT_NO_TEMPLATE: &str = "conversations need a model with a chat template 
      chat_template in tokenizer_config.json); plain texts do not";
 const HINT_VOCABULARY: &str = "use the tokenizer that the model was trained with";
 const HINT_SCORED: &str = "give chosen and rejected at least one token after the prompt";
+const HINT_CONTEXT: &str = "cut sequences with --max-length, or skip the row";
 const HINT_TEXT: &str = "the model's tokenizer cannot read this text; change or skip the row";
 
 impl Encoding {
@@ -102,7 +104,13 @@ impl Encoding {
                 "a token is predicted from the one before it; TRL's default is 1024",
             ));
         }
-        Ok(Self { tokenizer, n_vocabulary, length })
+        Ok(Self { tokenizer, n_vocabulary, length, context: usize::MAX })
+    }
+
+    /// The same for a model of this context: rows that are longer after the cut are bad.
+    #[must_use]
+    pub fn within(self, context: usize) -> Self {
+        Self { context, ..self }
     }
 
     /// A row's tokens, or none if the length limit leaves no completion.
@@ -199,6 +207,13 @@ impl Encoding {
             let sequence = sequence.cut(n_max, self.length.truncation).with_a_prompt();
             if sequence.tokens.len() <= sequence.n_prompt {
                 return Err(Problem::new(field, "no token of it would be scored", HINT_SCORED));
+            }
+            if sequence.tokens.len() > self.context {
+                let (n_tokens, context) = (sequence.tokens.len(), self.context);
+                let message = format!(
+                    "{n_tokens} tokens with its prompt exceed the model's context of {context}"
+                );
+                return Err(Problem::new(field, message, HINT_CONTEXT));
             }
             Ok(sequence.split())
         };

@@ -66,6 +66,7 @@ impl PreferenceFile {
     /// A file that cannot be read, holds nothing or something else, or, unless bad rows are skipped, whose first
     /// row is bad.
     pub fn open(path: &Path, encoding: Encoding, bad_rows: BadRows) -> Result<Self, Fault> {
+        refuse_several_files(path)?;
         let cannot_read = |source| Fault::file("read", path, source);
         let mut file = File::open(path).map_err(cannot_read)?;
         let mut head = Vec::new();
@@ -212,12 +213,21 @@ impl PreferenceFile {
         Err(Fault::data(&self.path, message, HINT_ROWS))
     }
 
-    fn bad_row(&self, row: usize, problem: Problem) -> BadRow {
-        let Problem { field, message, hint } = problem;
-        let place = match self.is_table {
+    /// Where a row is, for a person.
+    pub(crate) fn place(&self, row: usize) -> String {
+        format!("{}: {}", self.path.display(), self.place_in_file(row))
+    }
+
+    fn place_in_file(&self, row: usize) -> Place {
+        match self.is_table {
             true => Place::Row(row as u64),
             false => Place::Line(self.lines.number(row)),
-        };
+        }
+    }
+
+    fn bad_row(&self, row: usize, problem: Problem) -> BadRow {
+        let Problem { field, message, hint } = problem;
+        let place = self.place_in_file(row);
         BadRow { path: self.path.clone(), place, field, message, hint }
     }
 }
@@ -238,6 +248,44 @@ impl Walk<'_> {
         self.rows.position()
     }
 
+    /// The pairs of one step: `n` of them, or those that an epoch has left. None only if a whole epoch gives none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PreferenceFile::row`].
+    pub fn batch(&mut self, n: usize) -> Result<Vec<(usize, EncodedPair)>, Fault> {
+        let mut pairs = Vec::with_capacity(n.min(self.file.n_rows()));
+        let mut epoch = self.rows.position().epoch;
+        while pairs.len() < n {
+            if self.rows.position().epoch != epoch {
+                if !pairs.is_empty() || self.n_rows_without_pair >= self.file.n_rows() {
+                    break;
+                }
+                // What was left of the epoch held bad rows only.
+                epoch = self.rows.position().epoch;
+            }
+            let Some(visited) = self.visit().transpose()? else { break };
+            pairs.extend(visited);
+        }
+        Ok(pairs)
+    }
+
+    /// The next row, and its pair if it gives one; none only if there are no rows.
+    fn visit(&mut self) -> Option<Result<Option<(usize, EncodedPair)>, Fault>> {
+        let row = self.rows.next()?;
+        let outcome = match self.file.row(row) {
+            Ok(outcome) => outcome,
+            Err(fault) => return Some(Err(fault)),
+        };
+        self.tally.count(&outcome);
+        let Outcome::Pair(encoded) = outcome else {
+            self.n_rows_without_pair += 1;
+            return Some(Ok(None));
+        };
+        self.n_rows_without_pair = 0;
+        Some(Ok(Some((row, encoded))))
+    }
+
     /// What became of the rows so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -250,20 +298,26 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.n_rows_without_pair < self.file.n_rows() {
-            let row = self.rows.next()?;
-            let outcome = match self.file.row(row) {
-                Ok(outcome) => outcome,
-                Err(fault) => return Some(Err(fault)),
-            };
-            self.tally.count(&outcome);
-            if let Outcome::Pair(encoded) = outcome {
-                self.n_rows_without_pair = 0;
-                return Some(Ok((row, encoded)));
+            if let Some(found) = self.visit()?.transpose() {
+                return Some(found);
             }
-            self.n_rows_without_pair += 1;
         }
         None
     }
+}
+
+/// A folder, or a pattern that no shell has replaced by what it stands for.
+fn refuse_several_files(path: &Path) -> Result<(), Fault> {
+    let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
+    let message = match path.is_dir() {
+        true => "it is a folder",
+        false if is_pattern && !path.exists() => {
+            "there is no such file, and patterns are not looked up"
+        }
+        false => return Ok(()),
+    };
+    let hint = "name one file; JSONL files become one with `cat`";
+    Err(Fault::data(path, message, hint))
 }
 
 /// Files of other kinds, told by how they begin.

@@ -313,9 +313,36 @@ fn wrong_type(column: usize, expected: &str, written: &RawValue, hint: &'static 
     Problem::new(COLUMNS[column], format!("expected {expected}, got {got}"), hint)
 }
 
-/// serde_json's message; the line that it counts is always the first, because a row is a line.
+/// What serde_json says, in the words of the format. The line that it counts is always the first, because a row is a
+/// line.
 fn json_message(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", ", at byte ")
+    let text = error.to_string();
+    let (said, byte) = text.rsplit_once(" at line 1 column ").unwrap_or((&text, ""));
+    let wrong =
+        said.strip_prefix("invalid type: ").or_else(|| said.strip_prefix("invalid value: "));
+    let message = match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
+        Some((got, expected)) => format!("expected {}, got {}", plain(expected), plain(got)),
+        None if error.is_eof() => "the JSON ends too early".to_owned(),
+        None => plain(said).to_owned(),
+    };
+    match byte {
+        "" => message,
+        byte => format!("{message}, at byte {byte}"),
+    }
+}
+
+/// Words of serde_json's that mean nothing to who writes a data file.
+fn plain(said: &str) -> &str {
+    match said {
+        "u32" => "a token id, a whole number from 0",
+        "a sequence" | "sequence" => "a list",
+        "map" => "an object",
+        "expected ident" => "expected true, false or null",
+        "expected value" => "expected a string, a number, a list, an object, true, false or null",
+        "key must be a string" => "the name of a column must be in double quotes",
+        "trailing characters" => "there is more after the object",
+        other => other,
+    }
 }
 
 /// The common beginning of two texts, without a space at its end, and what is left of each.

@@ -38,7 +38,8 @@ pub(super) struct State {
 
 const PREFIX: &str = "step-";
 
-fn folder(run: &Path) -> PathBuf {
+/// Where checkpoints lie.
+pub(super) fn folder(run: &Path) -> PathBuf {
     run.join("checkpoints")
 }
 

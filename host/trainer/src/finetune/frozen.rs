@@ -11,8 +11,7 @@ use crate::data::{Outcome, Position, PreferenceFile};
 use crate::device::Device;
 use crate::fault::Fault;
 use crate::model::{Model, ModelDirectory};
-use crate::pairs::PairLogps;
-use crate::score::{RowLogps, Scorer, check_context};
+use crate::score::{RowLogps, Scorer, check_finite, check_fits};
 
 /// The rows that a run will train on.
 pub(super) fn rows_used(
@@ -60,11 +59,17 @@ impl Frozen<'_> {
         let loaded = self.directory.map(Model::load).transpose()?;
         let model = loaded.as_ref().unwrap_or(self.policy);
         let mut scorer = Scorer::new(self.device, model)?;
+        let mut keep = |scored: Vec<RowLogps>| {
+            scored.into_iter().try_for_each(|row| {
+                check_finite(model, "reference", &file.place(row.row), row.sums())?;
+                references.set(row.row, row.sums())
+            })
+        };
         for (done, &row) in missing.iter().enumerate() {
             let Outcome::Pair(encoded) = file.row(row)? else { continue };
-            check_context(model.decoder.config(), row, &encoded.pair)?;
+            check_fits(model.decoder.config(), "reference", &file.place(row), &encoded.pair)?;
             if scorer.add(row, &encoded.pair) {
-                keep(references, scorer.scored()?)?;
+                keep(scorer.scored()?)?;
                 if watch(&Progress::References { done, of: missing.len() }).is_break() {
                     return Err(Fault::settings(
                         format!("ended after the reference log-probs of {done} rows"),
@@ -73,21 +78,6 @@ impl Frozen<'_> {
                 }
             }
         }
-        keep(references, scorer.scored()?)
+        keep(scorer.scored()?)
     }
-}
-
-fn keep(references: &mut References, scored: Vec<RowLogps>) -> Result<(), Fault> {
-    for row in scored {
-        let sums = row.sums();
-        let PairLogps { chosen, rejected } = sums;
-        if !(chosen.is_finite() && rejected.is_finite()) {
-            return Err(Fault::weights(
-                format!("the reference's log-probs of row {} are {chosen} and {rejected}", row.row),
-                "check the reference's weights with `lossbox logps`",
-            ));
-        }
-        references.set(row.row, sums)?;
-    }
-    Ok(())
 }

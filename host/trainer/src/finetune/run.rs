@@ -110,8 +110,7 @@ pub fn run(
     let save = settings.save.clone().unwrap_or_else(|| settings.run.join("model"));
     refuse_existing(&save)?;
     let from = starting_point(job)?;
-    std::fs::create_dir_all(&settings.run)
-        .map_err(|source| Fault::file("create", &settings.run, source))?;
+    check_places(settings, &save)?;
 
     let folder = ModelFolder::open(&settings.model)?;
     let reference = settings.reference.as_deref().map(ModelDirectory::open).transpose()?;
@@ -120,6 +119,7 @@ pub fn run(
     let data = open(&settings.data)?;
     let held_out = settings.eval_data.as_deref().map(open).transpose()?;
     let n_steps = n_steps(settings, &data)?;
+    refuse_endless_warmup(settings, n_steps)?;
     let sources = sources(settings, &folder.directory, reference.as_ref())?;
     let state = match &from {
         None => State {
@@ -133,6 +133,7 @@ pub fn run(
         },
         Some(place) => continued(job, place, n_steps, &hex(&sources))?,
     };
+    refuse_gradients_of_the_past(settings, &state)?;
     let Model { decoder, weights } = &folder.model;
     let adapters =
         settings.lora()?.map(|lora| Adapters::new(decoder, weights, &lora, settings.seed));
@@ -180,6 +181,37 @@ fn refuse_existing(save: &Path) -> Result<(), Fault> {
     }
 }
 
+/// Everything that is written after the last step is tried before the first one.
+fn check_places(settings: &Settings, save: &Path) -> Result<(), Fault> {
+    for folder in [Some(&*settings.run), save.parent()].into_iter().flatten() {
+        std::fs::create_dir_all(folder).map_err(|source| Fault::file("create", folder, source))?;
+    }
+    for folder in [Some(&*settings.run), Some(&*checkpoint::folder(&settings.run)), save.parent()] {
+        folder.into_iter().for_each(files::sweep);
+    }
+    files::check_place(&settings.run.join("metrics.jsonl"))?;
+    files::check_place(save)?;
+    let Some(gradients) = &settings.save_gradients else { return Ok(()) };
+    match gradients.is_dir() {
+        false => files::check_place(gradients),
+        true => Err(Fault::settings(
+            format!("{} is a folder", gradients.display()),
+            "give --save-gradients the name of a file",
+        )),
+    }
+}
+
+/// A checkpoint of the last step holds no gradients, which are asked for after it.
+fn refuse_gradients_of_the_past(settings: &Settings, state: &State) -> Result<(), Fault> {
+    match settings.save_gradients.is_some() && state.step == state.n_steps {
+        false => Ok(()),
+        true => Err(Fault::settings(
+            format!("step {} is done, and a checkpoint does not hold its gradients", state.step),
+            "leave out --save-gradients to save the model",
+        )),
+    }
+}
+
 /// The checkpoint to go on from; none for a new run, whose folder must not hold another.
 fn starting_point(job: &Job) -> Result<Option<PathBuf>, Fault> {
     let run = &job.settings.run;
@@ -202,8 +234,11 @@ fn starting_point(job: &Job) -> Result<Option<PathBuf>, Fault> {
 
 fn continued(job: &Job, place: &Path, n_steps: usize, sources: &str) -> Result<State, Fault> {
     let state = checkpoint::read_state(place)?;
-    let reason = if state.settings.deciding() != job.settings.deciding() {
-        "was made with other settings"
+    let reason = if let Some(others) = job.settings.deciding_otherwise(&state.settings) {
+        return Err(Fault::settings(
+            format!("the checkpoint {} was made with other settings: {others}", place.display()),
+            "give the settings of the run that goes on, or start another with --run",
+        ));
     } else if state.loss_id != job.loss_id {
         "was made with another loss"
     } else if state.sources != sources || state.n_steps != n_steps {
@@ -217,12 +252,24 @@ fn continued(job: &Job, place: &Path, n_steps: usize, sources: &str) -> Result<S
     ))
 }
 
+fn refuse_endless_warmup(settings: &Settings, n_steps: usize) -> Result<(), Fault> {
+    match settings.warmup > 0 && settings.warmup >= n_steps {
+        false => Ok(()),
+        true => Err(Fault::settings(
+            format!("warmup {} leaves no step of {n_steps} with the whole rate", settings.warmup),
+            "warm up for fewer steps, or train for more",
+        )),
+    }
+}
+
 fn n_steps(settings: &Settings, data: &PreferenceFile) -> Result<usize, Fault> {
     let (None, Some(epochs)) = (settings.steps, settings.epochs) else {
         return Ok(settings.steps.unwrap_or(0));
     };
-    let n_pairs = data.survey(|_| ())?.pairs as f64;
-    Ok(((epochs * n_pairs / settings.batch_pairs as f64).ceil() as usize).max(1))
+    // As transformers counts: the last step of an epoch takes what is left of it.
+    let n_pairs = data.survey(|_| ())?.pairs as usize;
+    let n_steps_of_epoch = n_pairs.div_ceil(settings.batch_pairs).max(1);
+    Ok(((epochs * n_steps_of_epoch as f64).ceil() as usize).max(1))
 }
 
 /// The content of the models, and how data is read.
@@ -297,7 +344,7 @@ impl Training<'_> {
                 }
             }
         }
-        self.save(save)?;
+        self.save(save).map_err(|fault| self.unsaved(&fault, watch))?;
         Ok(self.finished(save.to_path_buf(), false, last, evaluation, &walk))
     }
 
@@ -331,18 +378,18 @@ impl Training<'_> {
 
     fn next_pairs(&mut self, walk: &mut Walk) -> Result<Vec<ReferencedPair>, Fault> {
         let _span = trace_span!("data").entered();
-        let mut pairs = Vec::with_capacity(self.settings.batch_pairs);
-        for next in walk.by_ref().take(self.settings.batch_pairs) {
-            let (row, EncodedPair { pair, .. }) = next?;
+        let mut pairs = Vec::new();
+        for (row, EncodedPair { pair, .. }) in walk.batch(self.settings.batch_pairs)? {
             let reference = self.references.get(row)?;
             pairs.push(ReferencedPair { pair, reference });
         }
+        let hint = match self.settings.skip_bad_rows {
+            false => "raise --max-length: every prompt fills it",
+            true => "raise --max-length, or look at the rows without --skip-bad-rows",
+        };
         match pairs.is_empty() {
             false => Ok(pairs),
-            true => Err(Fault::settings(
-                "no row of the data gives a pair",
-                "raise --max-length, or look at the rows without --skip-bad-rows",
-            )),
+            true => Err(Fault::settings("no row of the data gives a pair", hint)),
         }
     }
 
@@ -417,6 +464,30 @@ impl Training<'_> {
         files::create_folder(save, |partial| {
             checkpoint::write_trained(partial, directory, trainer, &settings.model)
         })
+    }
+
+    /// What training came to, kept where the run is because it could not be saved where it should be.
+    fn unsaved(&self, fault: &Fault, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Fault {
+        let n_steps = self.state.step;
+        let reason = fault.to_string();
+        let reason = reason.lines().next().unwrap_or_default();
+        let done = format!("all {n_steps} steps are done, but not everything is saved: {reason}");
+        match self.save_checkpoint() {
+            Ok(place) => {
+                let message =
+                    format!("{done}\nthe state after the last step is in {}", place.display());
+                let _ = watch(&Progress::Saved(place));
+                let run = self.settings.run.display();
+                let hint = format!(
+                    "make room or name other places; the same command with --run {run} --resume then saves the model"
+                );
+                Fault::settings(message, hint)
+            }
+            Err(second) => Fault::settings(
+                format!("{done}\nno checkpoint could be written either: {second}"),
+                "make room and train again; --save-every N keeps checkpoints on the way",
+            ),
+        }
     }
 
     fn finished(

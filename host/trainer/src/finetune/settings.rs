@@ -92,6 +92,12 @@ pub const MAX_LENGTH_DEFAULT: usize = 1024;
 /// A larger step than any model survives; below it no finite gradient can make a weight overflow.
 const LR_MAX: f64 = 1e3;
 
+/// α over the rank, by which adapters are scaled: as LR_MAX, more than any model survives.
+const LORA_SCALE_MAX: f64 = 1e3;
+
+/// More pairs than a step was ever made of; what holds them is taken before they are read.
+const BATCH_PAIRS_MAX: usize = 1_000_000;
+
 /// Single precision still tells it from 0, with which a parameter whose gradients were 0 would become 0/0.
 const EPSILON_MIN: f64 = 1e-30;
 
@@ -177,21 +183,37 @@ impl Settings {
                 return Err(refused(name, "1 or more", "0"));
             }
         }
+        if self.batch_pairs > BATCH_PAIRS_MAX {
+            let expected = format!("1 to {BATCH_PAIRS_MAX}");
+            return Err(refused("batch-pairs", &expected, &self.batch_pairs.to_string()));
+        }
+        let below_one = 1.0f64.next_down();
         let ranges = [
-            ("lr", self.lr, 0.0, LR_MAX),
-            ("weight-decay", self.weight_decay, 0.0, LR_MAX),
-            ("adam-beta1", self.adam_beta1, 0.0, 1.0f64.next_down()),
-            ("adam-beta2", self.adam_beta2, 0.0, 1.0f64.next_down()),
-            ("adam-epsilon", self.adam_epsilon, EPSILON_MIN, 1.0),
-            ("max-grad-norm", self.max_grad_norm, 0.0, f64::MAX),
-            ("epochs", self.epochs.unwrap_or(1.0), f64::MIN_POSITIVE, 1e9),
+            ("lr", self.lr, 0.0..=LR_MAX, "0 to 1000"),
+            ("weight-decay", self.weight_decay, 0.0..=LR_MAX, "0 to 1000"),
+            ("adam-beta1", self.adam_beta1, 0.0..=below_one, "0 or more and less than 1"),
+            ("adam-beta2", self.adam_beta2, 0.0..=below_one, "0 or more and less than 1"),
+            ("adam-epsilon", self.adam_epsilon, EPSILON_MIN..=1.0, "1e-30 to 1"),
+            ("max-grad-norm", self.max_grad_norm, 0.0..=f64::MAX, "0 or more"),
+            (
+                "epochs",
+                self.epochs.unwrap_or(1.0),
+                f64::MIN_POSITIVE..=1e9,
+                "more than 0, up to a thousand million",
+            ),
         ];
-        for (name, value, low, high) in ranges {
-            if !(low..=high).contains(&value) {
-                return Err(refused(name, &format!("{low:e} to {high:e}"), &format!("{value:e}")));
+        for (name, value, range, expected) in ranges {
+            if !range.contains(&value) {
+                return Err(refused(name, expected, &value.to_string()));
             }
         }
         self.lora()?;
+        if self.eval_every > 0 && self.eval_data.is_none() {
+            return Err(Fault::settings(
+                "eval-every says how often to evaluate, but there are no held-out pairs",
+                "give --eval-data FILE as well",
+            ));
+        }
         match (self.steps, self.epochs) {
             (None, None) => Err(Fault::settings(
                 "neither steps nor epochs say how long to train",
@@ -221,12 +243,10 @@ impl Settings {
             };
         };
         let alpha = self.lora_alpha.unwrap_or(2.0 * rank as f64);
-        if !(alpha > 0.0 && alpha <= LR_MAX) {
-            return Err(refused(
-                "lora-alpha",
-                &format!("more than 0, up to {LR_MAX}"),
-                &alpha.to_string(),
-            ));
+        let most = LORA_SCALE_MAX * rank as f64;
+        if !(alpha > 0.0 && alpha <= most) {
+            let expected = format!("more than 0, up to {most} with --lora-rank {rank}");
+            return Err(refused("lora-alpha", &expected, &alpha.to_string()));
         }
         Ok(Some(LoraSettings { rank, alpha, targets: self.lora_targets.clone() }))
     }
@@ -278,8 +298,23 @@ impl Settings {
         Ok(Length { max_tokens: Some(max_tokens), ..Length::default() })
     }
 
+    /// Which of the settings that decide differ from another run's, each with both values; none if they are the same.
+    pub(super) fn deciding_otherwise(&self, other: &Self) -> Option<String> {
+        let (ours, theirs) = (self.deciding(), other.deciding());
+        if ours == theirs {
+            return None;
+        }
+        let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
+        let (ours, theirs) = (fields(&ours), fields(&theirs));
+        let names = ours.as_object().into_iter().flat_map(serde_json::Map::keys);
+        let differing = names.filter(|name| ours[*name] != theirs[*name]);
+        let said = differing
+            .map(|name| format!("{name} was {}, is {}", shown(&theirs[name]), shown(&ours[name])));
+        Some(said.collect::<Vec<_>>().join("; "))
+    }
+
     /// What the numbers of a run follow from: the same for a run and its continuation.
-    pub(super) fn deciding(&self) -> Self {
+    fn deciding(&self) -> Self {
         Self {
             save: None,
             run: PathBuf::new(),
@@ -291,6 +326,14 @@ impl Settings {
             save_gradients: None,
             ..self.clone()
         }
+    }
+}
+
+/// How a setting reads in a message.
+fn shown(value: &serde_json::Value) -> String {
+    match value.is_null() {
+        true => "not given".into(),
+        false => value.to_string(),
     }
 }
 
@@ -360,5 +403,15 @@ mod tests {
         check_refused("steps = 1\nadam-beta2 = -0.1", "adam-beta2: expected");
         check_refused("steps = 1\nadam-epsilon = 0.0", "adam-epsilon: expected");
         check_refused("steps = 1\npass-pairs = 0", "pass-pairs: expected");
+        let huge = "steps = 1\nbatch-pairs = 1000000000000";
+        check_refused(huge, "batch-pairs: expected 1 to 1000000, got 1000000000000");
+        check_refused("steps = 1\neval-every = 2", "--eval-data FILE");
+        check_refused(
+            "steps = 1\nlora-rank = 8\nlora-alpha = 8001",
+            "up to 8000 with --lora-rank 8",
+        );
+        let wide = Settings::from_toml("steps = 1\nlora-rank = 512").expect("good");
+        assert!(wide.check().is_ok(), "the default alpha is within the bound at every rank");
+        check_refused("steps = 1\nmax-grad-norm = -1", "expected 0 or more, got -1");
     }
 }

@@ -6,39 +6,55 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::Path;
 
 use half::{bf16, f16};
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use super::layout::{HEAD, Layout, PREFIXES, Tensor};
 use crate::fault::Fault;
 
 /// Reads tensors that lie one behind the other from a file that [`write`] wrote.
-pub(super) fn read_tensors(file: &[u8], tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
-    let file = SafeTensors::deserialize(file).map_err(not_safetensors)?;
-    read_all(&[file], tensors)
+pub(super) fn read_tensors(
+    path: &Path,
+    file: &[u8],
+    tensors: &[Tensor],
+) -> Result<Vec<f32>, Fault> {
+    read_all(&[whole(path, file)?], tensors)
+}
+
+/// The tensors of a file, all of whose bytes are there.
+pub(super) fn whole<'a>(path: &Path, file: &'a [u8]) -> Result<SafeTensors<'a>, Fault> {
+    SafeTensors::deserialize(file).map_err(|error| not_safetensors(&path.display(), &error))
 }
 
 fn read_all(shards: &[SafeTensors], tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
+    // Before any memory is taken: a configuration may ask for more than there is.
+    for tensor in tensors {
+        view_of(shards, tensor)?;
+    }
     let mut values = vec![0.0; tensors.last().map_or(0, |tensor| tensor.slot.end())];
     for tensor in tensors {
-        read_tensor(tensor.slot.of_mut(&mut values), shards, tensor)?;
+        let view = view_of(shards, tensor)?;
+        convert(tensor.slot.of_mut(&mut values), &tensor.name, &view)?;
         tensor.take_file_order(&mut values);
     }
     Ok(values)
 }
 
-fn not_safetensors(error: safetensors::SafeTensorError) -> Fault {
+fn not_safetensors(file: &dyn Display, error: &SafeTensorError) -> Fault {
     let hint = "copy or download the file again";
-    Fault::weights(format!("not a safetensors file: {error}"), hint)
+    Fault::weights(format!("{file}: not a whole safetensors file: {error}"), hint)
 }
 
 /// Reads all tensors of the layout from one file or several into one flat buffer.
 pub(super) fn read(files: &[&[u8]], layout: &Layout) -> Result<Vec<f32>, Fault> {
     let mut shards = Vec::with_capacity(files.len());
     for file in files {
-        shards.push(SafeTensors::deserialize(file).map_err(not_safetensors)?);
+        let unusable = |error| not_safetensors(&"model.safetensors", &error);
+        shards.push(SafeTensors::deserialize(file).map_err(unusable)?);
     }
     let weights = read_all(&shards, &layout.tensors)?;
     for file in &shards {
@@ -47,7 +63,8 @@ pub(super) fn read(files: &[&[u8]], layout: &Layout) -> Result<Vec<f32>, Fault> 
     Ok(weights)
 }
 
-fn read_tensor(into: &mut [f32], shards: &[SafeTensors], tensor: &Tensor) -> Result<(), Fault> {
+/// The tensor in the files, of the shape that is expected.
+fn view_of<'a>(shards: &'a [SafeTensors], tensor: &Tensor) -> Result<TensorView<'a>, Fault> {
     let named = |name: &str| shards.iter().find_map(|shard| shard.tensor(name).ok());
     let view = named(&tensor.name).or_else(|| named(short(&tensor.name))).ok_or_else(|| {
         Fault::weights(
@@ -66,7 +83,7 @@ fn read_tensor(into: &mut [f32], shards: &[SafeTensors], tensor: &Tensor) -> Res
             "check that config.json and weights belong together",
         ));
     }
-    convert(into, &tensor.name, &view)
+    Ok(view)
 }
 
 /// The name as files have it that hold the decoder without its head, GPT-2's own among them.

@@ -4,7 +4,7 @@
 //! directory is also what training saves: the configuration and the tokenizer of the model that was
 //! trained, with new weights. Not here: what the files mean (`config`, `checkpoint`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::Path;
 
@@ -75,6 +75,7 @@ pub(crate) fn additional_templates(
 impl ModelDirectory {
     /// Opens a folder.
     pub fn open(folder: &Path) -> Result<Self, Fault> {
+        check_folder(folder)?;
         let mut companions = Vec::new();
         for name in COMPANIONS.into_iter().filter(|name| folder.join(name).is_file()) {
             companions.push((name.to_owned(), read(&folder.join(name))?));
@@ -160,29 +161,91 @@ fn read(path: &Path) -> Result<Content, Fault> {
 }
 
 fn open_weights(folder: &Path) -> Result<Vec<Content>, Fault> {
-    let index = folder.join("model.safetensors.index.json");
-    if folder.join("model.safetensors").exists() || !index.exists() {
-        return Ok(vec![map(&folder.join("model.safetensors"))?]);
+    let (one, index) = (folder.join("model.safetensors"), folder.join(INDEX));
+    if one.exists() {
+        let content = map(&one)?;
+        checkpoint::whole(&one, &content)?;
+        return Ok(vec![content]);
     }
-    shards(&files::read(&index)?)?.iter().map(|name| map(&folder.join(name))).collect()
+    if !index.exists() {
+        return Err(no_weights(folder));
+    }
+    let shards = shards(&files::read(&index)?)?;
+    let mut contents = Vec::with_capacity(shards.len());
+    for (name, tensors) in shards {
+        let path = folder.join(&name);
+        let content = map(&path)?;
+        let shard = checkpoint::whole(&path, &content)?;
+        if let Some(missing) = tensors.iter().find(|tensor| shard.tensor(tensor).is_err()) {
+            return Err(unusable_index(&format!("{missing} is said to be in {name}, but is not")));
+        }
+        contents.push(content);
+    }
+    Ok(contents)
 }
 
-/// The files that an index names, each once.
-fn shards(index: &[u8]) -> Result<BTreeSet<String>, Fault> {
+const INDEX: &str = "model.safetensors.index.json";
+
+/// What to do about a folder without weights that can be read.
+fn no_weights(folder: &Path) -> Fault {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let pickled = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(|name| name.starts_with("pytorch_model") && name.ends_with(".bin"));
+    let here = format!("there is no model.safetensors in {}", folder.display());
+    match pickled {
+        None => Fault::weights(here, "copy or download the model again"),
+        Some(name) => Fault::weights(
+            format!("{here}, only {name}"),
+            "save it anew with transformers: AutoModelForCausalLM.from_pretrained(HERE).save_pretrained(THERE), and \
+             the tokenizer with AutoTokenizer the same way",
+        ),
+    }
+}
+
+/// Refuses a place that is no folder, and says what to do about a name on the Hub.
+fn check_folder(folder: &Path) -> Result<(), Fault> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let message = format!("there is no folder {}", folder.display());
+    let name = folder.to_str().unwrap_or_default();
+    let named = |part: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(known)
+    };
+    Err(match !folder.exists() && name.split('/').count() <= 2 && name.split('/').all(named) {
+        false => Fault::settings(message, "name the folder with config.json and model.safetensors"),
+        true => Fault::settings(
+            message,
+            format!(
+                "nothing is downloaded: if that is a name on the Hugging Face Hub, get it first with \
+                 `hf download {name} --local-dir {name}`"
+            ),
+        ),
+    })
+}
+
+fn unusable_index(message: &str) -> Fault {
+    let hint = "copy or download it again, and the files that it names";
+    Fault::weights(format!("{INDEX}: {message}"), hint)
+}
+
+/// The files that an index names, with the tensors that are said to be in each.
+fn shards(index: &[u8]) -> Result<BTreeMap<String, Vec<String>>, Fault> {
     #[derive(serde::Deserialize)]
     struct Index {
-        weight_map: HashMap<String, String>,
+        weight_map: BTreeMap<String, String>,
     }
-    let unusable = |message: String| {
-        let hint = "copy or download model.safetensors.index.json again";
-        Fault::weights(format!("model.safetensors.index.json: {message}"), hint)
-    };
     let index: Index =
-        serde_json::from_slice(index).map_err(|error| unusable(error.to_string()))?;
-    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-    match shards.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
-        Some(name) => Err(unusable(format!("{name} is not the name of a file beside it"))),
-        None if shards.is_empty() => Err(unusable("it names no file".into())),
+        serde_json::from_slice(index).map_err(|error| unusable_index(&error.to_string()))?;
+    let mut shards = BTreeMap::<String, Vec<String>>::new();
+    for (tensor, name) in index.weight_map {
+        shards.entry(name).or_default().push(tensor);
+    }
+    match shards.keys().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        Some(name) => Err(unusable_index(&format!("{name} is not the name of a file beside it"))),
+        None if shards.is_empty() => Err(unusable_index("it names no file")),
         None => Ok(shards),
     }
 }
@@ -200,6 +263,48 @@ fn map(path: &Path) -> Result<Content, Fault> {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check_refused(folder: &Path, reasons: &[&str]) {
+        let message = ModelDirectory::open(folder).expect_err("refused").to_string();
+        assert!(reasons.iter().all(|reason| message.contains(reason)), "{message}");
+    }
+
+    fn file_with(tensor: &str) -> Vec<u8> {
+        let bytes = 1f32.to_le_bytes();
+        let dtype = safetensors::Dtype::F32;
+        let view = safetensors::tensor::TensorView::new(dtype, vec![1], &bytes).expect("a tensor");
+        safetensors::serialize([(tensor, view)], None).expect("a file")
+    }
+
+    #[test]
+    fn a_folder_that_is_no_model_says_how_to_get_one() {
+        check_refused(
+            Path::new("some-one/any-model"),
+            &["no folder", "hf download some-one/any-model"],
+        );
+        check_refused(Path::new("./any-model"), &["no folder ./any-model", "model.safetensors"]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, content: &[u8]| {
+            std::fs::write(folder.path().join(name), content).expect("written");
+        };
+        write("config.json", b"{}");
+        check_refused(folder.path(), &["no model.safetensors", "download"]);
+        write("pytorch_model-00001-of-00002.bin", b"");
+        check_refused(folder.path(), &["pytorch_model-00001", "save_pretrained"]);
+        let index = br#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}"#;
+        write(INDEX, index);
+        let (one, two) = (file_with("a"), file_with("b"));
+        write("one.safetensors", &one);
+        write("two.safetensors", &two[..two.len() - 1]);
+        check_refused(folder.path(), &["two.safetensors: not a whole"]);
+        write("two.safetensors", &two);
+        assert_eq!(ModelDirectory::open(folder.path()).expect("whole").weights.len(), 2);
+        write("one.safetensors", &two);
+        check_refused(folder.path(), &["a is said to be in one.safetensors"]);
+        write("model.safetensors", &one[..4]);
+        check_refused(folder.path(), &["model.safetensors: not a whole"]);
+    }
+
     #[test]
     fn an_index_names_files_beside_it_and_nothing_else() {
         let index = |name: &str| {
@@ -211,6 +316,7 @@ mod tests {
         for name in ["../secret", "/etc/passwd", "", ".."] {
             assert!(shards(index(name).as_bytes()).is_err(), "{name:?} was taken");
         }
+        assert_eq!(good["model-00001-of-00001.safetensors"], ["a", "b"]);
         assert!(shards(b"{}").is_err());
         assert!(shards(br#"{"weight_map": {}}"#).is_err());
     }

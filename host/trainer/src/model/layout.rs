@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::config::{DecoderConfig, Family, NormKind};
+use crate::fault::Fault;
 
 /// A tensor's place in the flat buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +204,22 @@ impl Layout {
     /// The tensor that covers an element of the buffer.
     pub fn tensor_at(&self, element: usize) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| element < tensor.slot.end())
+    }
+
+    /// The first number of the buffer that is NaN or infinite, and the tensor that it lies in.
+    pub fn first_non_finite(&self, buffer: &[f32]) -> Option<(&Tensor, f32)> {
+        let element = buffer.iter().position(|number| !number.is_finite())?;
+        Some((self.tensor_at(element)?, buffer[element]))
+    }
+
+    /// A model's fault: what `what` says of its numbers, and which tensor is the reason.
+    pub(crate) fn unusable(&self, what: &str, weights: &[f32]) -> Fault {
+        let reason = match self.first_non_finite(weights) {
+            Some((tensor, number)) => format!("{} holds {number}", tensor.name),
+            None => "its weights are all finite, but too large to be computed with".into(),
+        };
+        let hint = "copy or download the model again, or take one that was trained to the end";
+        Fault::weights(format!("{what}: {reason}"), hint)
     }
 }
 

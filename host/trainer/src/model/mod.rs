@@ -57,5 +57,5 @@ pub fn write_tensors(path: &Path, tensors: &[Tensor], buffer: &[f32]) -> Result<
 
 /// Reads tensors that lie one behind the other from a file that [`write_tensors`] wrote.
 pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
-    checkpoint::read_tensors(&files::read(path)?, tensors)
+    checkpoint::read_tensors(path, &files::read(path)?, tensors)
 }

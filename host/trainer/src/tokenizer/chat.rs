@@ -146,6 +146,14 @@ fn environment(now: NaiveDateTime) -> Environment<'static> {
             None => text.trim().to_owned(),
         }
     });
+    environment.add_filter("title", |value: Value| title(&python::str(&value)));
+    environment.add_filter("wordcount", |value: Value| {
+        let is_gap = |c: char| !(c.is_alphanumeric() || c == '_');
+        python::str(&value).split(is_gap).filter(|word| !word.is_empty()).count()
+    });
+    for name in ["e", "escape"] {
+        environment.add_filter(name, |value: Value| escape(&python::str(&value)));
+    }
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -157,6 +165,37 @@ fn environment(now: NaiveDateTime) -> Environment<'static> {
         })
     });
     environment
+}
+
+/// A word begins where jinja2 says: after space and after a dash or a bracket that opens, not after an apostrophe.
+fn title(text: &str) -> String {
+    let separates = |c: char| c.is_whitespace() || "-({[<".contains(c);
+    let mut begins = true;
+    let mut titled = String::with_capacity(text.len());
+    for c in text.chars() {
+        match begins {
+            true => titled.extend(c.to_uppercase()),
+            false => titled.extend(c.to_lowercase()),
+        }
+        begins = separates(c);
+    }
+    titled
+}
+
+/// markupsafe's entities.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\'' => escaped.push_str("&#39;"),
+            '"' => escaped.push_str("&#34;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// `json.dumps(value, ensure_ascii, indent, separators, sort_keys)`
@@ -200,6 +239,11 @@ fn python_method(
         (Some(text), "isdigit" | "isnumeric" | "isdecimal") => {
             let () = from_args(arguments)?;
             Ok((!text.is_empty() && text.chars().all(char::is_numeric)).into())
+        }
+        (Some(text), "find") if arguments.len() == 1 => {
+            let (sought,): (&str,) = from_args(arguments)?;
+            let found = text.find(sought).map(|byte| text[..byte].chars().count());
+            Ok(found.map_or(Value::from(-1), Value::from))
         }
         (Some(text), "rsplit") => rsplit(text, arguments),
         (Some(text), "partition") => {
@@ -313,6 +357,20 @@ mod tests {
         check("{% for k, v in messages[0].items() %}{{ k }},{% endfor %}", HELLO, "role,content,");
         check("{{ '12'.isdigit() }}{{ 'ab'.startswith('a') }}", HELLO, "TrueTrue");
         check("{{ 'a=b=c'.partition('=') | list }}", HELLO, "['a', '=', 'b=c']");
+    }
+
+    #[test]
+    fn filters_are_those_of_jinja2() {
+        let message = r#"{"role": "user", "content": "abc é <tAg> & 'q' it's \"o-k\" x2y"}"#;
+        let content = "{{ messages[0].content";
+        check(&format!("{content}.find('q') }}}} {{{{ 'a'.find('b') }}}}"), message, "15 -1");
+        check(&format!("{content} | title }}}}"), message, r#"Abc É <Tag> & 'q' It's "o-K" X2y"#);
+        check(
+            &format!("{content} | e }}}}"),
+            message,
+            "abc é &lt;tAg&gt; &amp; &#39;q&#39; it&#39;s &#34;o-k&#34; x2y",
+        );
+        check(&format!("{content} | wordcount }}}}"), message, "9");
     }
 
     #[test]

@@ -104,6 +104,7 @@ fn one_step_over_a_file_is_the_step_of_transformers() {
                 save: Some(place.path(&format!("{run}-model"))),
                 save_gradients: Some(place.path("gradients.safetensors")),
                 eval_data: None,
+                eval_every: 0,
                 recompute: pass_pairs.is_some(),
                 ..place.settings(family, run)
             };
@@ -226,7 +227,7 @@ fn metrics_have_the_names_that_trl_gives_them() {
     }
     assert_eq!(steps[0]["learning_rate"], 0.0);
     assert_eq!(steps[1]["learning_rate"], 5e-4);
-    assert_eq!(steps[3]["epoch"], 3.0);
+    assert_eq!(steps[3]["epoch"], 2.0);
     // Before any step, evaluation would give the loss that PyTorch computes; after it the loss falls.
     let loss = |line: &Value| line["eval_loss"].as_f64().expect("a loss");
     assert!(loss(evaluations[3]) < loss(evaluations[0]));
@@ -256,9 +257,10 @@ fn failing(n_good: usize, trap: bool) -> impl PreferenceLoss {
 #[test]
 fn a_loss_that_fails_ends_the_run_with_a_checkpoint_of_the_last_good_state() {
     let place = Place::with(&pairs("llama"));
-    on(&job(Settings { eval_data: None, ..place.settings("llama", "good") }));
+    on(&job(Settings { eval_data: None, eval_every: 0, ..place.settings("llama", "good") }));
     for (name, trap, rule) in [("nan", false, "train/non-finite"), ("trap", true, "train/trap")] {
-        let mut job = job(Settings { eval_data: None, ..place.settings("llama", name) });
+        let mut job =
+            job(Settings { eval_data: None, eval_every: 0, ..place.settings("llama", name) });
         let mut saved = None;
         let watch = &mut |progress: &Progress| {
             if let Progress::Saved(place) = progress {
@@ -294,10 +296,12 @@ fn what_does_not_belong_together_is_refused_before_the_first_step() {
         change(&mut job);
         job
     };
-    refused(&with(|job| job.settings.lr = 2e-3), "other settings");
-    refused(&with(|job| job.settings.adam_beta1 = 0.8), "other settings");
-    refused(&with(|job| job.settings.adam_beta2 = 0.99), "other settings");
-    refused(&with(|job| job.settings.adam_epsilon = 1e-6), "other settings");
+    refused(&with(|job| job.settings.lr = 2e-3), "other settings: lr was 0.001, is 0.002\n");
+    refused(&with(|job| job.settings.adam_beta1 = 0.8), "adam-beta1 was 0.9, is 0.8");
+    refused(&with(|job| job.settings.adam_beta2 = 0.99), "adam-beta2 was 0.999, is 0.99");
+    refused(&with(|job| job.settings.adam_epsilon = 1e-6), "adam-epsilon was");
+    refused(&with(|job| job.settings.reference = None), "reference was");
+    refused(&with(|job| job.settings.warmup = 7), "warmup 7 leaves no step of 7");
     refused(&with(|job| job.loss_id = "ipo".into()), "another loss");
     refused(&with(|job| job.settings.max_length = Some(100_000)), "context");
     std::fs::create_dir(place.path("there")).expect("a folder");
@@ -308,11 +312,119 @@ fn what_does_not_belong_together_is_refused_before_the_first_step() {
     refused(&first, "other data");
 }
 
+/// A model whose first block is broken, and one with fewer tokens than the data has.
 #[test]
-fn epochs_count_pairs() {
-    let place = Place::with(&pairs("gpt2"));
-    let settings = Settings { steps: None, epochs: Some(1.5), ..place.settings("gpt2", "run") };
-    assert_eq!(on(&job(settings)).n_steps_done, 2);
+fn models_that_cannot_be_computed_are_refused_and_not_the_loss() {
+    let place = Place::with(&pairs("llama"));
+    let copy = |name: &str, change: &dyn Fn(&mut Model)| {
+        let directory = ModelDirectory::open(&golden("llama")).expect("a model");
+        let mut model = Model::load(&directory).expect("a model");
+        change(&mut model);
+        let layout = model.decoder.layout();
+        directory.save_with(layout, &model.weights, &place.path(name)).expect("saved");
+    };
+    copy("broken", &|model| {
+        let slot = model.decoder.layout().layers[0].down.weight;
+        model.weights[slot.start] = f32::NEG_INFINITY;
+    });
+    let settings = place.settings("llama", "policy");
+    refused(
+        &job(Settings { model: place.path("broken"), ..settings.clone() }),
+        "model.layers.0.mlp.down_proj.weight holds -inf",
+    );
+    let run = place.path("reference");
+    let reference = Some(place.path("broken"));
+    refused(
+        &job(Settings { reference, run, ..settings.clone() }),
+        "pairs.jsonl: line 1: the reference's log-probs are",
+    );
+    let (run, reference) = (place.path("small"), Some(golden("families/llama_biased")));
+    refused(&job(Settings { reference, run, ..settings }), "but the reference's vocabulary is");
+}
+
+#[test]
+fn places_that_cannot_be_written_to_are_refused_before_the_first_step() {
+    let place = Place::with(&pairs("llama"));
+    std::fs::write(place.path("file"), "").expect("written");
+    let with = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = place.settings("llama", "run");
+        change(&mut settings);
+        let mut n_steps = 0;
+        let outcome = run(&job(settings), &mut dpo(0.1), &mut |progress| {
+            n_steps += usize::from(matches!(progress, Progress::Step(..)));
+            ControlFlow::Continue(())
+        });
+        assert!(matches!(outcome, Err(TrainFailure::Fault(_))) && n_steps == 0, "{outcome:?}");
+    };
+    with(&|settings| settings.save_gradients = Some(place.path("missing/gradients")));
+    with(&|settings| settings.save_gradients = Some(place.path("")));
+    with(&|settings| settings.save = Some(place.path("file/model")));
+    with(&|settings| settings.run = place.path("file/run"));
+}
+
+#[test]
+fn a_last_save_that_fails_leaves_a_checkpoint_from_which_the_model_is_saved() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(place.settings("llama", "whole")));
+    let mut late =
+        job(Settings { save: Some(place.path("save")), ..place.settings("llama", "late") });
+    // Somebody takes the place while training goes on.
+    let outcome = run(&late, &mut dpo(0.1), &mut |progress| {
+        if matches!(progress, Progress::Step(record, _) if record.step.step == 7) {
+            std::fs::create_dir(place.path("save")).expect("a folder");
+        }
+        ControlFlow::Continue(())
+    });
+    match outcome {
+        Err(TrainFailure::Fault(fault)) => {
+            let message = fault.to_string();
+            assert!(message.contains("step-7") && message.contains("--resume"), "{message}");
+        }
+        other => panic!("must fail: {other:?}"),
+    }
+    late.resume = true;
+    late.settings.save = None;
+    late.settings.save_gradients = Some(place.path("gradients"));
+    refused(&late, "does not hold its gradients");
+    late.settings.save_gradients = None;
+    on(&late);
+    for file in ["model/model.safetensors", "metrics.jsonl"] {
+        let [one, other] = ["whole", "late"].map(|run| place.read(&format!("{run}/{file}")));
+        assert!(one == other, "{file} differs");
+    }
+}
+
+/// transformers' `Trainer` with 4 rows and batches of 3: 2 steps an epoch, of 3 pairs and of 1, and 1.5 epochs are
+/// ceil(1.5 · 2) steps.
+#[test]
+fn an_epoch_ends_with_a_smaller_step() {
+    let all = pairs("gpt2");
+    assert_eq!(all.len(), 4);
+    let place = Place::with(&all);
+    let settings = Settings {
+        steps: None,
+        epochs: Some(1.5),
+        no_shuffle: true,
+        eval_data: None,
+        eval_every: 0,
+        warmup: 0,
+        ..place.settings("gpt2", "run")
+    };
+    assert_eq!(on(&job(settings.clone())).n_steps_done, 3);
+    let lines = place.lines("run/metrics.jsonl");
+    let epochs: Vec<f64> = lines.iter().filter_map(|line| line["epoch"].as_f64()).collect();
+    assert_eq!(epochs, [0.75, 1.0, 1.75]);
+    let tokens = |pairs: &[PreferencePair]| -> usize {
+        pairs.iter().flat_map(|pair| pair.sequence_tokens()).sum()
+    };
+    let (first, all) = (tokens(&all[..3]), tokens(&all));
+    let counted: Vec<u64> = lines.iter().filter_map(|line| line["num_tokens"].as_u64()).collect();
+    assert_eq!(counted, [first, all, all + first].map(|n| n as u64));
+    // More pairs in a step than there are: an epoch is a step, and no pair is in it twice.
+    let wide = Settings { batch_pairs: 9, run: place.path("wide"), ..settings };
+    assert_eq!(on(&job(wide)).n_steps_done, 2);
+    let lines = place.lines("wide/metrics.jsonl");
+    assert_eq!(lines[1]["num_tokens"].as_u64(), Some(2 * all as u64));
 }
 
 /// Names and shapes are those that peft 0.21 writes for the same ranks and targets.

@@ -266,15 +266,15 @@ fn a_bad_row_is_named_by_line_and_field() {
     );
     check(
         r#"{"prompt_ids": [-1], "chosen_ids": [1], "rejected_ids": [2]}"#,
-        "prompt_ids: invalid value: integer `-1`, expected u32, at byte 3",
+        "prompt_ids: expected a token id, a whole number from 0, got integer `-1`, at byte 3",
     );
     check(
         r#"{"prompt_ids": [1.5], "chosen_ids": [1], "rejected_ids": [2]}"#,
-        "prompt_ids: invalid type: floating point `1.5`, expected u32, at byte 4",
+        "prompt_ids: expected a token id, a whole number from 0, got floating point `1.5`, at byte 4",
     );
     check(
         r#"{"prompt_ids": "12", "chosen_ids": [1], "rejected_ids": [2]}"#,
-        r#"prompt_ids: invalid type: string "12", expected a sequence, at byte 4"#,
+        r#"prompt_ids: expected a list, got string "12", at byte 4"#,
     );
     check(
         r#"{"prompt_ids": [1], "chosen_ids": [], "rejected_ids": [2]}"#,
@@ -288,9 +288,11 @@ fn a_bad_row_is_named_by_line_and_field() {
         r#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#,
         "row: expected token ids as in the first row, got strings with a prompt",
     );
-    check("{", "row: EOF while parsing an object, at byte 1");
-    check("[1]", "row: invalid type: sequence, expected a JSON object, at byte 0");
-    check("{} {}", "row: trailing characters, at byte 4");
+    check("{", "row: the JSON ends too early, at byte 1");
+    check("{prompt: 1}", "row: the name of a column must be in double quotes, at byte 2");
+    check(r#"{"a": nul}"#, "row: expected true, false or null, at byte 10");
+    check("[1]", "row: expected a JSON object, got a list, at byte 0");
+    check("{} {}", "row: there is more after the object, at byte 4");
     check("{}", "chosen: missing or null");
 }
 
@@ -434,6 +436,40 @@ fn a_prompt_that_repeats_the_conversations_is_not_needed() {
     let file = open_bytes(content.as_bytes(), encoding, BadRows::Stop).unwrap();
     assert_eq!(file.kind(), Kind::ConversationWithoutPrompt);
     assert_eq!(file.row(0).unwrap(), file.row(1).unwrap());
+}
+
+/// A data loader's batches over the rows that give pairs: the last of an epoch is what is left.
+#[test]
+fn batches_end_with_their_epoch() {
+    let mut content = numbered_rows(5);
+    content.push_str("nonsense\n");
+    let file = open_bytes(content.as_bytes(), ids_only(), BadRows::Skip).unwrap();
+    let mut walk = file.walk(Order::File, Position::default());
+    let mut batch = |n| {
+        let pairs = walk.batch(n).unwrap();
+        (pairs.iter().map(|(row, _)| *row).collect::<Vec<_>>(), walk.position().epoch)
+    };
+    // After row 4 only a bad row is left of the epoch.
+    assert_eq!(batch(3), (vec![0, 1, 2], 0));
+    assert_eq!(batch(2), (vec![3, 4], 0));
+    assert_eq!(batch(3), (vec![0, 1, 2], 1));
+    assert_eq!(batch(3), (vec![3, 4], 2));
+    assert_eq!(batch(9), (vec![0, 1, 2, 3, 4], 3));
+    let dropped = Length { max_tokens: Some(2), ..Length::default() };
+    let prompts = numbered_rows(3).replace("\"prompt_ids\": [", "\"prompt_ids\": [7, 7, ");
+    let encoding = Encoding::new(None, 10, dropped).unwrap();
+    let file = open_bytes(prompts.as_bytes(), encoding, BadRows::Stop).unwrap();
+    assert!(file.walk(Order::File, Position::default()).batch(2).unwrap().is_empty());
+}
+
+#[test]
+fn a_folder_and_a_pattern_are_not_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| {
+        PreferenceFile::open(path, ids_only(), BadRows::Stop).unwrap_err().to_string()
+    };
+    assert!(refused(folder.path()).contains("it is a folder"));
+    assert!(refused(&folder.path().join("*.jsonl")).contains("patterns are not looked up"));
 }
 
 fn numbered_rows(n_rows: u32) -> String {

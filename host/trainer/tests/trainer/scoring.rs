@@ -98,13 +98,38 @@ fn an_adapter_that_is_not_understood_is_refused_by_its_field() {
 #[test]
 fn a_row_beyond_the_context_is_refused_with_the_remedy() {
     let temporary = tempfile::tempdir().expect("a folder");
+    let short = PreferencePair::new(vec![1], vec![2], vec![3]);
     let long = PreferencePair::new(vec![1; 5000], vec![2], vec![3]);
-    let path = file_of(&[long], &temporary);
+    let path = file_of(&[short, long], &temporary);
     let folder = ModelFolder::open(&golden("gpt2")).expect("a model");
-    let data = folder.data(&path, Length::default(), BadRows::Stop).expect("the file");
-    let refused =
-        score(&Device::Cpu, &folder.model, &data, |_| Ok::<_, Fault>(())).expect_err("too long");
-    assert!(refused.to_string().contains("--max-length"), "{refused}");
+    let scored = |bad_rows| {
+        let data = folder.data(&path, Length::default(), bad_rows).expect("the file");
+        score(&Device::Cpu, &folder.model, &data, |_| Ok::<_, Fault>(()))
+    };
+    let refused = scored(BadRows::Stop).expect_err("too long").to_string();
+    let said = "pairs.jsonl: line 2: chosen: 5001 tokens with its prompt exceed";
+    assert!(refused.contains(said) && refused.contains("--max-length"), "{refused}");
+    let tally = scored(BadRows::Skip).expect("the other row is good");
+    assert_eq!((tally.pairs, tally.bad), (1, 1));
+}
+
+/// No loss has been asked yet: it is the model's fault, and the tensor is named.
+#[test]
+fn log_probs_that_are_no_numbers_name_the_row_and_the_tensor() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let pair = PreferencePair::new(vec![1], vec![2], vec![3]);
+    let path = file_of(&[pair], &temporary);
+    let mut folder = ModelFolder::open(&golden("llama")).expect("a model");
+    let layout = folder.model.decoder.layout();
+    let slot = layout.final_norm.weight;
+    folder.model.weights[slot.start] = f32::NAN;
+    let data = folder.data(&path, Length::default(), BadRows::Skip).expect("the file");
+    let refused = score(&Device::Cpu, &folder.model, &data, |_| Ok::<_, Fault>(()));
+    let refused = refused.expect_err("no numbers").to_string();
+    assert!(
+        refused.contains("line 1") && refused.contains("model.norm.weight holds NaN"),
+        "{refused}"
+    );
 }
 
 fn request<'a>(prompts: &'a [Vec<u32>], draw: Draw) -> SampleRequest<'a> {

@@ -124,14 +124,21 @@ fn refuse_parts_of_a_batch(settings: &Settings, loss: &Loss) -> Result<()> {
     )
 }
 
-/// Set by the first signal; the run ends after its step.
+/// Set by the first signal; the run ends after its step. The second one ends the process as it is.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stopped);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
-        .context("cannot wait for Ctrl-C")?;
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(ENDED_BY_A_SIGNAL);
+        }
+    })
+    .context("cannot wait for Ctrl-C")?;
     Ok(stopped)
 }
+
+/// What a shell says of a process that Ctrl-C ended: 128 + SIGINT.
+const ENDED_BY_A_SIGNAL: i32 = 130;
 
 /// A run while it lasts.
 struct Screen {
@@ -213,12 +220,11 @@ fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -
             "rows": finished.tally,
         }));
     }
-    let loss_now = finished
-        .last
-        .as_ref()
-        .map_or(f64::NAN, |record| record.step.pairs.loss);
+    let last = finished.last.as_ref().map_or(String::new(), |record| {
+        format!(", last loss {:.6}", record.step.pairs.loss)
+    });
     screen::data(&format!(
-        "{} steps with {}, last loss {loss_now:.6}: {}\n",
+        "{} steps with {}{last}: {}\n",
         finished.n_steps_done,
         plugin::identity(&loss.probed),
         finished.place.display()

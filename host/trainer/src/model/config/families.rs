@@ -6,7 +6,7 @@
 use kernels::activation::Activation;
 use serde_json::Value;
 
-use super::fields::{Fields, contradiction};
+use super::fields::{COUNT_MAX, Fields, contradiction};
 use super::rope::{self, Rope};
 use super::{Biases, DecoderConfig, LayerConfig, NormKind};
 use crate::fault::Fault;
@@ -79,7 +79,6 @@ fn unsupported(model_type: Option<&str>) -> Fault {
 
 fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     fields.expect("scale_attn_by_inverse_layer_idx", &false.into())?;
-    fields.expect("add_cross_attention", &false.into())?;
     let width = fields.count("n_embd")?;
     let n_heads = fields.count("n_head")?;
     let context = fields.optional_count("n_positions")?.unwrap_or(1024);
@@ -96,9 +95,9 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
         mlp_width: fields.optional_count("n_inner")?.unwrap_or(4 * width),
         vocabulary: fields.count("vocab_size")?,
         context,
-        layers: vec![layer; fields.count("n_layer")?],
+        layers: vec![layer; fields.layers("n_layer")?],
         norm: NormKind::Layer,
-        norm_epsilon: fields.number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
+        norm_epsilon: fields.optional_positive("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
         query_key_norm: false,
         output_norms: false,
         learned_positions: true,
@@ -159,9 +158,9 @@ fn descendant(
         mlp_width: fields.count("intermediate_size")?,
         vocabulary,
         context: fields.optional_count("max_position_embeddings")?.unwrap_or(missing.context),
-        layers: vec![LayerConfig { rope: None, window: None }; fields.count("num_hidden_layers")?],
+        layers: vec![LayerConfig { rope: None, window: None }; fields.layers("num_hidden_layers")?],
         norm: NormKind::Rms { offset: 0.0 },
-        norm_epsilon: fields.number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+        norm_epsilon: fields.optional_positive("rms_norm_eps")?.unwrap_or(1e-6) as f32,
         query_key_norm: false,
         output_norms: false,
         learned_positions: false,
@@ -228,7 +227,7 @@ fn qwen(family: Family, fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     }
     let may_slide = fields.flag("use_sliding_window")?.unwrap_or(false);
     let window = fields.window(Some(4096))?.filter(|_| may_slide);
-    let first_sliding = fields.number("max_window_layers")?.unwrap_or(28.0) as usize;
+    let first_sliding = fields.whole("max_window_layers", 0..=COUNT_MAX)?.unwrap_or(28);
     let usual = |layer: usize| window.is_some() && layer >= first_sliding;
     let rope = Rope::read(fields, ROPE_THETA, config.context)?;
     slide(&mut config, fields, window, usual, |_| rope.clone())?;
@@ -280,11 +279,13 @@ fn gemma2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     fields.expect("hidden_act", &"gelu_pytorch_tanh".into())?;
     let mut config = gemma_descendant(Family::Gemma2, fields, &missing)?;
     config.output_norms = true;
-    let scalar = fields.number("query_pre_attn_scalar")?.unwrap_or(256.0);
+    let scalar = fields.optional_positive("query_pre_attn_scalar")?.unwrap_or(256.0);
     config.attention_scale = inverse_root(scalar);
     config.attention_softcap = fields.softcap("attn_logit_softcapping", Some(50.0))?;
     config.logits_softcap = fields.softcap("final_logit_softcapping", Some(30.0))?;
     let window = fields.window(Some(4096))?;
+    // Published beside sliding_window, with its value; transformers reads that one only.
+    fields.expect("sliding_window_size", &window.into())?;
     let rope = Rope::read(fields, ROPE_THETA, config.context)?;
     slide(&mut config, fields, window, |layer| layer % 2 == 0, |_| rope.clone())?;
     Ok(config)
@@ -295,9 +296,10 @@ fn gemma3(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let mut config = gemma_descendant(Family::Gemma3, fields, &missing)?;
     config.output_norms = true;
     config.query_key_norm = true;
-    let scalar = fields.number("query_pre_attn_scalar")?.unwrap_or(256.0);
+    let scalar = fields.optional_positive("query_pre_attn_scalar")?.unwrap_or(256.0);
     config.attention_scale = inverse_root(scalar);
-    config.attention_softcap = fields.softcap("attn_logit_softcapping", None)?;
+    // transformers stores it and never uses it.
+    let _ = fields.softcap("attn_logit_softcapping", None)?;
     config.logits_softcap = fields.softcap("final_logit_softcapping", None)?;
     let window = fields.window(Some(4096))?;
     let older = fields.optional_count("_sliding_window_pattern")?;
@@ -315,6 +317,14 @@ fn alike(
     window: Option<usize>,
 ) -> Result<(), Fault> {
     let rope = Rope::read(fields, ROPE_THETA, config.context)?;
+    // These families do not read the list, so it must say what they do.
+    if let Some(slides) = layer_types(fields, config.n_layers())?
+        && slides.contains(&window.is_none())
+    {
+        let all = if window.is_some() { "sliding_attention" } else { "full_attention" };
+        let message = format!("layers of this family are alike, here all {all}");
+        return Err(contradiction("layer_types", message));
+    }
     config.layers.fill(LayerConfig { rope: Some(rope), window });
     Ok(())
 }

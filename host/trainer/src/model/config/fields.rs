@@ -3,9 +3,15 @@
 //! A field that is read is removed, so that what remains at the end was not understood and can be refused by its
 //! name. A field that is null counts as missing. Not here: which fields there are (`config`).
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
+
+/// More than any model has of anything but parameters; below it no number of parameters overflows.
+pub(super) const COUNT_MAX: u64 = 1 << 24;
+const LAYERS_MAX: u64 = 1 << 12;
 
 /// The fields of a JSON object that have not been read yet.
 pub(super) struct Fields {
@@ -59,10 +65,14 @@ impl Fields {
 
     /// A number that must be there and be positive.
     pub(super) fn positive(&mut self, name: &str) -> Result<f64, Fault> {
-        let value = self.typed(name, "a positive number", |value| {
-            value.as_f64().filter(|number| number.is_finite() && *number > 0.0)
-        })?;
-        value.ok_or_else(|| self.missing(name))
+        self.optional_positive(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A number that is positive where it is there.
+    pub(super) fn optional_positive(&mut self, name: &str) -> Result<Option<f64>, Fault> {
+        let positive =
+            |value: &Value| value.as_f64().filter(|number| number.is_finite() && *number > 0.0);
+        self.typed(name, "a positive number", positive)
     }
 
     /// What the field says when it is there: null is [`None`]. `default` is what a missing field means.
@@ -95,7 +105,7 @@ impl Fields {
     pub(super) fn window(&mut self, default: Option<usize>) -> Result<Option<usize>, Fault> {
         match self.map.contains_key("sliding_window") {
             false => Ok(default),
-            true => self.optional_count("sliding_window"),
+            true => self.whole("sliding_window", 1..=1 << 32),
         }
     }
 
@@ -119,9 +129,36 @@ impl Fields {
         )
     }
 
+    /// A whole number in a range, if it is there.
+    pub(super) fn whole(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<usize>, Fault> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let whole = |value: &Value| value.as_u64().filter(|n| range.contains(n));
+        Ok(self.typed(name, &expected, whole)?.map(|n| n as usize))
+    }
+
     pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<usize>, Fault> {
-        let positive = |value: &Value| value.as_u64().filter(|n| (1..=1 << 32).contains(n));
-        Ok(self.typed(name, "a positive whole number", positive)?.map(|n| n as usize))
+        self.whole(name, 1..=COUNT_MAX)
+    }
+
+    /// The number of blocks.
+    pub(super) fn layers(&mut self, name: &str) -> Result<usize, Fault> {
+        self.whole(name, 1..=LAYERS_MAX)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// Two names of one thing: both may be there, but not with two values.
+    pub(super) fn refuse_two_values(&self, name: &str, other: &str) -> Result<(), Fault> {
+        let of = |name: &str| self.map.get(name).filter(|value| !value.is_null());
+        match (of(name), of(other)) {
+            (Some(value), Some(second)) if value != second => Err(contradiction(
+                &self.full_name(name),
+                format!("{value} beside {other} = {second}"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn count(&mut self, name: &str) -> Result<usize, Fault> {
@@ -173,6 +210,26 @@ fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
+/// Fields that published files carry at the one value that means nothing for a decoder of these families.
+pub(super) fn expect_a_plain_decoder(fields: &mut Fields) -> Result<(), Fault> {
+    for name in [
+        "add_cross_attention",
+        "is_decoder",
+        "is_encoder_decoder",
+        "rope_interleaved",
+        "tf_legacy_loss",
+        "tie_encoder_decoder",
+        "use_bfloat16",
+        "use_mrope",
+    ] {
+        fields.expect(name, &false.into())?;
+    }
+    fields.refuse_two_values("torch_dtype", "dtype")?;
+    fields.expect("is_llama_config", &true.into())?;
+    fields.expect("partial_rotary_factor", &1.0.into())?;
+    fields.expect("pruned_heads", &Value::Object(Map::new()))
+}
+
 pub(super) fn contradiction(field: &str, message: String) -> Fault {
     Fault::config(field, message, "use the config.json that came with the model")
 }
@@ -183,21 +240,32 @@ pub(super) fn wrong_type(field: &str, expected: &str, got: &Value) -> Fault {
 
 /// Fields that do not change what the decoder computes. Dropout is among them: preference training switches it off,
 /// as TRL does by default, because policy and reference must be compared on the same numbers.
-const NEUTRAL: [&str; 49] = [
+const NEUTRAL: [&str; 75] = [
+    "_attn_implementation",
     "_attn_implementation_autoset",
+    "_flash_attn_2_enabled",
     "_name_or_path",
+    "_num_labels",
     "attention_dropout",
     "attn_implementation",
     "attn_pdrop",
     "auto_map",
     "bad_words_ids",
+    "begin_suppress_tokens",
     "bos_token_id",
     "cache_implementation",
     "chunk_size_feed_forward",
+    "decoder_start_token_id",
+    "diversity_penalty",
     "do_sample",
+    "early_stopping",
     "dtype",
     "embd_pdrop",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
     "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
     "gradient_checkpointing",
     "id2label",
     "initializer_range",
@@ -205,23 +273,35 @@ const NEUTRAL: [&str; 49] = [
     "length_penalty",
     "max_length",
     "max_new_tokens",
+    "max_sequence_length",
     "min_length",
+    "n_special",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
     "output_attentions",
     "output_hidden_states",
     "output_past",
+    "output_scores",
     "pad_token_id",
+    "predict_special_tokens",
     "prefix",
     "problem_type",
+    "remove_invalid_values",
     "reorder_and_upcast_attn",
     "repetition_penalty",
     "resid_pdrop",
     "return_dict",
     "return_dict_in_generate",
+    "sep_token_id",
     "summary_activation",
     "summary_first_dropout",
     "summary_proj_to_labels",
     "summary_type",
     "summary_use_proj",
+    "suppress_tokens",
     "task_specific_params",
     "temperature",
     "tokenizer_class",
@@ -229,8 +309,11 @@ const NEUTRAL: [&str; 49] = [
     "top_p",
     "torch_dtype",
     "torchscript",
+    "transformers.js_config",
     "transformers_version",
+    "typical_p",
     "unk_token_id",
+    "unsloth_fixed",
     "unsloth_version",
     "use_cache",
 ];

@@ -18,7 +18,7 @@ pub use families::Family;
 pub use rope::{Rope, RopeScaling};
 
 use crate::fault::Fault;
-use fields::{Fields, contradiction};
+use fields::{COUNT_MAX, Fields, contradiction};
 
 /// A decoder-only transformer.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +109,9 @@ impl DecoderConfig {
     /// Reads a Hugging Face `config.json`.
     pub fn parse(json: &[u8]) -> Result<Self, Fault> {
         let mut fields = Fields::parse(json)?;
-        let config = Family::read(&mut fields)?.config(&mut fields)?;
+        let family = Family::read(&mut fields)?;
+        fields::expect_a_plain_decoder(&mut fields)?;
+        let config = family.config(&mut fields)?;
         fields.refuse_the_rest()?;
         config.check()?;
         Ok(config)
@@ -139,6 +141,13 @@ impl DecoderConfig {
                     self.n_kv_heads, self.n_heads
                 ),
             ));
+        }
+        if self.q_width() as u64 > COUNT_MAX {
+            let message = format!(
+                "{} heads of {} come to more than {COUNT_MAX}",
+                self.n_heads, self.head_width
+            );
+            return Err(contradiction("head_dim", message));
         }
         if !self.learned_positions && !self.head_width.is_multiple_of(2) {
             return Err(contradiction(
@@ -249,6 +258,61 @@ mod tests {
         check_refused(json!({"pad_token_id": 2048}), "pad_token_id");
         check_refused(json!({"pad_token_id": -2049}), "pad_token_id");
         check_refused(json!({"pad_token_id": 0.5}), "pad_token_id");
+        check_refused(json!({"dtype": "float32", "torch_dtype": "float16"}), "torch_dtype");
+        let rope = |name: &str, fields: Value| json!({ (name): fields });
+        let mut both = rope("rope_parameters", json!({"rope_type": "linear", "factor": 4.0}));
+        both["rope_scaling"] = json!({"rope_type": "linear", "factor": 2.0});
+        check_refused(both.clone(), "rope_scaling.factor");
+        both["rope_scaling"] = json!({"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
+        check_refused(both.clone(), "rope_scaling.rope_type");
+        both["rope_scaling"] = both["rope_parameters"].clone();
+        assert!(parse(&with(both)).is_ok());
+        let two_types = json!({"rope_type": "linear", "type": "yarn", "factor": 4.0});
+        check_refused(rope("rope_scaling", two_types), "rope_scaling.type");
+    }
+
+    #[test]
+    fn numbers_that_no_model_has_are_refused_by_name() {
+        check_refused(json!({"rms_norm_eps": 0}), "rms_norm_eps");
+        check_refused(json!({"rms_norm_eps": -1e-6}), "rms_norm_eps");
+        check_refused(json!({"vocab_size": 4_000_000_000_u64}), "vocab_size");
+        check_refused(json!({"num_hidden_layers": 4_000_000_000_u64}), "num_hidden_layers");
+        check_refused(json!({"num_attention_heads": 1 << 20, "head_dim": 1 << 20}), "head_dim");
+        for model_type in ["gemma2", "gemma3_text"] {
+            for scalar in [0, -4] {
+                let fields = json!({"model_type": model_type, "query_pre_attn_scalar": scalar});
+                check_refused(fields, "query_pre_attn_scalar");
+            }
+        }
+        for layers in [json!(1.5), json!(-1)] {
+            let fields = json!({"model_type": "qwen2", "num_key_value_heads": 2, "max_window_layers": layers});
+            check_refused(fields, "max_window_layers");
+        }
+        let scaled = |rope_type: &str, fields: Value| {
+            let mut scaling = json!({"rope_type": rope_type, "factor": 4.0});
+            scaling
+                .as_object_mut()
+                .expect("an object")
+                .extend(fields.as_object().expect("an object").clone());
+            json!({ "rope_scaling": scaling })
+        };
+        check_refused(scaled("yarn", json!({"beta_fast": -1})), "rope_scaling.beta_fast");
+        check_refused(scaled("yarn", json!({"beta_slow": 0})), "rope_scaling.beta_slow");
+        check_refused(
+            scaled("yarn", json!({"beta_fast": 1, "beta_slow": 32})),
+            "rope_scaling.beta_fast",
+        );
+        for high in [1.0, 4.0] {
+            let fields = json!({"low_freq_factor": 4.0, "high_freq_factor": high});
+            check_refused(scaled("llama3", fields), "rope_scaling.low_freq_factor");
+        }
+    }
+
+    /// transformers 5.24 stores the field and never reads it.
+    #[test]
+    fn gemma_3_caps_no_attention() {
+        let fields = json!({"model_type": "gemma3_text", "attn_logit_softcapping": 50.0});
+        assert_eq!(parse(&with(fields)).expect("a config").attention_softcap, None);
     }
 
     /// As `nn.Embedding` reads it, and as transformers' configurations have it where it is missing.
@@ -303,6 +367,69 @@ mod tests {
         check_refused(
             json!({"model_type": "gemma2", "layer_types": ["full_attention"]}),
             "layer_types",
+        );
+    }
+
+    /// Fields of files as they are published, beside those that describe the decoder.
+    #[test]
+    fn what_published_files_carry_along_is_taken_at_the_value_that_changes_nothing() {
+        let plain = parse(&with(json!({"num_key_value_heads": 2}))).expect("a config");
+        for (model_type, fields) in [
+            (
+                "llama",
+                json!({"is_llama_config": true, "rope_interleaved": false, "transformers.js_config": {"kv_cache_dtype": {}}}),
+            ),
+            (
+                "llama",
+                json!({"pretraining_tp": 1, "max_sequence_length": 2048, "unsloth_fixed": true, "pruned_heads": {}}),
+            ),
+            (
+                "llama",
+                json!({"is_decoder": false, "is_encoder_decoder": false, "num_labels": 2, "use_bfloat16": false}),
+            ),
+            ("llama", json!({"layer_types": vec!["full_attention"; 4]})),
+            ("mistral", json!({"sliding_window": null, "layer_types": vec!["full_attention"; 4]})),
+            ("mistral", json!({"sliding_window": 4, "layer_types": vec!["sliding_attention"; 4]})),
+            (
+                "qwen2",
+                json!({"use_mrope": false, "use_sliding_window": false, "sliding_window": 131_072, "max_window_layers": 28}),
+            ),
+            (
+                "qwen3",
+                json!({"attention_bias": false, "head_dim": 32, "max_window_layers": 28, "sliding_window": null}),
+            ),
+            ("gemma", json!({"hidden_act": "gelu", "hidden_activation": null, "head_dim": 32})),
+            (
+                "gemma2",
+                json!({"sliding_window": 4096, "sliding_window_size": 4096, "cache_implementation": "hybrid", "hidden_act": "gelu_pytorch_tanh"}),
+            ),
+            (
+                "gemma3_text",
+                json!({"_sliding_window_pattern": 6, "rope_local_base_freq": 1e4, "use_bidirectional_attention": false, "cache_implementation": "hybrid"}),
+            ),
+        ] {
+            let mut all = json!({"model_type": model_type, "num_key_value_heads": 2});
+            let all_fields = all.as_object_mut().expect("an object");
+            all_fields.extend(fields.as_object().expect("an object").clone());
+            let config = parse(&with(all)).unwrap_or_else(|fault| panic!("{fields}: {fault}"));
+            if model_type == "llama" {
+                assert_eq!(config, plain, "{fields}");
+            }
+        }
+        check_refused(json!({"use_mrope": true}), "use_mrope");
+        check_refused(json!({"is_encoder_decoder": true}), "is_encoder_decoder");
+        check_refused(json!({"rope_interleaved": true}), "rope_interleaved");
+        check_refused(
+            json!({"layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"]}),
+            "layer_types",
+        );
+        check_refused(
+            json!({"model_type": "mistral", "num_key_value_heads": 4, "layer_types": vec!["full_attention"; 4]}),
+            "layer_types",
+        );
+        check_refused(
+            json!({"model_type": "gemma2", "sliding_window": 4096, "sliding_window_size": 2048}),
+            "sliding_window_size",
         );
     }
 

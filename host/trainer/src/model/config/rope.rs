@@ -56,6 +56,17 @@ pub enum RopeScaling {
     },
 }
 
+impl RopeScaling {
+    fn factor(&self) -> f64 {
+        match self {
+            Self::None => 1.0,
+            Self::Linear { factor } | Self::Llama3 { factor, .. } | Self::Yarn { factor, .. } => {
+                *factor
+            }
+        }
+    }
+}
+
 impl Rope {
     /// Radians per position, one for each pair of a head.
     pub fn frequencies(&self, head_width: usize) -> Vec<f64> {
@@ -110,18 +121,19 @@ impl Rope {
     /// One kind of rotation for all layers, from either form: `rope_theta` beside `rope_scaling`, or `rope_parameters`.
     pub(super) fn read(fields: &mut Fields, theta: f64, context: usize) -> Result<Self, Fault> {
         let mut given = fields.number("rope_theta")?;
-        let mut scaling = RopeScaling::None;
+        let mut scaling: Option<RopeScaling> = None;
         for name in ["rope_parameters", "rope_scaling"] {
             if let Some(mut inner) = fields.object(name)? {
-                let rope = Self::read_object(&mut inner, given, context)?;
+                let (other, read) = Self::read_object(&mut inner, given, context)?;
                 inner.refuse_the_rest()?;
-                let (other, read) = rope;
                 given = agree(given, other)?;
-                if read != RopeScaling::None {
-                    scaling = read;
+                if let Some(first) = scaling.as_ref().filter(|first| **first != read) {
+                    return Err(disagreement(first, &read));
                 }
+                scaling = Some(read);
             }
         }
+        let scaling = scaling.unwrap_or(RopeScaling::None);
         Self { theta: given.unwrap_or(theta), scaling }.checked()
     }
 
@@ -133,6 +145,7 @@ impl Rope {
     ) -> Result<(Option<f64>, RopeScaling), Fault> {
         inner.expect("partial_rotary_factor", &1.0.into())?;
         let theta = agree(theta, inner.number("rope_theta")?)?;
+        inner.refuse_two_values("type", "rope_type")?;
         let older = inner.text("type")?;
         let kind = inner.text("rope_type")?.or(older).unwrap_or_else(|| "default".into());
         let original = |inner: &mut Fields| -> Result<f64, Fault> {
@@ -146,19 +159,39 @@ impl Rope {
                 RopeScaling::None
             }
             "linear" => RopeScaling::Linear { factor: inner.positive("factor")? },
-            "llama3" => RopeScaling::Llama3 {
-                factor: inner.positive("factor")?,
-                low_freq_factor: inner.positive("low_freq_factor")?,
-                high_freq_factor: inner.positive("high_freq_factor")?,
-                original_context: original(inner)?,
-            },
+            "llama3" => {
+                let low_freq_factor = inner.positive("low_freq_factor")?;
+                let high_freq_factor = inner.positive("high_freq_factor")?;
+                if low_freq_factor >= high_freq_factor {
+                    return Err(contradiction(
+                        &inner.full_name("low_freq_factor"),
+                        format!(
+                            "{low_freq_factor} is not below high_freq_factor = {high_freq_factor}"
+                        ),
+                    ));
+                }
+                RopeScaling::Llama3 {
+                    factor: inner.positive("factor")?,
+                    low_freq_factor,
+                    high_freq_factor,
+                    original_context: original(inner)?,
+                }
+            }
             "yarn" => {
                 let factor = inner.positive("factor")?;
+                let beta_fast = inner.optional_positive("beta_fast")?.unwrap_or(32.0);
+                let beta_slow = inner.optional_positive("beta_slow")?.unwrap_or(1.0);
+                if beta_fast < beta_slow {
+                    return Err(contradiction(
+                        &inner.full_name("beta_fast"),
+                        format!("{beta_fast} is below beta_slow = {beta_slow}"),
+                    ));
+                }
                 RopeScaling::Yarn {
                     factor,
                     original_context: original(inner)?,
-                    beta_fast: inner.number("beta_fast")?.unwrap_or(32.0),
-                    beta_slow: inner.number("beta_slow")?.unwrap_or(1.0),
+                    beta_fast,
+                    beta_slow,
                     magnitude: yarn_magnitude(inner, factor)?,
                     truncate: inner.flag("truncate")?.unwrap_or(true),
                 }
@@ -192,6 +225,16 @@ fn agree(one: Option<f64>, other: Option<f64>) -> Result<Option<f64>, Fault> {
     }
 }
 
+/// Both forms may give the scaling, but not two of them.
+fn disagreement(one: &RopeScaling, other: &RopeScaling) -> Fault {
+    let field = match std::mem::discriminant(one) == std::mem::discriminant(other) {
+        false => "rope_scaling.rope_type",
+        true if one.factor() != other.factor() => "rope_scaling.factor",
+        true => "rope_scaling",
+    };
+    contradiction(field, format!("rope_parameters says {one:?}, rope_scaling {other:?}"))
+}
+
 /// 0.1·ln(factor) + 1 unless the configuration says otherwise.
 fn yarn_magnitude(inner: &mut Fields, factor: f64) -> Result<f64, Fault> {
     let of = |factor: f64, weight: f64| match factor <= 1.0 {
@@ -216,14 +259,20 @@ pub(super) fn read_pair(fields: &mut Fields, context: usize) -> Result<(Rope, Ro
     let (mut full, mut sliding) =
         (fields.number("rope_theta")?, fields.number("rope_local_base_freq")?);
     let (mut full_scaling, mut sliding_scaling) = (RopeScaling::None, RopeScaling::None);
-    if let Some(mut inner) = fields.object("rope_scaling")? {
+    let older = fields.object("rope_scaling")?;
+    let scaled = older.is_some();
+    if let Some(mut inner) = older {
         (full, full_scaling) = Rope::read_object(&mut inner, full, context)?;
         inner.refuse_the_rest()?;
     }
     if let Some(mut by_kind) = fields.object("rope_parameters")? {
         if let Some(mut inner) = by_kind.object("full_attention")? {
-            (full, full_scaling) = Rope::read_object(&mut inner, full, context)?;
+            let (theta, scaling) = Rope::read_object(&mut inner, full, context)?;
             inner.refuse_the_rest()?;
+            if scaled && scaling != full_scaling {
+                return Err(disagreement(&scaling, &full_scaling));
+            }
+            (full, full_scaling) = (theta, scaling);
         }
         if let Some(mut inner) = by_kind.object("sliding_attention")? {
             (sliding, sliding_scaling) = Rope::read_object(&mut inner, sliding, context)?;
