@@ -1,7 +1,7 @@
 //! The log-probability of given tokens on a device. Logits exist for one chunk of the vocabulary at a time.
 //!
 //! A chunk takes [`Inputs::logits_bytes_max`] at most, unless eight tokens' logits of all rows need more. Its rows begin a
-//! multiple of [`APART`] elements apart, whatever the vocabulary.
+//! multiple of `APART` elements apart, whatever the vocabulary.
 //! Backward computes each chunk's logits again: its three products are those of forward and of the two gradients.
 
 use super::Shape;
