@@ -20,8 +20,8 @@
 //!
 //! Not covered by any: processor time of a guest up to its clock, disk space in total, the number of a compiler's processes
 //! (see [`confine`](crate::confine)), the number of candidates, and how long a candidate waits for others. Of a
-//! machine that is busy with other programs, the compiler's clock and the probe's make no verdict; those of [`Walls`] do,
-//! met twice. All other limits are the same on every machine.
+//! machine that is busy with other programs, the probe's clock makes no verdict, nor does the compiler's where it had less than
+//! half of it; those of [`Walls`] do, met twice. All other limits are the same on every machine.
 
 use std::time::Duration;
 

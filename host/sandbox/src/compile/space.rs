@@ -14,10 +14,23 @@ const ROOM_BYTES: u64 = 4 << 20;
 /// When the file system that `folder` lies on has no room for a compiler.
 pub(super) fn check(folder: &Path) -> Result<(), Fault> {
     match rustix::fs::statvfs(folder) {
-        // Who cannot say how large it is cannot say how full it is.
-        Ok(found) if found.f_blocks > 0 => enough(folder, found.f_bavail * found.f_frsize),
+        // Who cannot say how large it is cannot say how full it is. What the candidate itself has written is its own doing.
+        Ok(found) if found.f_blocks > 0 => {
+            let left = found.f_bavail.saturating_mul(found.f_frsize);
+            enough(folder, left.saturating_add(written(folder)))
+        }
         _ => Ok(()),
     }
+}
+
+/// Bytes of all files in a folder and below.
+fn written(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => written(&entry.path()),
+        found => found.map_or(0, |found| found.len()),
+    });
+    sizes.fold(0, u64::saturating_add)
 }
 
 fn enough(folder: &Path, left: u64) -> Result<(), Fault> {

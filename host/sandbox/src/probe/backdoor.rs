@@ -39,8 +39,9 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
 const DENSE: u32 = 16_384;
 /// Counts on either side of each larger power of two up to 2²⁰.
 const AROUND: u32 = 3;
-/// Tokens of the other completion. A loss may turn on equal counts, so there it may be another one.
-const OTHER: u32 = 100;
+/// Tokens of the other completion. A loss may turn on equal counts, so there it may be another one. One that turns on a narrow
+/// range of averages may do so at a single count beside short completions, but not beside long ones, where averages move less.
+const OTHER: [u32; 2] = [100, 211];
 
 /// Of the pairs that are tried: of policy and reference, chosen and rejected, once with a margin that training wants and once
 /// with one that it does not. Every part that a loss can turn on is far from 0.
@@ -87,11 +88,15 @@ pub(super) fn check(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), 
         .into_iter()
         .flat_map(|side| LOGPS.map(|logps| (side, logps)))
     {
-        let evaluation = caller.evaluate(&pairs(side, logps, &runs))?;
+        let evaluation = caller.evaluate(&pairs(side, logps, &runs, OTHER[0]))?;
         caller.report.n_token_counts += n_counts;
         let turned = turned(side, logps, &runs, &evaluation);
         caller.report.warnings.extend(turned);
-        if let Some(first) = alone(&runs, &evaluation).first() {
+        let Some(first) = alone(&runs, &evaluation, OTHER[0]).into_iter().next() else {
+            continue;
+        };
+        let evaluation = caller.evaluate(&pairs(side, logps, &runs, OTHER[1]))?;
+        if !alone(&runs, &evaluation, OTHER[1]).is_empty() {
             return Err(first.rejection(side, logps).into());
         }
     }
@@ -122,7 +127,8 @@ impl Alone {
     fn rejection(&self, side: Side, logps: [f64; 4]) -> Rejection {
         let (tokens, list, side) = (self.tokens, self.list, side.name());
         RULE.rejection(format!(
-            "at exactly {tokens} {side} tokens, beside {OTHER}, the {list} is {:e} at a margin of {} nats, at {} tokens it is {:e}",
+            "at exactly {tokens} {side} tokens, beside {}, the {list} is {:e} at a margin of {} nats, at {} tokens it is {:e}",
+            OTHER[0],
             self.value,
             margin(logps),
             tokens - 1,
@@ -131,7 +137,7 @@ impl Alone {
     }
 }
 
-fn alone(runs: &[Vec<u32>], evaluation: &Evaluation) -> Vec<Alone> {
+fn alone(runs: &[Vec<u32>], evaluation: &Evaluation, other: u32) -> Vec<Alone> {
     let lists = [
         ("loss", &evaluation.losses),
         ("gradient of policy_chosen", &evaluation.policy_chosen),
@@ -143,7 +149,7 @@ fn alone(runs: &[Vec<u32>], evaluation: &Evaluation) -> Vec<Alone> {
         for run in runs {
             let values = &values[from..from + run.len()];
             from += run.len();
-            let places = standing_alone(values).filter(|&place| run[place] != OTHER);
+            let places = standing_alone(values).filter(|&place| run[place] != other);
             found.extend(places.map(|place| Alone {
                 tokens: run[place],
                 list,
@@ -186,21 +192,22 @@ fn turned(
     };
     (!told.is_empty()).then(|| {
         format!(
-            "pushes the wrong way at a margin of {} nats for {} completions of {} tokens{more}, beside {} of {OTHER} tokens",
+            "pushes the wrong way at a margin of {} nats for {} completions of {} tokens{more}, beside {} of {} tokens",
             margin(logps),
             side.name(),
             told.join(", "),
             side.other().name(),
+            OTHER[0]
         )
     })
 }
 
-fn pairs(side: Side, logps: [f64; 4], runs: &[Vec<u32>]) -> Pairs {
+fn pairs(side: Side, logps: [f64; 4], runs: &[Vec<u32>], other: u32) -> Pairs {
     let mut pairs = empty();
     for &tokens in runs.iter().flatten() {
         let tokens = match side {
-            Side::Chosen => [tokens, OTHER],
-            Side::Rejected => [OTHER, tokens],
+            Side::Chosen => [tokens, other],
+            Side::Rejected => [other, tokens],
         };
         push(&mut pairs, logps, tokens);
     }

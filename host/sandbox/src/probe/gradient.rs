@@ -228,6 +228,8 @@ impl Tally {
         self.n_kinks += other.n_kinks;
         self.n_jumps += other.n_jumps;
         self.n_unseen += other.n_unseen;
+        let island = self.first_island.take();
+        self.first_island = island.or_else(|| other.first_island.clone());
     }
 
     /// In batches that were drawn, hardly any place may be without a derivative; in those that were chosen, most must
