@@ -49,11 +49,11 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named_with_what_is_left_and_where_to_go() {
-        let folder = Path::new("/work/lossbox-candidate");
+        let folder = Path::new("/scratch/lossbox-candidate");
         let fault = enough(folder, ROOM_BYTES - 1)
             .expect_err("full")
             .to_string();
-        for part in ["/work ", "4194303 bytes", "TMPDIR"] {
+        for part in ["/scratch ", "4194303 bytes", "TMPDIR"] {
             assert!(fault.contains(part), "{fault}");
         }
         assert!(enough(folder, ROOM_BYTES).is_ok());

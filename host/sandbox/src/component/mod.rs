@@ -137,10 +137,11 @@ pub(crate) fn look(
         Ok(Err(rejection)) => (None, Err(rejection)),
         Err(_) => (None, Err(rules::valid::given_up())),
     };
-    let report = survey.map(|survey| report(&bytes, survey));
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let report = survey.map(|survey| report(&bytes, &sha256, survey));
     let known = KnownComponent {
         bytes: bytes.len(),
-        sha256: hex(&Sha256::digest(&bytes)),
+        sha256,
         report: report.clone(),
     };
     let audited = verdict.and_then(|()| {
@@ -174,7 +175,7 @@ fn judge(bytes: &[u8], survey: &mut Survey) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn report(bytes: &[u8], survey: Survey) -> ComponentReport {
+fn report(bytes: &[u8], sha256: &str, survey: Survey) -> ComponentReport {
     let limits = rules::ON_SURVEY
         .iter()
         .flat_map(|rule| (rule.measures)(&survey))
@@ -184,7 +185,7 @@ fn report(bytes: &[u8], survey: Survey) -> ComponentReport {
     let memories = || survey.memories.iter();
     ComponentReport {
         bytes: bytes.len(),
-        sha256: hex(&Sha256::digest(bytes)),
+        sha256: sha256.to_owned(),
         needs_wasi: !survey.imports.is_empty(),
         memory_bytes: sum(&mut memories().map(|memory| memory.bytes)),
         memory_bytes_max: sum(&mut memories().filter_map(|memory| memory.bytes_max)),
