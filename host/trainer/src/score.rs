@@ -49,7 +49,7 @@ pub fn score<E: From<Fault>>(
     mut take: impl FnMut(RowLogps) -> Result<(), E>,
 ) -> Result<Tally, E> {
     let mut take = |logps: RowLogps| -> Result<(), E> {
-        check_finite(model, "model", &file.place(logps.row), logps.sums())?;
+        check_finite(model, "model", || file.place(logps.row), logps.sums())?;
         take(logps)
     };
     let (mut tally, mut scorer) = (Tally::default(), Scorer::new(device, model)?);
@@ -57,7 +57,7 @@ pub fn score<E: From<Fault>>(
         let outcome = file.row(row)?;
         tally.count(&outcome);
         let Outcome::Pair(encoded) = outcome else { continue };
-        check_fits(model.decoder.config(), "model", &file.place(row), &encoded.pair)?;
+        check_fits(model.decoder.config(), "model", || file.place(row), &encoded.pair)?;
         if scorer.add(row, &encoded.pair) {
             scorer.scored()?.into_iter().try_for_each(&mut take)?;
         }
@@ -135,20 +135,20 @@ impl<'a> Scorer<'a> {
 pub(crate) fn check_fits(
     config: &DecoderConfig,
     whose: &str,
-    place: &str,
+    place: impl Fn() -> String,
     pair: &PreferencePair,
 ) -> Result<(), Fault> {
     let DecoderConfig { context, vocabulary, .. } = config;
     let n_tokens = pair.longest_tokens();
     if n_tokens > *context {
         return Err(Fault::settings(
-            format!("{place}: {n_tokens} tokens, but the {whose}'s context is {context}"),
+            format!("{}: {n_tokens} tokens, but the {whose}'s context is {context}", place()),
             format!("limit the length of sequences: --max-length {context}"),
         ));
     }
     match pair.highest_token() {
         token if token as usize >= *vocabulary => Err(Fault::settings(
-            format!("{place}: token {token}, but the {whose}'s vocabulary is {vocabulary}"),
+            format!("{}: token {token}, but the {whose}'s vocabulary is {vocabulary}", place()),
             "take a reference with the tokenizer of the model that is trained",
         )),
         _ => Ok(()),
@@ -159,13 +159,13 @@ pub(crate) fn check_fits(
 pub(crate) fn check_finite(
     model: &Model,
     whose: &str,
-    place: &str,
+    place: impl Fn() -> String,
     sums: PairLogps,
 ) -> Result<(), Fault> {
     let PairLogps { chosen, rejected } = sums;
     if chosen.is_finite() && rejected.is_finite() {
         return Ok(());
     }
-    let what = format!("{place}: the {whose}'s log-probs are {chosen} and {rejected}");
+    let what = format!("{}: the {whose}'s log-probs are {chosen} and {rejected}", place());
     Err(model.decoder.layout().unusable(&what, &model.weights))
 }

@@ -61,13 +61,14 @@ impl Frozen<'_> {
         let mut scorer = Scorer::new(self.device, model)?;
         let mut keep = |scored: Vec<RowLogps>| {
             scored.into_iter().try_for_each(|row| {
-                check_finite(model, "reference", &file.place(row.row), row.sums())?;
-                references.set(row.row, row.sums())
+                let sums = row.sums();
+                check_finite(model, "reference", || file.place(row.row), sums)?;
+                references.set(row.row, sums)
             })
         };
         for (done, &row) in missing.iter().enumerate() {
             let Outcome::Pair(encoded) = file.row(row)? else { continue };
-            check_fits(model.decoder.config(), "reference", &file.place(row), &encoded.pair)?;
+            check_fits(model.decoder.config(), "reference", || file.place(row), &encoded.pair)?;
             if scorer.add(row, &encoded.pair) {
                 keep(scorer.scored()?)?;
                 if watch(&Progress::References { done, of: missing.len() }).is_break() {
