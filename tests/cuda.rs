@@ -203,6 +203,7 @@ fn a_card_is_measured_part_by_part() {
         "{operations:?}"
     );
     assert_eq!(report["refused_epilogues"].as_array().unwrap().len(), 0);
+    assert!(report["refused_capture"].is_null(), "{report}");
     for step in report["steps"].as_array().unwrap() {
         let loss = step["loss"].as_f64().unwrap_or_else(|| panic!("{step}"));
         assert!((loss - std::f64::consts::LN_2).abs() < 0.2, "{step}");

@@ -6,7 +6,8 @@
 //! a span costs a comparison.
 
 use std::collections::HashMap;
-use std::io::BufWriter;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,8 +34,18 @@ pub(crate) struct Profile {
     /// What is written, until it is renamed.
     partial: TempPath,
     sums: Sums,
+    failure: Failure,
     /// Writes what is left when it goes.
     trace: FlushGuard,
+}
+
+/// The first error of writing the trace, kept for the end: where it occurs there is nobody to tell, and training goes on.
+type Failure = Arc<Mutex<Option<io::Error>>>;
+
+/// The file of the trace. It never fails; the listener's own thread would panic.
+struct Trace {
+    file: File,
+    failure: Failure,
 }
 
 /// Takes a profile of everything that follows, if a file for it is named. Once in a process.
@@ -55,8 +66,12 @@ pub(crate) fn start(place: Option<&Path>) -> anyhow::Result<Option<Profile>> {
     let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
         .with_context(|| format!("cannot create the profile {}", place.display()))?;
     let (file, partial) = file.into_parts();
+    let failure = Failure::default();
     let (chrome, trace) = ChromeLayerBuilder::new()
-        .writer(BufWriter::new(file))
+        .writer(Trace {
+            file,
+            failure: Arc::clone(&failure),
+        })
         .include_args(true)
         .build();
     let sums = Sums::default();
@@ -71,6 +86,7 @@ pub(crate) fn start(place: Option<&Path>) -> anyhow::Result<Option<Profile>> {
         place,
         partial,
         sums,
+        failure,
         trace,
     }))
 }
@@ -79,17 +95,37 @@ impl Profile {
     /// Ends the trace, puts it in its place and shows the table.
     ///
     /// # Errors
-    /// When the file cannot be renamed.
+    /// When the file could not be written whole or cannot be renamed; the table is shown all the same.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         drop(self.trace);
-        self.partial
-            .persist(&self.place)
-            .with_context(|| format!("cannot write the profile {}", self.place.display()))?;
         screen::note(&table(&self.sums.all()));
+        let failure = self
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        failure
+            .map_or(Ok(()), Err)
+            .and_then(|()| Ok(self.partial.persist(&self.place)?))
+            .with_context(|| format!("cannot write the profile {}", self.place.display()))?;
         screen::note(&format!(
             "trace: {} (chrome://tracing, ui.perfetto.dev)",
             self.place.display()
         ));
+        Ok(())
+    }
+}
+
+impl Write for Trace {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.file.write_all(bytes) {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -225,6 +261,21 @@ mod tests {
         assert_eq!((inner.calls, inner.flop), (2, 10));
         assert_eq!((outer.calls, outer.flop), (1, 0));
         assert!(inner.own >= 2 * pause, "{inner:?}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_remembered() {
+        let failure = Failure::default();
+        let full = File::options().write(true).open("/dev/full");
+        let mut trace = Trace {
+            file: full.expect("Linux has a device that is always full"),
+            failure: Arc::clone(&failure),
+        };
+        trace.write_all(b"[\n").expect("nobody is there to be told");
+        let failure = failure.lock().expect("nothing panicked").take();
+        let failure = failure.expect("the error is kept");
+        assert_eq!(failure.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -69,6 +69,25 @@ __device__ inline void store_several(real* to, const float (&values)[N]) {
 #endif
 }
 
+// Of one number, wherever it lies: the same code goes through rows that do not begin at whole 16 bytes.
+__device__ inline void load_several(float (&values)[1], const real* from) { values[0] = load(*from); }
+__device__ inline void store_several(real* to, const float (&values)[1]) { *to = store(values[0]); }
+
+// Neighbouring sums grow by these.
+template <uint N>
+__device__ inline void add_several(float* sums, const float (&values)[N]) {
+    typedef Several<float, 4> Four;
+    #pragma unroll
+    for (uint i = 0; i < N; i += 4) {
+        Four four = *(const Four*)(sums + i);
+        #pragma unroll
+        for (uint j = 0; j < 4; j++) four.at[j] += values[i + j];
+        *(Four*)(sums + i) = four;
+    }
+}
+
+__device__ inline void add_several(float* sums, const float (&values)[1]) { *sums += values[0]; }
+
 // Numbers in 16 bytes.
 enum : uint { REALS = 16 / sizeof(real) };
 
@@ -116,6 +135,20 @@ __device__ inline float block_max(float value) {
     value = warp_max(lane() < blockDim.x / WARP ? of_warps[lane()] : -infinity());
     __syncthreads();
     return value;
+}
+
+// Σ value(i) over i from first to end, of a block of 8 warps whose lanes have a column each: warp w takes i = first + w,
+// first + w + 8, …, and the warps' sums are added in their order. The sum is the first warp's.
+template <typename Value>
+__device__ inline float column_sum(uint first, uint end, Value value) {
+    const uint WARPS = 8;
+    __shared__ float of_warps[WARPS][WARP];
+    float sum = 0.0f;
+    for (uint i = first + warp(); i < end; i += WARPS) sum += value(i);
+    of_warps[warp()][lane()] = sum;
+    __syncthreads();
+    for (uint other = 1; other < WARPS; other++) sum += of_warps[other][lane()];
+    return sum;
 }
 
 // cap·tanh(score/cap); a cap of 0 is none.

@@ -8,14 +8,15 @@ use super::products::{Products, Refused};
 use super::staging::upload_in_pieces;
 use super::{Buffer, Fault, Real, Scratch, View, ViewMut};
 
-use cudarc::driver::sys;
+use cudarc::driver::sys::{self, CUresult};
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaStream, DeviceRepr, DriverError, ValidAsZeroBits,
+    CudaContext, CudaFunction, CudaModule, CudaStream, DevicePtr, DeviceRepr, ValidAsZeroBits,
 };
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// A card that has been opened.
 #[derive(Debug)]
@@ -28,7 +29,11 @@ pub struct Device {
     products: Products,
     /// None where scratch memory is watched.
     pool: Option<Pool>,
+    pub(super) observer: Option<Observer>,
 }
+
+/// Is told of a stretch of memory that is handed out: its address, its bytes, what it is.
+pub type Observer = fn(u64, usize, &str);
 
 impl Drop for Device {
     fn drop(&mut self) {
@@ -56,7 +61,7 @@ impl Device {
             return Err(Fault::NoDriver);
         }
         let context =
-            CudaContext::new(ordinal).map_err(|error| Fault::NoDevice { ordinal, error })?;
+            CudaContext::new(ordinal).map_err(|error| Fault::of_opening(ordinal, error))?;
         let compiler = Compiler::load(cache)?;
         let driver = driver_version()?;
         if driver < compiler.version() {
@@ -82,6 +87,7 @@ impl Device {
             loaded: Mutex::default(),
             products,
             pool: Some(Pool::default()),
+            observer: None,
         })
     }
 
@@ -89,6 +95,13 @@ impl Device {
     /// back there. Nothing is captured. Slower.
     pub fn watched(mut self) -> Self {
         self.pool = None;
+        self
+    }
+
+    /// Tells an observer of each stretch of memory, before anything is written there: a new one, a piece of an arena, or one that
+    /// comes from the pool again.
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -185,15 +198,27 @@ impl Device {
         Scratch::new(self, pool, len)
     }
 
-    /// Memory that is written before anybody reads it.
+    /// Memory that is written before anybody reads it. Where there is none left, what the pool keeps goes back first.
     pub(super) fn allocate<T: DeviceRepr>(
         &self,
         len: usize,
         what: &str,
     ) -> Result<Buffer<T>, Fault> {
         // SAFETY: whoever asks for it writes it, or hands it to a kernel that does, before it is read.
-        let buffer = unsafe { self.stream.alloc(len) };
-        buffer.map_err(|error| self.of_allocation(error, len * size_of::<T>(), what))
+        let take = || unsafe { self.stream.alloc(len) };
+        let taken = take().or_else(|error| match &self.pool {
+            Some(pool) if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                pool.shrink_to(&[], &self.stream);
+                take()
+            }
+            _ => Err(error),
+        });
+        let (context, bytes) = (self.stream.context(), len * size_of::<T>());
+        let taken = taken.map_err(|error| Fault::of_allocation(context, error, bytes, what))?;
+        if let Some(observer) = self.observer {
+            observer(taken.device_ptr(&self.stream).0, bytes, what);
+        }
+        Ok(taken)
     }
 
     /// Waits for all work and copies numbers back.
@@ -214,7 +239,7 @@ impl Device {
         Ok(self.download(values)?.into_iter().map(Into::into).collect())
     }
 
-    /// Mean seconds of one of `n` runs of `work`, as the device's own clock has them, after one that does not count.
+    /// Mean seconds of one of `n` runs of `work`, after one that does not count, until the device has done them all.
     ///
     /// # Errors
     /// Those of the work, and [`Fault::Driver`].
@@ -223,14 +248,13 @@ impl Device {
         n: usize,
         mut work: impl FnMut() -> Result<(), Fault>,
     ) -> Result<f64, Fault> {
-        use sys::CUevent_flags::CU_EVENT_DEFAULT;
+        // By the host's clock: what reads the device's is another function in drivers before CUDA 12.8.
         work()?;
-        let event = || self.stream.record_event(Some(CU_EVENT_DEFAULT));
-        let start = event().map_err(Fault::in_call("cuEventRecord"))?;
+        self.synchronize()?;
+        let start = Instant::now();
         (0..n).try_for_each(|_| work())?;
-        let end = event().map_err(Fault::in_call("cuEventRecord"))?;
-        let ms = start.elapsed_ms(&end).map_err(Fault::in_call("cuEventElapsedTime"))?;
-        Ok(f64::from(ms) * 1e-3 / n as f64)
+        self.synchronize()?;
+        Ok(start.elapsed().as_secs_f64() / n as f64)
     }
 
     /// Free bytes and all bytes of the device's memory.
@@ -282,7 +306,8 @@ impl Device {
             None => {
                 let ptx = Ptx::from_src(self.compiler.ptx::<R>(source, self.target)?);
                 let module = self.stream.context().load_module(ptx);
-                let module = module.map_err(Fault::in_call("cuModuleLoadData"))?;
+                let (file, target, real) = (source.file, self.target.name(), R::NAME);
+                let module = module.map_err(|error| Fault::Load { file, target, real, error })?;
                 loaded.modules.insert((source.file, R::NAME), module.clone());
                 module
             }
@@ -290,10 +315,6 @@ impl Device {
         let function = module.load_function(name).map_err(Fault::in_call("cuModuleGetFunction"))?;
         loaded.kernels.insert((name, R::NAME), function.clone());
         Ok(Kernel { function, name, real: R::NAME })
-    }
-
-    fn of_allocation(&self, error: DriverError, needed_bytes: usize, what: &str) -> Fault {
-        Fault::of_allocation(self.stream.context(), error, needed_bytes, what)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can fail on a device: the call, the kernel and the shape that failed, and the remedy.
 
+use crate::attention::cuda::HEAD_DIM_MAX;
 use cudarc::cublaslt::result::CublasError;
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaContext, DriverError};
@@ -12,7 +13,7 @@ pub enum Fault {
         "no CUDA driver on this machine (libcuda is missing); hint: install NVIDIA's driver, or compute on the CPU"
     )]
     NoDriver,
-    /// libcuda is there, a device is not.
+    /// libcuda is there, or the toolkit's stub of it; a device is not.
     #[error(
         "the CUDA driver sees no device {ordinal} ({error}); hint: see what `nvidia-smi` lists and whether \
          CUDA_VISIBLE_DEVICES hides it, or compute on the CPU"
@@ -55,12 +56,34 @@ pub enum Fault {
     NoCompiler,
     /// No libcublasLt.
     #[error(
-        "cuBLASLt is missing (libcublasLt.so); hint: `pip install nvidia-cublas` and put its nvidia/cu13/lib into \
-         LD_LIBRARY_PATH, or install the CUDA toolkit"
+        "cuBLASLt is missing (libcublasLt.so); hint: `pip install nvidia-cublas==13.0.2.14` and put its nvidia/cu13/lib \
+         into LD_LIBRARY_PATH, or install the CUDA toolkit"
     )]
     NoProducts,
+    /// libcublasLt is there and does not start.
+    #[error(
+        "cuBLASLt does not start: {error:?}; hint: a cuBLASLt of a CUDA version that the driver supports \
+         (`nvidia-smi` names it), or a newer driver"
+    )]
+    Products {
+        /// cuBLASLt's answer.
+        error: CublasError,
+    },
+    /// The kernels have no room for a head.
+    #[error(
+        "heads of {head_dim} numbers are wider than the {HEAD_DIM_MAX} that CUDA kernels are written for; hint: compute \
+         on the CPU"
+    )]
+    WideHead {
+        /// Numbers of a head.
+        head_dim: usize,
+    },
     /// A kernel's source does not compile: a mistake of ours or too old an NVRTC.
-    #[error("NVRTC {}.{} does not compile {file} for {target} ({real}):\n{log}", version.0, version.1)]
+    #[error(
+        "NVRTC {}.{} does not compile {file} for {target} ({real}); hint: NVRTC 13.0 does, `pip install \
+         nvidia-cuda-nvrtc==13.0.88`; it says:\n{log}",
+        version.0, version.1
+    )]
     Compile {
         /// The source file.
         file: &'static str,
@@ -72,6 +95,21 @@ pub enum Fault {
         version: (i32, i32),
         /// What NVRTC said.
         log: String,
+    },
+    /// A compiled kernel is not loaded.
+    #[error(
+        "the CUDA driver does not load {file}, compiled for {target} ({real}): {error}{}",
+        hint(error)
+    )]
+    Load {
+        /// The source file.
+        file: &'static str,
+        /// The architecture.
+        target: &'static str,
+        /// The stored number.
+        real: &'static str,
+        /// The driver's answer.
+        error: DriverError,
     },
     /// Memory on the device has run out.
     #[error(
@@ -143,12 +181,37 @@ impl Fault {
         move |error| Self::Driver { call, error }
     }
 
-    /// Whether memory on the device has run out.
-    pub(crate) fn is_out_of_memory(&self) -> bool {
-        match self {
-            Self::OutOfMemory { .. } => true,
-            Self::Driver { error, .. } => error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY,
-            _ => false,
+    /// Whether something is not installed on this machine, or too old: a machine without a GPU to compute on, and no mistake.
+    pub fn is_missing(&self) -> bool {
+        use Fault::{NoCompiler, NoDevice, NoDriver, NoProducts, OldDevice, OldDriver};
+        matches!(
+            self,
+            NoDriver
+                | NoDevice { .. }
+                | OldDriver { .. }
+                | OldDevice { .. }
+                | NoCompiler
+                | NoProducts
+        )
+    }
+
+    /// The fault of a device that cannot be opened.
+    pub(crate) fn of_opening(ordinal: usize, error: DriverError) -> Self {
+        match error.0 {
+            CUresult::CUDA_ERROR_NO_DEVICE
+            | CUresult::CUDA_ERROR_INVALID_DEVICE
+            | CUresult::CUDA_ERROR_STUB_LIBRARY => Self::NoDevice { ordinal, error },
+            _ => Self::Driver { call: "cuDevicePrimaryCtxRetain", error },
+        }
+    }
+
+    /// Says what it is that there was no room for, for use in `map_err`.
+    pub fn naming(what: &'static str) -> impl Fn(Self) -> Self {
+        move |fault| match fault {
+            Self::OutOfMemory { needed_bytes, free_bytes, total_bytes, .. } => {
+                Self::OutOfMemory { what: what.to_owned(), needed_bytes, free_bytes, total_bytes }
+            }
+            other => other,
         }
     }
 
@@ -178,7 +241,12 @@ fn hint(error: &DriverError) -> &'static str {
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
             "; hint: the driver was updated under a running system: reboot"
         }
-        CUresult::CUDA_ERROR_OUT_OF_MEMORY => "; hint: smaller batches, or a smaller model",
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+            "; hint: smaller batches, a smaller model, or a card that nothing else runs on"
+        }
+        CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => {
+            "; hint: another program has the card for itself: `nvidia-smi` names it"
+        }
         _ => "",
     }
 }

@@ -12,7 +12,7 @@ use cudarc::driver::sys::{
 };
 use cudarc::driver::{CudaStream, DriverError, result};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 thread_local! {
     /// The address of the device that this thread captures work of.
@@ -26,11 +26,13 @@ pub(super) struct Captures {
     pub(super) pool: Pool,
     /// One capture at a time.
     alone: Mutex<()>,
+    /// Why the first one failed that did.
+    refused: OnceLock<String>,
 }
 
 impl Captures {
     pub(super) fn new(stream: Arc<CudaStream>) -> Self {
-        Self { stream, pool: Pool::default(), alone: Mutex::default() }
+        Self { stream, pool: Pool::default(), alone: Mutex::default(), refused: OnceLock::new() }
     }
 }
 
@@ -48,17 +50,17 @@ enum State {
     /// Kernels are loaded and products planned.
     Known,
     Captured(Graph),
-    /// There was no room for what a capture takes beside the work itself.
-    NoRoom,
+    /// No graph could be made: there was no room beside the work itself, or the driver refused.
+    Launched,
 }
 
 impl Replay {
     /// Puts the work into the device's stream. `work` does nothing but launches, products, clearing and copies within the
-    /// device. On a device whose memory is watched nothing is captured, nor where there is no room for a capture: then `work` is
-    /// called a second time, and what it did the first time is not carried out.
+    /// device. On a device whose memory is watched nothing is captured. Where a capture fails, `work` is called a second time, and
+    /// what it did the first time is not carried out; from then on it is launched, and [`Device::refused_capture`] says why.
     ///
     /// # Errors
-    /// Those of the work, and [`Fault::Driver`].
+    /// Those of the work, and [`Fault::Driver`] of a graph's launch.
     pub fn run(
         &mut self,
         device: &Device,
@@ -69,8 +71,10 @@ impl Replay {
         {
             self.0 = match device.capture(&mut work) {
                 Ok(graph) => State::Captured(graph),
-                Err(fault) if fault.is_out_of_memory() => State::NoRoom,
-                Err(fault) => return Err(fault),
+                Err(fault) => {
+                    device.captures().refused.get_or_init(|| fault.to_string());
+                    State::Launched
+                }
             };
         }
         if let State::Captured(graph) = &mut self.0 {
@@ -176,6 +180,11 @@ impl Drop for Captured {
 }
 
 impl Device {
+    /// Why work is launched that was to become a graph, if that has happened: the first time's reason.
+    pub fn refused_capture(&self) -> Option<&str> {
+        self.captures().refused.get().map(String::as_str)
+    }
+
     /// Whether this thread captures work of this device.
     pub(super) fn is_capturing(&self) -> bool {
         CAPTURED.get() == Some(std::ptr::from_ref(self).addr())

@@ -7,9 +7,11 @@ use cudarc::driver::{CudaFunction, LaunchArgs, LaunchConfig, PushKernelArg};
 const WARP: usize = 32;
 /// Threads of a block, where a row or an array has that many elements. `sample.cu` counts on it.
 const THREADS: usize = 256;
-/// Blocks that share the rows of a reduction over rows: about two per multiprocessor of a large card. It is the same on
-/// every card, so that sums are too.
-const ROW_BLOCKS: usize = 256;
+/// Threads of a block that gives each of its 8 warps the same columns, a lane each: `column_sum` in `common.cuh`.
+const COLUMN_THREADS: usize = 8 * WARP;
+/// Blocks that share the rows of a reduction over rows: about four per multiprocessor of a large card, since a block that
+/// takes 16 bytes per thread has few warps. It is the same on every card, so that sums are too.
+pub(crate) const ROW_BLOCKS: usize = 512;
 
 /// A kernel with its name, for messages.
 pub(crate) struct Kernel {
@@ -65,6 +67,18 @@ impl Launch {
         Self { blocks: (count(rows), 1), threads: count(threads), shared_bytes: 0 }
     }
 
+    /// One block per row, a thread per 16 bytes of it if rows are [`aligned_rows`], else per element.
+    pub(crate) fn rows_in_sixteens<R: Real>(rows: usize, width: usize, aligned: u32) -> Self {
+        let per_thread = if aligned == 1 { 16 / size_of::<R>() } else { 1 };
+        Self::rows(rows, width.div_ceil(per_thread))
+    }
+
+    /// A block per 32 columns, and per stretch of rows, for `column_sum`.
+    pub(crate) fn columns(stretches: usize, width: usize) -> Self {
+        let blocks = (count(width.div_ceil(WARP)), count(stretches));
+        Self { blocks, threads: count(COLUMN_THREADS), shared_bytes: 0 }
+    }
+
     /// One block of all threads per row, whatever its width.
     pub(crate) fn whole_rows(rows: usize) -> Self {
         Self::rows(rows, THREADS)
@@ -86,9 +100,10 @@ impl Launch {
         Self::rows(tasks.div_ceil(WARPS), WARPS * WARP)
     }
 
-    /// With dynamic shared memory for `n` floats, where they fit into the 48 KiB that are there without asking.
+    /// With dynamic shared memory for `n` floats, where they fit into the 48 KiB that are there without asking, beside the float
+    /// per warp of `block_sum`.
     pub(crate) fn with_shared_floats(self, n: usize) -> Option<Self> {
-        const FLOATS_MAX: usize = 12_288;
+        const FLOATS_MAX: usize = 12_288 - 32;
         (n <= FLOATS_MAX).then(|| Self { shared_bytes: 4 * count(n), ..self })
     }
 }
@@ -112,7 +127,7 @@ pub(crate) const CURVES: &str = include_str!("curve.cuh");
 
 pub(crate) const PARTIALS: Source = Source::new("partials.cu", include_str!("partials.cu"));
 
-/// total[c] += Σ over blocks of partials[b, from + c], in the order of the blocks. Partials are [blocks, stride].
+/// total[c] += Σ over blocks of partials[b, from + c], in one order. Partials are [blocks, stride].
 pub(crate) fn add_partials(
     device: &Device,
     total: &mut ViewMut<f32>,
@@ -128,13 +143,18 @@ pub(crate) fn add_partials(
     let mut arguments = kernel.arguments(device);
     arguments.arg(total).arg(partials).arg(&from).arg(&n_blocks).arg(&n_columns).arg(&stride);
     // SAFETY: total has `width` columns, partials `blocks` rows of `stride`, and from + width ≤ stride.
-    unsafe { kernel.launch(&mut arguments, Launch::elements(width)) }
+    unsafe { kernel.launch(&mut arguments, Launch::columns(1, width)) }
 }
 
 /// Whether arrays all begin at whole 16 bytes, so that several numbers can be loaded and stored at once: 1 or 0, as the kernels
 /// take it.
 pub(crate) fn aligned(starts: &[u64]) -> u32 {
     u32::from(starts.iter().all(|start| start % 16 == 0))
+}
+
+/// The same of every row of arrays [rows, width] that are stored as R.
+pub(crate) fn aligned_rows<R: Real>(width: usize, starts: &[u64]) -> u32 {
+    if (width * size_of::<R>()).is_multiple_of(16) { aligned(starts) } else { 0 }
 }
 
 /// A number of rows, columns or tokens as the kernels take it.
@@ -149,7 +169,7 @@ mod tests {
 
     #[test]
     fn rows_are_shared_evenly_and_completely() {
-        for rows in [1, 2, 255, 256, 257, 511, 512, 513, 8192, 100_003] {
+        for rows in [1, 2, 511, 512, 513, 1023, 1024, 1025, 8192, 100_003] {
             let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
             assert!(blocks <= ROW_BLOCKS && blocks * rows_per_block as usize >= rows);
             assert!(
@@ -173,6 +193,6 @@ mod tests {
     fn shared_memory_has_its_limit() {
         let launch = Launch::rows(1, 1);
         let shared_bytes = |n| launch.with_shared_floats(n).map(|launch| launch.shared_bytes);
-        assert_eq!([12_288, 12_289].map(shared_bytes), [Some(48 << 10), None]);
+        assert_eq!([12_256, 12_257].map(shared_bytes), [Some((48 << 10) - 128), None]);
     }
 }

@@ -5,7 +5,7 @@
 //! kernels; it goes back to the device's pool at the end. One stream in the order of the calls makes both sound: whoever gets
 //! a piece next writes it after all that used it before.
 
-use super::{Buffer, Device, Fault};
+use super::{Buffer, Device, Fault, Observer};
 
 use cudarc::driver::{CudaStream, DevicePtr, DeviceRepr};
 use std::mem::ManuallyDrop;
@@ -22,12 +22,16 @@ pub struct Arena {
     /// None while a plan is made.
     memory: Option<Arc<Buffer<u8>>>,
     taken: usize,
+    n_pieces: usize,
+    what: String,
+    observer: Option<Observer>,
 }
 
 impl Arena {
     /// An arena that only counts what would be taken, and hands out empty pieces.
     pub fn plan(device: &Device) -> Self {
-        Self { stream: device.stream().clone(), memory: None, taken: 0 }
+        let stream = device.stream().clone();
+        Self { stream, memory: None, taken: 0, n_pieces: 0, what: String::new(), observer: None }
     }
 
     /// An arena of this size. `what` it is for stands in the message where there is no room.
@@ -35,8 +39,14 @@ impl Arena {
     /// # Errors
     /// [`Fault::OutOfMemory`].
     pub fn new(device: &Device, bytes: usize, what: &str) -> Result<Self, Fault> {
-        let memory = device.allocate::<u8>(bytes.max(1), what)?;
-        Ok(Self { stream: device.stream().clone(), memory: Some(Arc::new(memory)), taken: 0 })
+        let memory = Some(Arc::new(device.allocate::<u8>(bytes.max(1), what)?));
+        let (what, observer) = (what.to_owned(), device.observer);
+        Ok(Self { memory, what, observer, ..Self::plan(device) })
+    }
+
+    /// Its pieces are not told of one by one: a copy fills them all at once.
+    pub(super) fn unobserved(self) -> Self {
+        Self { observer: None, ..self }
     }
 
     /// Bytes that have been taken.
@@ -66,7 +76,7 @@ impl Arena {
     pub fn reset(&mut self) {
         let held = self.memory.as_ref().map_or(1, Arc::strong_count);
         assert_eq!(held, 1, "{} pieces of the arena are still held", held - 1);
-        self.taken = 0;
+        (self.taken, self.n_pieces) = (0, 0);
     }
 
     /// The next `len` numbers; what they hold is for the next kernel to overwrite. More than the plan has room for is a
@@ -74,6 +84,7 @@ impl Arena {
     pub fn take<T: DeviceRepr>(&mut self, len: usize) -> Piece<T> {
         let start = self.taken;
         self.taken = (start + len * size_of::<T>()).next_multiple_of(ALIGNMENT);
+        self.n_pieces += 1;
         let (address, len) = match &self.memory {
             None => (0, 0),
             Some(memory) => {
@@ -82,6 +93,10 @@ impl Arena {
                 (memory.device_ptr(&self.stream).0 + start as u64, len)
             }
         };
+        if let Some(observer) = self.observer.filter(|_| len > 0) {
+            let piece = format!("{}, piece {}", self.what, self.n_pieces);
+            observer(address, len * size_of::<T>(), &piece);
+        }
         // SAFETY: the memory is this long, aligned, and lives as long as the piece does.
         let slice = unsafe { self.stream.upgrade_device_ptr(address, len) };
         Piece { slice: ManuallyDrop::new(slice), _memory: self.memory.clone() }
@@ -174,6 +189,10 @@ impl<T: DeviceRepr> Scratch<T> {
             Some(block) => block,
             None => (device.allocate::<u8>(bytes, WHAT)?.leak(), bytes),
         };
+        // What is captured is written in the graph's own time, and others' graphs use the block as well.
+        if let Some(observer) = device.observer.filter(|_| !device.is_capturing()) {
+            observer(block.0, len * size_of::<T>(), WHAT);
+        }
         // SAFETY: the block has room for `len` of T, aligned, and nobody else has it.
         let slice = unsafe { device.stream().upgrade_device_ptr(block.0, len) };
         Ok(Self { slice: ManuallyDrop::new(slice), block, pool: Some(pool.clone()) })

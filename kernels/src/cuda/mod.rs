@@ -23,11 +23,13 @@ mod staging;
 pub use bf16::{Bf16, Real};
 pub use compiler::{Compiler, Source, Target};
 pub use cudarc::driver::{CudaSlice as Buffer, CudaView as View, CudaViewMut as ViewMut};
-pub use device::Device;
+pub use device::{Device, Observer};
 pub use fault::Fault;
 pub use graph::Replay;
 pub use ids::Ids;
-pub(crate) use launch::{CURVES, Launch, PARTIALS, RowBlocks, add_partials, aligned, count};
+pub(crate) use launch::{
+    CURVES, Launch, PARTIALS, ROW_BLOCKS, RowBlocks, add_partials, aligned, aligned_rows, count,
+};
 pub use memory::{Arena, Piece, Scratch};
 pub use parcel::{Packer, Parcel};
 pub use products::Refused;

@@ -43,7 +43,8 @@ impl Parcel {
             // Before the new one is taken.
             self.there = None;
             let bytes = bytes.next_power_of_two();
-            self.there = Some(Arena::new(device, bytes, "what a batch says of itself")?);
+            let there = Arena::new(device, bytes, "what a batch says of itself")?;
+            self.there = Some(there.unobserved());
         }
     }
 

@@ -159,7 +159,7 @@ impl Products {
         let workspace = unsafe { stream.alloc(bytes) }.map_err(|error| {
             Fault::of_allocation(stream.context(), error, bytes, "cuBLASLt's workspace")
         })?;
-        let handle = result::create_handle().map_err(|_| Fault::NoProducts)?;
+        let handle = result::create_handle().map_err(|error| Fault::Products { error })?;
         Ok(Self { handle, workspace, plans: Mutex::default() })
     }
 

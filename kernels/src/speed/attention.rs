@@ -1,6 +1,6 @@
 //! Attention over whole sequences, in each of its versions.
 
-use super::{Bench, Sizes, zeros};
+use super::{Bench, Sizes, numbers};
 use crate::attention::{self, Segment};
 use crate::cuda::Fault;
 
@@ -39,9 +39,9 @@ impl Bench<'_> {
             window: None,
         };
         let [q, k, v, dy] =
-            [zeros(device, n)?, zeros(device, n)?, zeros(device, n)?, zeros(device, n)?];
+            [numbers(device, n)?, numbers(device, n)?, numbers(device, n)?, numbers(device, n)?];
         let [mut y, mut dq, mut dk, mut dv] =
-            [zeros(device, n)?, zeros(device, n)?, zeros(device, n)?, zeros(device, n)?];
+            [numbers(device, n)?, numbers(device, n)?, numbers(device, n)?, numbers(device, n)?];
         let mut lse = device.zeros::<f32>(sizes.rows * heads)?;
         let qkv = [&q.as_view(), &k.as_view(), &v.as_view()];
         let inputs = attention::cuda::Inputs { q: qkv[0], k: qkv[1], v: qkv[2] };

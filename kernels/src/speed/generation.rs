@@ -1,6 +1,6 @@
 //! The operations of generation: one token per sequence against what came before it, and what is drawn from its logits.
 
-use super::{Bench, Sizes, zeros};
+use super::{Bench, Sizes, numbers};
 use crate::cuda::{Fault, Ids};
 use crate::{attention, decode, kl, logprob, sample};
 
@@ -10,8 +10,8 @@ impl Bench<'_> {
         let (device, Sizes { width, heads, sequence, .. }) = (self.device, *sizes);
         let sequences = (sizes.rows / 64).max(1);
         let (n, cached) = (sequences * width, sequences * sequence * width);
-        let (q, mut y) = (zeros(device, n)?, zeros(device, n)?);
-        let (mut k, v) = (zeros(device, cached)?, zeros(device, cached)?);
+        let (q, mut y) = (numbers(device, n)?, numbers(device, n)?);
+        let (mut k, v) = (numbers(device, cached)?, numbers(device, cached)?);
         let filled = vec![sequence as u32; sequences];
         let positions: Vec<u32> = filled.iter().map(|length| length - 1).collect();
         let positions = Ids::upload(device, &positions, sequence)?;

@@ -1,22 +1,19 @@
 //! The operations of a training step beside attention.
 
-use super::{Bench, Sizes, zeros};
+use super::{Bench, Sizes, numbers};
 use crate::Write::Overwrite;
 use crate::activation::Activation;
-use crate::cuda::{Buffer, Fault, Ids, Scratch};
+use crate::cuda::{Buffer, Fault, Ids, ROW_BLOCKS, Scratch};
 use crate::{
     activation, adamw, bias, clip, completion, embedding, gated, layernorm, logprob, matmul,
     residual, rmsnorm, rope,
 };
 
-/// As many as a reduction over rows has blocks.
-const FEW_ROWS: usize = 256;
-
 impl Bench<'_> {
     pub(super) fn norms(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, n) = (self.device, sizes.rows * sizes.width);
-        let (x, mut y) = (zeros(device, n)?, zeros(device, n)?);
-        let (w, b) = (zeros(device, sizes.width)?, zeros(device, sizes.width)?);
+        let (x, dy, mut y) = (numbers(device, n)?, numbers(device, n)?, numbers(device, n)?);
+        let (w, b) = (numbers(device, sizes.width)?, numbers(device, sizes.width)?);
         let (mut mean, mut rstd): (Buffer<f32>, Buffer<f32>) =
             (device.zeros(sizes.rows)?, device.zeros(sizes.rows)?);
         let (mut dw, mut db): (Buffer<f32>, Buffer<f32>) =
@@ -29,7 +26,7 @@ impl Bench<'_> {
             layernorm::cuda::forward(device, y, statistics, &x.as_view(), w, b, epsilon)
         })?;
         // Few rows need no sums of several in shared memory, and have a kernel of their own.
-        let few = sizes.rows.min(FEW_ROWS);
+        let few = sizes.rows.min(ROW_BLOCKS);
         for (name, rows) in
             [("layernorm backward", sizes.rows), ("layernorm backward, few rows", few)]
         {
@@ -37,8 +34,9 @@ impl Bench<'_> {
             self.add(name, [6 * n + 8 * rows, 14 * n], || {
                 let (dw, db) = (&mut dw.as_view_mut(), &mut db.as_view_mut());
                 let (mean, rstd) = (&mean.slice(0..rows), &rstd.slice(0..rows));
-                let (dx, x, w) = (&mut y.slice_mut(0..n), &x.slice(0..n), &w.as_view());
-                layernorm::cuda::backward(device, dx, dw, db, x, x, mean, rstd, w, Overwrite)
+                let (dx, dy) = (&mut y.slice_mut(0..n), &dy.slice(0..n));
+                let (x, w) = (&x.slice(0..n), &w.as_view());
+                layernorm::cuda::backward(device, dx, dw, db, dy, x, mean, rstd, w, Overwrite)
             })?;
         }
         let settings = rmsnorm::cuda::Settings { epsilon, offset };
@@ -51,8 +49,9 @@ impl Bench<'_> {
             let n = rows * sizes.width;
             self.add(name, [6 * n + 4 * rows, 10 * n], || {
                 let (dx, dw) = (&mut y.slice_mut(0..n), &mut dw.as_view_mut());
-                let (x, w, rstd) = (&x.slice(0..n), &w.as_view(), &rstd.slice(0..rows));
-                rmsnorm::cuda::backward(device, dx, dw, x, x, w, rstd, offset, Overwrite)
+                let (dy, x) = (&dy.slice(0..n), &x.slice(0..n));
+                let (w, rstd) = (&w.as_view(), &rstd.slice(0..rows));
+                rmsnorm::cuda::backward(device, dx, dw, dy, x, w, rstd, offset, Overwrite)
             })?;
         }
         Ok(())
@@ -60,8 +59,9 @@ impl Bench<'_> {
 
     pub(super) fn element_wise(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, n) = (self.device, sizes.rows * sizes.feed_forward);
-        let (gate, up) = (zeros(device, n)?, zeros(device, n)?);
-        let (mut y, mut other) = (zeros(device, n)?, zeros(device, n)?);
+        let (gate, up) = (numbers(device, n)?, numbers(device, n)?);
+        let (dy, mut y, mut other) =
+            (numbers(device, n)?, numbers(device, n)?, numbers(device, n)?);
         let curve = Activation::GeluTanh;
         self.add("activation forward", [4 * n, 10 * n], || {
             activation::cuda::forward(device, &mut y.as_view_mut(), &up.as_view(), curve)
@@ -77,12 +77,12 @@ impl Bench<'_> {
         self.add("gated backward", [10 * n, 12 * n], || {
             let (dgate, dup) = (&mut y.as_view_mut(), &mut other.as_view_mut());
             let (gate, up) = (&gate.as_view(), &up.as_view());
-            gated::cuda::backward(device, dgate, dup, up, gate, up, Activation::Silu)
+            gated::cuda::backward(device, dgate, dup, &dy.as_view(), gate, up, Activation::Silu)
         })?;
         self.add("residual", [6 * n, n], || {
             residual::cuda::add(device, &mut y.as_view_mut(), &up.as_view())
         })?;
-        let b = zeros(device, sizes.feed_forward)?;
+        let b = numbers(device, sizes.feed_forward)?;
         self.add("bias forward", [4 * n, n], || {
             bias::cuda::forward(device, &mut y.as_view_mut(), &b.as_view())
         })?;
@@ -97,7 +97,7 @@ impl Bench<'_> {
         let positions: Vec<u32> =
             (0..sizes.rows).map(|row| (row % sizes.sequence) as u32).collect();
         let positions = Ids::upload(device, &positions, sizes.sequence)?;
-        let mut x = zeros(device, n)?;
+        let mut x = numbers(device, n)?;
         self.add("rope forward", [4 * n, 3 * n], || {
             rope::cuda::forward(device, &mut x.as_view_mut(), &positions, &table)
         })?;
@@ -110,8 +110,8 @@ impl Bench<'_> {
         let (device, rows) = (self.device, sizes.rows);
         let (inputs, outputs) = (sizes.width, sizes.feed_forward);
         let shape = matmul::Shape { rows, inputs, outputs };
-        let (mut x, w) = (zeros(device, rows * inputs)?, zeros(device, inputs * outputs)?);
-        let mut y = zeros(device, rows * outputs)?;
+        let (mut x, w) = (numbers(device, rows * inputs)?, numbers(device, inputs * outputs)?);
+        let mut y = numbers(device, rows * outputs)?;
         let mut dw = device.zeros::<f32>(inputs * outputs)?;
         let activations = 2 * rows * (inputs + outputs);
         let work = [activations + 2 * inputs * outputs, 2 * rows * inputs * outputs];
@@ -133,12 +133,12 @@ impl Bench<'_> {
     pub(super) fn vocabulary(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let Sizes { rows, width, vocabulary, .. } = *sizes;
         let (device, targets) = (self.device, rows / 2);
-        let table = zeros(device, vocabulary * width)?;
+        let table = numbers(device, vocabulary * width)?;
         let spread =
             |n: usize| -> Vec<u32> { (0..n).map(|row| (row * 7919 % vocabulary) as u32).collect() };
         let ids = Ids::upload(device, &spread(rows), vocabulary)?;
         let groups = embedding::cuda::Groups::upload(device, &spread(rows), vocabulary, None)?;
-        let mut y = zeros(device, rows * width)?;
+        let mut y = numbers(device, rows * width)?;
         let mut dtable = device.zeros::<f32>(vocabulary * width)?;
         self.add("embedding forward", [4 * rows * width, 0], || {
             let (y, table) = (&mut y.as_view_mut(), &table.as_view());
@@ -158,7 +158,7 @@ impl Bench<'_> {
         )?;
         let shape = logprob::Shape { rows: targets, width, vocabulary, softcap: None };
         let (hidden, mut dhidden) =
-            (zeros(device, targets * width)?, zeros(device, targets * width)?);
+            (numbers(device, targets * width)?, numbers(device, targets * width)?);
         let gathered: Vec<u32> = (0..targets as u32).map(|target| 2 * target).collect();
         let gathered = embedding::cuda::RowGroups::upload(device, &gathered, rows)?;
         self.add(
@@ -223,7 +223,7 @@ impl Bench<'_> {
         let (device, n) = (self.device, sizes.parameters);
         let [mut masters, mut first, mut second, gradients]: [Buffer<f32>; 4] =
             [device.zeros(n)?, device.zeros(n)?, device.zeros(n)?, device.zeros(n)?];
-        let mut copy = zeros(device, n)?;
+        let mut copy = numbers(device, n)?;
         let mut norm = clip::cuda::Norm::new(device)?;
         self.add("global norm", [4 * n, 2 * n], || {
             clip::cuda::global_norm(device, &mut norm, &gradients.as_view(), 1.0)

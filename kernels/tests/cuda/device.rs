@@ -1,6 +1,6 @@
 //! The first card of the machine.
 
-use crate::support::{is_missing, skipped};
+use crate::support::skipped;
 use kernels::cuda::{Device, Fault};
 use lossbox_kernels as kernels;
 use std::ops::Deref;
@@ -22,7 +22,7 @@ pub(crate) fn device(what: &str) -> Option<Session> {
     static DEVICE: OnceLock<Result<Device, Fault>> = OnceLock::new();
     match DEVICE.get_or_init(|| Device::open(0, None).map(Device::watched)) {
         Ok(device) => Some(Session(device)),
-        Err(fault) if is_missing(fault) => {
+        Err(fault) if fault.is_missing() => {
             skipped(what, &fault.to_string());
             None
         }

@@ -12,6 +12,7 @@ mod device;
 mod instructions;
 mod layers;
 mod memory;
+mod norms;
 mod parity;
 mod pass;
 mod support;

@@ -1,6 +1,6 @@
 //! Random inputs, comparison, what is said when something is missing.
 
-use kernels::cuda::{Fault, Real};
+use kernels::cuda::Real;
 use lossbox_kernels as kernels;
 use std::io::Write as _;
 
@@ -8,12 +8,6 @@ use std::io::Write as _;
 pub(crate) fn skipped(what: &str, why: &str) {
     let line = format!("SKIPPED: {what}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
-/// Whether the fault says that something is not installed here, which is no mistake.
-pub(crate) fn is_missing(fault: &Fault) -> bool {
-    use Fault::{NoCompiler, NoDevice, NoDriver, NoProducts};
-    matches!(fault, NoDriver | NoDevice { .. } | NoCompiler | NoProducts)
 }
 
 /// Numbers spread evenly over (−1, 1), rounded to what R stores (SplitMix64, Steele et al. 2014).

@@ -1,17 +1,20 @@
 //! The emulated card. It checks every access; a test in which it finds anything fails.
 
-use crate::support::{is_missing, skipped};
+use crate::support::skipped;
 use cuda_emulator::Emulator;
 use kernels::cuda::{Device, Fault};
 use lossbox_kernels as kernels;
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::OnceLock;
 
-/// The card, for one test at a time, so that what is reported is that test's.
+/// Compiled kernels, for the processes of all tests.
+pub(crate) const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/kernels");
+
+/// The card, in a process of the test's own, so that what is reported is that test's.
 pub(crate) struct Session {
     device: &'static Device,
     emulator: Emulator,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Session {
@@ -39,15 +42,21 @@ impl Drop for Session {
     }
 }
 
-/// The emulated card; `None` says what is missing.
+/// The card, opened once more.
+pub(crate) fn another() -> Device {
+    Device::open(0, Some(Path::new(CACHE))).unwrap()
+}
+
+/// The emulated card; `None` says what is missing, or that the test has run in its process.
 pub(crate) fn device(what: &str) -> Option<Session> {
-    static ALONE: Mutex<()> = Mutex::new(());
     static DEVICE: OnceLock<Result<Device, Fault>> = OnceLock::new();
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !cuda_emulator::is_alone() {
+        return None;
+    }
     let emulator = Emulator::install().expect("cargo built the stand-ins beside this test");
-    match DEVICE.get_or_init(|| Device::open(0, None).map(Device::watched)) {
-        Ok(device) => Some(Session { device, emulator, _alone: alone }),
-        Err(fault) if is_missing(fault) => {
+    match DEVICE.get_or_init(|| Device::open(0, Some(Path::new(CACHE))).map(Device::watched)) {
+        Ok(device) => Some(Session { device, emulator }),
+        Err(fault) if fault.is_missing() => {
             skipped(what, &fault.to_string());
             None
         }

@@ -1,6 +1,6 @@
 //! What follows a product, where cuBLASLt does it and where it has no algorithm that does.
 
-use crate::device::device;
+use crate::device::{another, device};
 use crate::layers::{check_gelu, check_linear};
 use crate::parity::down;
 use crate::support::{assert_close, random};
@@ -31,7 +31,7 @@ fn layers_agree_without_epilogues() {
     let Some(session) = device("layers_agree_without_epilogues") else { return };
     let _refusal = Refusal::begin(session.emulator());
     // Another device, which has not asked yet.
-    let device = Device::open(0, None).unwrap().watched();
+    let device = another().watched();
     check_linear::<f32>(&device);
     check_linear::<Bf16>(&device);
     check_gelu::<f32>(&device);
@@ -66,7 +66,7 @@ fn biased(device: &Device, emulator: Emulator, skipped: usize) -> (Vec<f32>, boo
 fn an_epilogue_that_fails_at_its_start_is_left_to_kernels() {
     let what = "an_epilogue_that_fails_at_its_start_is_left_to_kernels";
     let Some(session) = device(what) else { return };
-    let (emulator, device) = (session.emulator(), Device::open(0, None).unwrap());
+    let (emulator, device) = (session.emulator(), another());
     const EXECUTION_FAILED: i32 = 13;
     const NOT_SUPPORTED: i32 = 15;
     assert_eq!(device.refused_epilogues(), []);
@@ -100,7 +100,7 @@ fn an_epilogue_that_fails_at_its_start_is_left_to_kernels() {
 #[test]
 fn a_bias_off_16_bytes_is_left_to_kernels() {
     let Some(session) = device("a_bias_off_16_bytes_is_left_to_kernels") else { return };
-    let (emulator, device) = (session.emulator(), Device::open(0, None).unwrap());
+    let (emulator, device) = (session.emulator(), another());
     for (skipped, with_kernel) in [(0, false), (1, true), (2, true), (4, false), (6, true)] {
         assert_eq!(biased(&device, emulator, skipped).1, with_kernel, "{skipped} skipped");
     }
@@ -129,7 +129,7 @@ fn no_kernel_runs_where_an_epilogue_does() {
         device.synchronize().unwrap();
         session.emulator().n_instructions() - before
     };
-    assert_eq!(run(&Device::open(0, None).unwrap()), 0);
+    assert_eq!(run(&another()), 0);
     let _refusal = Refusal::begin(session.emulator());
-    assert!(run(&Device::open(0, None).unwrap()) > 0, "kernels do what cuBLASLt refuses");
+    assert!(run(&another()) > 0, "kernels do what cuBLASLt refuses");
 }

@@ -15,6 +15,8 @@ mod faults;
 mod layers;
 #[path = "../cuda/memory.rs"]
 mod memory;
+#[path = "../cuda/norms.rs"]
+mod norms;
 #[path = "../cuda/parity.rs"]
 mod parity;
 #[path = "../cuda/pass.rs"]

@@ -1,6 +1,6 @@
 //! Captured work on a device that is not watched.
 
-use crate::device::device;
+use crate::device::{another, device};
 use crate::parity::down;
 use crate::support::{assert_close, random};
 use cuda_emulator::Emulator;
@@ -12,7 +12,7 @@ use lossbox_kernels as kernels;
 macro_rules! unwatched {
     ($what:literal) => {{
         let Some(session) = device($what) else { return };
-        (session.emulator(), Device::open(0, None).unwrap(), session)
+        (session.emulator(), another(), session)
     }};
 }
 
@@ -43,40 +43,62 @@ fn work_is_captured_when_it_comes_again() {
     assert_eq!(down(&device, &y), [10.0, 14.0]);
 }
 
-/// A capture takes scratch memory of its own. Where that does not fit beside what there is, the work is carried out as before,
-/// what the capture took goes back, and no other capture is tried.
+/// The next memory that is asked for is not there, nor when what the pool keeps has gone back.
+fn no_room_once(emulator: Emulator) {
+    const OUT_OF_MEMORY: i32 = 2;
+    (0..2).for_each(|_| emulator.fail("cuMemAllocAsync", OUT_OF_MEMORY));
+}
+
+/// A capture takes scratch memory of its own. Where that is not there, the work is carried out as before, what the capture took
+/// goes back, and no other capture is tried.
 #[test]
-fn work_that_just_fits_is_not_captured() {
-    let (emulator, device, _session) = unwatched!("work_that_just_fits_is_not_captured");
-    let total = device.memory().unwrap().1;
+fn work_whose_capture_has_no_room_is_launched() {
+    let (emulator, device, _session) = unwatched!("work_whose_capture_has_no_room_is_launched");
     let mut y = device.upload(&[1.0_f32, -3.0]).unwrap();
-    let mut replay = Replay::default();
+    let (mut replay, mut n_works) = (Replay::default(), 0);
     let mut run = || {
         let n_launches = launches(emulator, || {
-            replay
-                .run(&device, || {
-                    let _small = device.scratch::<u8>(1 << 20)?;
-                    let _large = device.scratch::<u8>(10 << 20)?;
-                    doubled(&device, &mut y)
-                })
-                .unwrap();
+            let work = || {
+                n_works += 1;
+                let _small = device.scratch::<u8>(1 << 20)?;
+                if n_works == 2 {
+                    no_room_once(emulator);
+                }
+                let _large = device.scratch::<u8>(10 << 20)?;
+                doubled(&device, &mut y)
+            };
+            replay.run(&device, work).unwrap();
         });
         (down(&device, &y)[0], n_launches)
     };
     assert_eq!(run(), (2.0, 0));
     let (free, _) = device.memory().unwrap();
-    emulator.set_memory_bytes(total - free + (5 << 20));
     assert_eq!(run(), (4.0, 0));
-    assert_eq!(device.memory().unwrap().0, 5 << 20, "a capture in vain keeps nothing");
-    emulator.set_memory_bytes(total);
+    assert_eq!(device.memory().unwrap().0, free, "a capture in vain keeps nothing");
     assert_eq!(run(), (8.0, 0));
+    let reason = device.refused_capture().expect("a capture failed");
+    assert!(reason.contains("no room for a kernel's scratch memory, 10485760 bytes"), "{reason}");
+}
+
+/// What the pool keeps is memory like any other: it goes back where there is no room.
+#[test]
+fn the_pool_gives_way() {
+    let (emulator, device, _session) = unwatched!("the_pool_gives_way");
+    let total = device.memory().unwrap().1;
+    drop(device.scratch::<u8>(10 << 20).unwrap());
+    let (free, _) = device.memory().unwrap();
+    emulator.set_memory_bytes(total - free);
+    let buffer = device.zeros::<u8>(8 << 20);
+    let other = device.zeros::<u8>(8 << 20);
+    emulator.set_memory_bytes(total);
+    assert_eq!(buffer.unwrap().len(), 8 << 20);
+    other.expect_err("16 MiB do not fit into 10");
 }
 
 /// What graphs were captured before have their memory still after another capture that found no room.
 #[test]
 fn a_capture_without_room_leaves_graphs_alone() {
     let (emulator, device, _session) = unwatched!("a_capture_without_room_leaves_graphs_alone");
-    let total = device.memory().unwrap().1;
     let values = random::<f32>(3000, 1);
     let there = device.upload(&values).unwrap();
     let mut norm = clip::cuda::Norm::new(&device).unwrap();
@@ -93,32 +115,33 @@ fn a_capture_without_room_leaves_graphs_alone() {
         launches(emulator, || large.run(&device, work).unwrap())
     };
     assert_eq!(run_large(), 0);
-    let (free, _) = device.memory().unwrap();
-    emulator.set_memory_bytes(total - free);
+    no_room_once(emulator);
     assert_eq!(run_large(), 0);
     // Whoever takes memory now would get that of the graph, had it been given back.
     let _other = device.upload(&[7_u8; 1 << 10]).err();
     assert_eq!(launches(emulator, check), 1);
-    emulator.set_memory_bytes(total);
 }
 
-/// What captured work cannot be made a graph of is told by that call's name; a graph for which there is no room is none, and the
-/// work is done.
+/// Work of which the driver makes no graph is launched, and the call that failed is told.
 #[test]
-fn the_call_that_makes_no_graph_is_named() {
-    let (emulator, device, _session) = unwatched!("the_call_that_makes_no_graph_is_named");
-    const OUT_OF_MEMORY: i32 = 2;
+fn work_without_a_graph_is_launched() {
     const NOT_SUPPORTED: i32 = 801;
-    let mut y = device.upload(&[1.0_f32]).unwrap();
-    let mut replay = Replay::default();
-    let mut run = || replay.run(&device, || doubled(&device, &mut y));
-    run().unwrap();
-    emulator.fail("cuGraphInstantiateWithFlags", NOT_SUPPORTED);
-    let fault = run().expect_err("the graph was not made").to_string();
-    assert!(fault.starts_with("cuGraphInstantiateWithFlags failed"), "{fault}");
-    emulator.fail("cuGraphInstantiateWithFlags", OUT_OF_MEMORY);
-    assert_eq!(launches(emulator, || (0..2).for_each(|_| run().unwrap())), 0);
-    assert_eq!(down(&device, &y), [8.0]);
+    for call in ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"] {
+        let (emulator, device, _session) = unwatched!("work_without_a_graph_is_launched");
+        let mut y = device.upload(&[1.0_f32]).unwrap();
+        let mut replay = Replay::default();
+        let mut run = || replay.run(&device, || doubled(&device, &mut y)).unwrap();
+        run();
+        assert_eq!(device.refused_capture(), None);
+        emulator.fail(call, NOT_SUPPORTED);
+        assert_eq!(launches(emulator, || (0..3).for_each(|_| run())), 0);
+        assert_eq!(down(&device, &y), [16.0]);
+        let reason = device.refused_capture().expect("a capture failed");
+        assert!(
+            reason.starts_with(&format!("{} failed", call.trim_end_matches("_v2"))),
+            "{reason}"
+        );
+    }
 }
 
 /// Scratch memory of captured work, a copy and a clearing within it; and that of others, held meanwhile.
@@ -198,13 +221,12 @@ fn scalars_of_a_step_reach_a_captured_update() {
 fn a_capture_ends_however_its_work_ends() {
     let (emulator, device, _session) = unwatched!("a_capture_ends_however_its_work_ends");
     let mut y = device.upload(&[1.0_f32]).unwrap();
+    let mut fails = Replay::default();
+    fails.run(&device, || Ok(())).unwrap();
+    let failed = fails.run(&device, || Err(Fault::NoDriver));
+    assert!(matches!(failed, Err(Fault::NoDriver)));
     let mut replay = Replay::default();
     replay.run(&device, || doubled(&device, &mut y)).unwrap();
-    let failed = replay.run(&device, || {
-        doubled(&device, &mut y)?;
-        Err(Fault::NoDriver)
-    });
-    assert!(matches!(failed, Err(Fault::NoDriver)));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         replay.run(&device, || panic!("within a capture"))
     }));

@@ -1,14 +1,13 @@
 //! What is timed on a card: all of it runs, and every kernel there is runs within it.
 
-use crate::device::device;
-use kernels::cuda::Device;
+use crate::device::{another, device};
 use kernels::speed::{self, Sizes};
 use lossbox_kernels as kernels;
 
 #[test]
 fn every_kernel_is_timed() {
     let Some(session) = device("every_kernel_is_timed") else { return };
-    let device = Device::open(0, None).unwrap();
+    let device = another();
     session.emulator().take_launched();
     let timings = speed::time_all(&device, &Sizes::TINY, 1).unwrap();
     let launched = session.emulator().take_launched();

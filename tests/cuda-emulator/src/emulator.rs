@@ -122,9 +122,18 @@ impl Emulator {
     /// Names a buffer for reports, or a region of an arena. An allocation of which regions are named is checked by them:
     /// what lies between is nobody's. False where no allocation covers the bytes.
     pub fn name(&self, address: u64, bytes: usize, name: &str) -> bool {
+        self.call_with_name(b"cuda_emulator_name", address, bytes, name)
+    }
+
+    /// Names a region like [`Self::name`] and forgets what was written there: for an arena or a pool that hands it out anew.
+    pub fn renew(&self, address: u64, bytes: usize, name: &str) -> bool {
+        self.call_with_name(b"cuda_emulator_renew", address, bytes, name)
+    }
+
+    fn call_with_name(&self, function: &[u8], address: u64, bytes: usize, name: &str) -> bool {
         type Name = extern "C" fn(u64, u64, *const std::ffi::c_char) -> i32;
         let name = CString::new(name.replace('\0', " ")).unwrap_or_default();
-        self.call::<Name>(b"cuda_emulator_name")(address, bytes as u64, name.as_ptr()) == 0
+        self.call::<Name>(function)(address, bytes as u64, name.as_ptr()) == 0
     }
 
     /// All reports since the last time, and an end to the error that they caused.

@@ -11,7 +11,9 @@
 //!
 //! What is emulated, what is checked and what is not is in the crate's README.
 
+mod alone;
 mod emulator;
 
+pub use alone::is_alone;
 pub use cuda_stand_in::{Report, ReportKind};
 pub use emulator::{Emulator, InstallError, LIBRARIES, Tampering, library_path};

@@ -18,7 +18,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 ///
 /// The statements find the pointer in `p`, the thread's number in `t`, the block's in `b`, and shared memory `room`.
 fn reports(statements: &str, blocks: u32, threads: u32) -> Vec<Report> {
-    reports_named(statements, blocks, threads, &[])
+    reports_named(statements, blocks, threads, &[], Emulator::name)
 }
 
 fn reports_named(
@@ -26,6 +26,7 @@ fn reports_named(
     blocks: u32,
     threads: u32,
     regions: &[(usize, usize, &str)],
+    name_region: fn(&Emulator, u64, usize, &str) -> bool,
 ) -> Vec<Report> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let emulator = Emulator::install().unwrap();
@@ -50,7 +51,12 @@ fn reports_named(
     };
     assert!(emulator.name(address, 4096, "buffer"));
     for (start, bytes, name) in regions {
-        assert!(emulator.name(address + *start as u64, *bytes, name));
+        assert!(name_region(
+            &emulator,
+            address + *start as u64,
+            *bytes,
+            name
+        ));
     }
     let mut launch = stream.launch_builder(&kernel);
     launch.arg(&buffer);
@@ -134,7 +140,8 @@ fn bounds_of_an_arenas_regions() {
             "mad.wide.u32 x, t, 4, p; ld.global.u32 v, [x+256];",
             1,
             16,
-            &regions
+            &regions,
+            Emulator::name
         ),
         []
     );
@@ -143,11 +150,32 @@ fn bounds_of_an_arenas_regions() {
         1,
         17,
         &regions,
+        Emulator::name,
     );
     assert_eq!(
         (past[0].kind, past[0].buffer.as_str(), past[0].offset),
         (ReportKind::OutOfBounds, "weights", 64)
     );
+}
+
+#[test]
+fn what_was_written_before_a_region_is_handed_out_anew() {
+    let regions = [(256, 64, "scratch")];
+    let read =
+        |name_region| reports_named("ld.global.u32 v, [p+256];", 1, 1, &regions, name_region);
+    assert_eq!(read(Emulator::name), []);
+    let reports = read(Emulator::renew);
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_eq!(
+        (
+            reports[0].kind,
+            reports[0].buffer.as_str(),
+            reports[0].offset
+        ),
+        (ReportKind::UninitialisedRead, "scratch", 0)
+    );
+    let written = "st.global.u32 [p+256], t; ld.global.u32 v, [p+256];";
+    assert_eq!(reports_named(written, 1, 1, &regions, Emulator::renew), []);
 }
 
 #[test]

@@ -77,6 +77,9 @@ fn floats_of_either_width() {
         [g(0.1), g(-3.0), 0],
         g(0.1 * -3.0),
     );
+    check("min.f64 d64, a64, b64;", [g(1.25), g(-3.0), 0], g(-3.0));
+    check("min.f64 d64, a64, b64;", [g(f64::NAN), g(2.0), 0], g(2.0));
+    check("min.f64 d64, a64, b64;", [g(0.0), g(-0.0), 0], g(-0.0));
     check("neg.f64 d64, a64;", [g(0.0), 0, 0], g(-0.0));
     check("sqrt.rn.f64 d64, a64;", [g(2.0), 0, 0], g(2.0_f64.sqrt()));
     check("sqrt.rn.f64 d64, a64;", [g(0.0), 0, 0], g(0.0));
@@ -220,6 +223,18 @@ fn memory_in_every_type() {
              ld.shared.u32 d32, [s32+{place}];"
         );
         check(&statements, [1, 2, 3], expected);
+    }
+    let loads = [
+        "{d32, e32, e32, e32}",
+        "{e32, d32, e32, e32}",
+        "{e32, e32, d32, e32}",
+    ];
+    for (to, expected) in loads.into_iter().zip([0.5, -3.0, 1e30]) {
+        let statements = format!(
+            "mad.lo.u32 s32, lane, 16, s32; st.shared.v4.f32 [s32], {{a32, b32, c32, a32}};
+             ld.shared.v4.f32 {to}, [s32];"
+        );
+        check(&statements, [f(0.5), f(-3.0), f(1e30)], f(expected));
     }
     check(
         "ld.global.u16 d16, [offset+2];",

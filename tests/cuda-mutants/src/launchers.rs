@@ -1,10 +1,11 @@
 //! The mistakes that are made in launches: two arguments of one type change places, a block or a warp is missing, a number of
 //! shared memory.
 
-use crate::source::Text;
+use crate::source::{Function, Text};
 use crate::{Change, Mutant};
 use cuda_emulator::Tampering;
 use lossbox_kernels::cuda::Source;
+use std::ops::Range;
 
 /// All mistakes in the launches of a source's kernels.
 pub fn mutants(source: &Source) -> Vec<Mutant> {
@@ -15,9 +16,15 @@ pub fn mutants(source: &Source) -> Vec<Mutant> {
     let parsed = Text::parse(text);
     let whole = source.whole();
     let mut mutants = Vec::new();
-    for kernel in parsed.functions().into_iter().filter(|function| function.is_kernel) {
-        let body =
-            &text[parsed.tokens[kernel.body.start].start..parsed.tokens[kernel.body.end].start];
+    let body_of = |function: &Function| {
+        let Range { start, end } = function.body;
+        &text[parsed.tokens[start].start..parsed.tokens[end].start]
+    };
+    let (kernels, helpers): (Vec<_>, Vec<_>) =
+        parsed.functions().into_iter().partition(|function| function.is_kernel);
+    for kernel in kernels {
+        let body = body_of(&kernel);
+        let called = helpers.iter().filter(|helper| body.contains(&helper.name)).map(body_of);
         let mut push = |before: &str, after: String, tampering| {
             mutants.push(Mutant {
                 file,
@@ -42,7 +49,7 @@ pub fn mutants(source: &Source) -> Vec<Mutant> {
             push("blocks.y", "blocks.y - 1".to_owned(), Tampering::AddBlocks(1, -1));
         }
         // Loops that go on by the block's width do the same work with fewer threads.
-        if !text.contains("+= blockDim.x") {
+        if !called.chain([body]).any(|body| body.contains("blockDim.x)")) {
             push("threads", "threads - 32".to_owned(), Tampering::DropWarp);
         }
         if body.contains("extern __shared__") {

@@ -21,6 +21,12 @@ mod layers;
     clippy::unwrap_used,
     reason = "the kernels' own checks: a call that fails has found something"
 )]
+#[path = "../../../kernels/tests/cuda/norms.rs"]
+mod norms;
+#[allow(
+    clippy::unwrap_used,
+    reason = "the kernels' own checks: a call that fails has found something"
+)]
 #[path = "../../../kernels/tests/cuda/parity.rs"]
 mod parity;
 #[allow(

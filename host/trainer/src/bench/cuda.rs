@@ -16,7 +16,7 @@ use crate::optimizer::OptimizerSettings;
 use crate::pairs::ReferencedPair;
 use crate::random::{Purpose, Uniforms};
 use crate::stats::median;
-use crate::step::Trainer;
+use crate::step::{REWARD_BETA, Trainer};
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +35,8 @@ pub struct CudaReport {
     pub steps: Vec<CudaStep>,
     /// What cuBLASLt did not do with a product's result on its way to memory, so that kernels did it.
     pub refused_epilogues: Vec<RefusedEpilogue>,
+    /// Why steps were launched kernel by kernel that were to be graphs, if they were.
+    pub refused_capture: Option<String>,
 }
 
 /// A product whose result kernels finished.
@@ -158,6 +160,7 @@ pub fn measure(
         operations: timings.iter().map(|timing| operation(timing, peak)).collect(),
         steps,
         refused_epilogues: device.refused_epilogues().into_iter().map(Into::into).collect(),
+        refused_capture: device.refused_capture().map(str::to_owned),
     })
 }
 
@@ -191,9 +194,8 @@ fn gpt2(name: &'static str, layers: usize, width: usize, heads: usize, pairs: us
 
 fn models(extent: Extent) -> Vec<Sized> {
     if extent == Extent::Tiny {
-        return small()
-            .map(|(name, config)| Sized { name, config, tokens: 8, pairs: 2, steps: 2 })
-            .into();
+        let [gpt2, llama, ..] = small();
+        return [gpt2, llama].map(|model| Sized { tokens: 8, pairs: 2, ..model }).into();
     }
     let llama = json!({
         "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
@@ -208,15 +210,29 @@ fn models(extent: Extent) -> Vec<Sized> {
     ]
 }
 
-fn small() -> [(&'static str, serde_json::Value); 2] {
-    let gpt2 = json!({
-        "model_type": "gpt2", "n_layer": 2, "n_embd": 16, "n_head": 2, "vocab_size": 50, "n_positions": 16,
-    });
-    let llama = json!({
-        "model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 50, "max_position_embeddings": 16,
-    });
-    [("small GPT-2", gpt2), ("small Llama", llama)]
+/// Two with heads of any size, and two with those that tensor cores have kernels for, where a completion sees more keys than go
+/// into one tile.
+fn small() -> [Sized; 4] {
+    let gpt2 = |width: usize, context: usize| {
+        json!({
+            "model_type": "gpt2", "n_layer": 2, "n_embd": width, "n_head": 2, "vocab_size": 50,
+            "n_positions": context,
+        })
+    };
+    let llama = |width: usize, context: usize| {
+        json!({
+            "model_type": "llama", "hidden_size": width, "intermediate_size": 24, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 50,
+            "max_position_embeddings": context,
+        })
+    };
+    [
+        ("small GPT-2", gpt2(16, 16), 12, 3),
+        ("small Llama", llama(16, 16), 12, 3),
+        ("GPT-2 with heads of 64", gpt2(128, 80), 80, 2),
+        ("Llama with heads of 128", llama(256, 80), 80, 2),
+    ]
+    .map(|(name, config, tokens, pairs)| Sized { name, config, tokens, pairs, steps: 2 })
 }
 
 fn decoder(config: &serde_json::Value) -> Result<Decoder, Fault> {
@@ -243,38 +259,43 @@ fn random_pairs(n_pairs: usize, tokens: usize, vocabulary: usize) -> Vec<Referen
 
 fn parity(device: &Arc<kernels::cuda::Device>) -> Result<Vec<Parity>, TrainFailure> {
     let mut found = Vec::new();
-    for (model, config) in small() {
-        let (logps, gradients) = pass(&Device::Cpu, &config)?;
+    for model in small() {
+        let (logps, gradients) = pass(&Device::Cpu, &model)?;
         for (precision, of_logps, of_gradients) in
             [(Precision::F32, 1e-5, 1e-5), (Precision::Bf16, 1e-2, 5e-2)]
         {
             let on = Device::Cuda { device: device.clone(), precision };
-            let (logps_there, gradients_there) = pass(&on, &config)?;
+            let (logps_there, gradients_there) = pass(&on, &model)?;
             let off = logps_there.iter().zip(&logps).map(|(a, b)| ((a - b) / b).abs());
             // Written so that NaN is not good.
             let logps = off.fold(0.0, |worst: f64, off| if off <= worst { worst } else { off });
             let gradients = distance(&gradients_there, &gradients);
             let good = logps < of_logps && gradients < of_gradients;
-            found.push(Parity { model, precision, logps, gradients, good });
+            found.push(Parity { model: model.name, precision, logps, gradients, good });
         }
     }
     Ok(found)
 }
 
-/// Log-probs of pairs, and the gradients of the sigmoid loss of them.
-fn pass(device: &Device, config: &serde_json::Value) -> Result<(Vec<f64>, Vec<f32>), TrainFailure> {
-    let model = random_model(config)?;
-    let pairs = random_pairs(3, 12, model.decoder.config().vocabulary);
+/// Log-probs of pairs, and the gradients of the sigmoid loss of them, in the third of three steps that change nothing: where
+/// steps become graphs it is one.
+fn pass(device: &Device, size: &Sized) -> Result<(Vec<f64>, Vec<f32>), TrainFailure> {
+    const STEPS: usize = 3;
+    let model = random_model(&size.config)?;
+    let pairs = random_pairs(size.pairs, size.tokens, model.decoder.config().vocabulary);
     let pairs: Vec<&ReferencedPair> = pairs.iter().collect();
     let settings =
         OptimizerSettings { learning_rate: 0.0, gradient_norm_max: None, ..Default::default() };
-    let mut trainer = Trainer::on(device, model, settings, 1)?;
+    let mut trainer = Trainer::on(device, model, settings, STEPS)?;
     let mut logps = Vec::new();
     let mut loss = |pairs: &crate::PairBatch| {
+        logps.clear();
         logps.extend(pairs.policy_chosen_logps.iter().chain(&pairs.policy_rejected_logps));
         sigmoid_loss(pairs)
     };
-    trainer.step(&pairs, &mut loss)?;
+    for _ in 0..STEPS {
+        trainer.step(&pairs, &mut loss)?;
+    }
     let gradients = trainer.gradients()?.into_owned();
     Ok((logps, gradients))
 }
@@ -309,7 +330,9 @@ fn time_steps(
     let free = || device.memory().map(|(free, _)| free).map_err(Fault::from);
     let before = free()?;
     let on = Device::Cuda { device: device.clone(), precision: Precision::Bf16 };
-    let mut trainer = Trainer::on(&on, model, settings, size.steps + 2)?;
+    let trainer = Trainer::on(&on, model, settings, size.steps + 2)?;
+    // As `lossbox train` has it.
+    let mut trainer = trainer.with_token_metrics(REWARD_BETA);
     // The first takes memory and plans products, the second captures them, with memory of its own. Neither's time counts.
     trainer.step(&batch, &mut sigmoid_loss)?;
     let mut loss = trainer.step(&batch, &mut sigmoid_loss)?.pairs.loss;

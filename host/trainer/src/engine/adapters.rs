@@ -24,7 +24,9 @@ pub(super) struct AdaptersThere {
 impl AdaptersThere {
     pub(super) fn new(device: &Device, adapters: &Adapters) -> Result<Self, Fault> {
         let mut there = Self {
-            frozen: device.upload(adapters.frozen())?,
+            frozen: device
+                .upload_many(adapters.frozen().iter().copied())
+                .map_err(Fault::naming("the frozen weights"))?,
             parameters: device.zeros(adapters.parameters().len())?,
             gradients: device.zeros(adapters.parameters().len())?,
             going: Staged::default(),

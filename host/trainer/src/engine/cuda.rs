@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use kernels::clip::cuda::{Norm, global_norm};
-use kernels::cuda::{Buffer, Device, Real, Replay, Staged};
+use kernels::cuda::{self, Buffer, Device, Real, Replay, Staged};
 use kernels::{Write, adamw};
 
 use super::adapters::AdaptersThere;
@@ -20,6 +20,9 @@ use crate::lora::Adapters;
 use crate::model::cuda::{Gradients, Memory, Pass, Weights};
 use crate::model::{Decoder, Keep, Model, TokenStatistics};
 use crate::optimizer::{OptimizerSettings, groups};
+
+/// What the optimiser's memory is called where there is no room for it.
+const MOMENTS: &str = "AdamW's moments";
 
 /// A policy on a device, its activations stored as R.
 #[derive(Debug)]
@@ -55,7 +58,9 @@ impl<R: Real> Cuda<R> {
         let groups = groups(&settings, &decoder.layout().tensors);
         Ok(Self {
             weights: Weights::upload(&device, &weights)?,
-            gradients: Gradients { buffer: device.zeros(len)? },
+            gradients: Gradients {
+                buffer: device.zeros(len).map_err(cuda::Fault::naming("the gradients"))?,
+            },
             moments: None,
             n_updates: 0,
             scalars: adamw::cuda::Scalars::new(&device, groups.len())?,
@@ -122,7 +127,7 @@ impl<R: Real> Engine for Cuda<R> {
     }
 
     fn token_statistics(&self) -> Result<Option<Cow<'_, [TokenStatistics]>>, Fault> {
-        Ok(self.memory.token_statistics(&self.device)?.map(Cow::Owned))
+        Ok(self.memory.token_statistics()?.map(Cow::Owned))
     }
 
     fn backward(&mut self, _: &Packed, derivatives: &[f32]) -> Result<(), Fault> {
@@ -150,7 +155,8 @@ impl<R: Real> Engine for Cuda<R> {
                 let len = self.gradients.buffer.len();
                 // What was captured wrote to others.
                 self.update_replay = Replay::default();
-                [device.zeros(len)?, device.zeros(len)?]
+                let zeros = || device.zeros(len).map_err(cuda::Fault::naming(MOMENTS));
+                [zeros()?, zeros()?]
             }
         };
         let [first, second] = self.moments.insert([first, second]);
@@ -209,7 +215,10 @@ impl<R: Real> Engine for Cuda<R> {
         self.weights.replace(&self.device, &weights)?;
         // What was captured wrote to others.
         self.update_replay = Replay::default();
-        let up = |moments: Vec<f32>| self.device.upload_many(moments.into_iter());
+        let up = |moments: Vec<f32>| {
+            let there = self.device.upload_many(moments.into_iter());
+            there.map_err(cuda::Fault::naming(MOMENTS))
+        };
         self.moments = Some([up(first)?, up(second)?]);
         Ok(())
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use cuda_emulator::Emulator;
 use trainer::bench::cuda::{Extent, measure};
 
-use crate::device::session;
+use crate::device::{another, session};
 
 #[test]
 fn epilogues_that_are_refused_are_reported() {
     let Some(_session) = session("epilogues_that_are_refused_are_reported") else { return };
     let emulator = Emulator::install().expect("installed by the session");
-    let card = kernels::cuda::Device::open(0, None).expect("a second time");
+    let card = another().expect("a second time");
     emulator.refuse_epilogues(true);
     let report = measure(&Arc::new(card), Extent::Tiny);
     emulator.refuse_epilogues(false);

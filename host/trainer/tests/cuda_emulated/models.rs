@@ -71,7 +71,7 @@ fn worst_gradient(case: &Case, gradients: &[f32]) -> (f64, String) {
 #[test]
 fn log_probs_and_gradients_of_every_family_agree_with_transformers() {
     let Some(session) = session("every family") else { return };
-    let device = session.device(Precision::F32);
+    let device = session.observed(Precision::F32);
     for case in CASES.map(case) {
         let (logps, gradients) = pass(&case, &device, usize::MAX, Keep::All);
         let expected = expected_logps(&case);
@@ -120,7 +120,7 @@ const OF_TRANSFORMERS_IN_BF16: [(&str, f64); 14] = [
 #[test]
 fn bf16_comes_as_close_as_its_eight_bits_allow() {
     let Some(session) = session("every family in bf16") else { return };
-    let device = session.device(Precision::Bf16);
+    let device = session.observed(Precision::Bf16);
     for case in CASES.map(case) {
         let (logps, gradients) = pass(&case, &device, usize::MAX, Keep::All);
         for (got, expected) in logps.iter().zip(&expected_logps(&case)) {

@@ -256,6 +256,7 @@ pub fn forward<R: Real>(
     shape: &Shape,
 ) -> Result<(), Fault> {
     let rows = segments.n_rows();
+    check_head(shape)?;
     check([y.len(), lse.len()], inputs, rows, shape);
     let packed = PackedShape::new(rows, shape);
     let stream = device.stream();
@@ -284,6 +285,7 @@ pub fn backward<R: Real>(
     shape: &Shape,
 ) -> Result<(), Fault> {
     let rows = segments.n_rows();
+    check_head(shape)?;
     check([outputs.y.len(), outputs.lse.len()], inputs, rows, shape);
     assert_eq!(dy.len(), outputs.y.len(), "dy and y differ in size");
     let Gradients { dq, dk, dv } = gradients;
@@ -316,9 +318,14 @@ pub fn backward<R: Real>(
     unsafe { kernel.launch(&mut arguments, version.launch(segments, shape.kv_heads)) }
 }
 
-fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, rows: usize, shape: &Shape) {
+/// Refuses heads that kernels have no room for.
+pub(crate) fn check_head(shape: &Shape) -> Result<(), Fault> {
     shape.check();
-    assert!(shape.head_dim <= HEAD_DIM_MAX, "a head of {shape:?} is wider than {HEAD_DIM_MAX}");
+    let head_dim = shape.head_dim;
+    if head_dim > HEAD_DIM_MAX { Err(Fault::WideHead { head_dim }) } else { Ok(()) }
+}
+
+fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, rows: usize, shape: &Shape) {
     let queries = rows * shape.q_width();
     assert_eq!(
         [outputs[0], inputs.q.len()],

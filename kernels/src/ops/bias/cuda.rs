@@ -32,8 +32,6 @@ pub fn backward<R: Real>(
     dbias: &mut ViewMut<f32>,
     dy: &View<R>,
 ) -> Result<(), Fault> {
-    /// Columns of a block, and its threads: 8 warps.
-    const COLUMNS: usize = 32;
     let width = dbias.len();
     let rows = rows_of(dy.len(), width);
     let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
@@ -42,13 +40,8 @@ pub fn backward<R: Real>(
     let (n_rows, n_columns) = (count(rows), count(width));
     let mut arguments = kernel.arguments(device);
     arguments.arg(&mut *partials).arg(dy).arg(&n_rows).arg(&n_columns).arg(&rows_per_block);
-    let launch = Launch {
-        blocks: (count(width.div_ceil(COLUMNS)), count(blocks)),
-        threads: 256,
-        shared_bytes: 0,
-    };
     // SAFETY: partials are [blocks, width], and the kernel stops at the last row and column.
-    unsafe { kernel.launch(&mut arguments, launch)? };
+    unsafe { kernel.launch(&mut arguments, Launch::columns(blocks, width))? };
     add_partials(device, dbias, &partials, blocks, 0)
 }
 

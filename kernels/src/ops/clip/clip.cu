@@ -13,7 +13,7 @@ extern "C" __global__ void clip_squares(double* partials, const float* values, s
     if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-// One block: norm = √Σ partials, and factor = maximum/norm where the norm exceeds it, otherwise 1.
+// One block: norm = √Σ partials, and factor = min(1, maximum/(norm + 10⁻⁶)) as in PyTorch.
 extern "C" __global__ void clip_norm(
     double* norm, float* factor, const double* partials, uint blocks, double maximum
 ) {
@@ -22,5 +22,6 @@ extern "C" __global__ void clip_norm(
     sum = sqrt(block_sum(sum));
     if (threadIdx.x > 0) return;
     *norm = sum;
-    *factor = sum > maximum ? (float)(maximum / sum) : 1.0f;
+    const double share = maximum / (sum + 1e-6);
+    *factor = share < 1.0 ? (float)share : 1.0f;
 }

@@ -36,7 +36,7 @@ impl Norm {
         Ok(self.on_host.values()?[0])
     }
 
-    /// maximum/norm where the norm exceeds it, otherwise 1; one element.
+    /// min(1, maximum/(norm + 10⁻⁶)); one element.
     pub fn factor(&self) -> &Buffer<f32> {
         &self.factor
     }

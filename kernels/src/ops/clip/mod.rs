@@ -1,7 +1,7 @@
 //! Gradient clipping by the global norm.
 //!
 //! The norm is √Σ g² over the whole flat buffer, summed in `f64` in a fixed order; it is not finite where any gradient is
-//! not. Clipping to a maximum is a factor max/norm where the norm exceeds it, which the update applies (`adamw`).
+//! not. Clipping to a maximum is a factor min(1, maximum/(norm + 10⁻⁶)), as in PyTorch, which the update applies (`adamw`).
 
 mod cpu;
 pub mod cuda;

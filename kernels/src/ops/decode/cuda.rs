@@ -1,7 +1,7 @@
 //! Attention of one new token per sequence against a cache, on a device.
 
 use crate::attention::Shape;
-use crate::attention::cuda::HEAD_DIM_MAX;
+use crate::attention::cuda::check_head;
 use crate::cuda::{Device, Fault, Ids, Launch, Real, Source, View, ViewMut, count};
 use cudarc::driver::{DeviceRepr, PushKernelArg};
 
@@ -78,8 +78,7 @@ pub fn forward<R: Real>(
     lengths: &Ids,
     shape: &Shape,
 ) -> Result<(), Fault> {
-    shape.check();
-    assert!(shape.head_dim <= HEAD_DIM_MAX, "a head of {shape:?} is wider than {HEAD_DIM_MAX}");
+    check_head(shape)?;
     let sequences = lengths.n_ids();
     let queries = sequences * shape.heads * shape.head_dim;
     assert_eq!(
@@ -102,7 +101,8 @@ pub fn forward<R: Real>(
         head_dim: count(shape.head_dim),
         scale: shape.scale,
         cap: shape.softcap.unwrap_or(0.0),
-        window: count(shape.window.unwrap_or(0)),
+        // No sequence is longer than the cache.
+        window: count(shape.window.map_or(0, |window| window.min(cache.capacity))),
     };
     let kernel = device.kernel::<R>(&SOURCE, "decode_forward")?;
     let mut arguments = kernel.arguments(device);

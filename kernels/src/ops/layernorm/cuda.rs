@@ -2,9 +2,10 @@
 
 use crate::Write;
 use crate::cuda::{
-    Device, Fault, Launch, Real, RowBlocks, Source, View, ViewMut, add_partials, count,
+    Device, Fault, Launch, Real, RowBlocks, Source, View, ViewMut, add_partials, aligned_rows,
+    count,
 };
-use cudarc::driver::PushKernelArg;
+use cudarc::driver::{DevicePtr, PushKernelArg};
 
 /// The kernels.
 pub const SOURCE: Source = Source::new("layernorm.cu", include_str!("layernorm.cu"));
@@ -35,11 +36,14 @@ pub fn forward<R: Real>(
     let (rows, width) =
         check([y.len(), x.len()], [mean.len(), rstd.len()], [weight.len(), bias.len()]);
     let kernel = device.kernel::<R>(&SOURCE, "layernorm_forward")?;
-    let width_ = count(width);
+    let read = [x, weight, bias].map(|array| array.device_ptr(device.stream()).0);
+    let starts = [read.as_slice(), &[y.device_ptr(device.stream()).0]].concat();
+    let (columns, aligned) = (count(width), aligned_rows::<R>(width, &starts));
     let mut arguments = kernel.arguments(device);
-    arguments.arg(y).arg(mean).arg(rstd).arg(x).arg(weight).arg(bias).arg(&width_).arg(&epsilon);
+    arguments.arg(y).arg(mean).arg(rstd).arg(x).arg(weight).arg(bias);
+    arguments.arg(&columns).arg(&epsilon).arg(&aligned);
     // SAFETY: one block per row, all rows as wide as weight and bias.
-    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
+    unsafe { kernel.launch(&mut arguments, Launch::rows_in_sixteens::<R>(rows, width, aligned)) }
 }
 
 /// dx = or += the gradient of x; dweight and dbias grow. Shapes as in [`forward`].
@@ -64,7 +68,10 @@ pub fn backward<R: Real>(
     check([dy.len(), x.len()], [mean.len(), rstd.len()], [dweight.len(), dbias.len()]);
     let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
     let mut partials = device.scratch::<f32>(blocks * 2 * width)?;
-    let launch = Launch::rows(blocks, width);
+    let read = [dy, x, weight].map(|array| array.device_ptr(device.stream()).0);
+    let starts = [read.as_slice(), &[dx.device_ptr(device.stream()).0]].concat();
+    let aligned = aligned_rows::<R>(width, &starts);
+    let launch = Launch::rows_in_sixteens::<R>(blocks, width, aligned);
     let (name, launch) = match launch.with_shared_floats(2 * width) {
         Some(launch) if rows_per_block > 1 => ("layernorm_backward", launch),
         _ => ("layernorm_backward_in_place", launch),
@@ -74,7 +81,7 @@ pub fn backward<R: Real>(
         (count(rows), count(width), u32::from(write == Write::Accumulate));
     let mut arguments = kernel.arguments(device);
     arguments.arg(dx).arg(&mut *partials).arg(dy).arg(x).arg(mean).arg(rstd).arg(weight);
-    arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&accumulate);
+    arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&accumulate).arg(&aligned);
     // SAFETY: partials are [blocks, 2·width], and the kernel stops at the last row.
     unsafe { kernel.launch(&mut arguments, launch)? };
     add_partials(device, dweight, &partials, blocks, 0)?;

@@ -2,9 +2,10 @@
 
 use crate::Write;
 use crate::cuda::{
-    Device, Fault, Launch, Real, RowBlocks, Source, View, ViewMut, add_partials, count,
+    Device, Fault, Launch, Real, RowBlocks, Source, View, ViewMut, add_partials, aligned_rows,
+    count,
 };
-use cudarc::driver::PushKernelArg;
+use cudarc::driver::{DevicePtr, PushKernelArg};
 
 /// The kernels.
 pub const SOURCE: Source = Source::new("rmsnorm.cu", include_str!("rmsnorm.cu"));
@@ -32,18 +33,14 @@ pub fn forward<R: Real>(
 ) -> Result<(), Fault> {
     let (rows, width) = check(y.len(), rstd.len(), x.len(), weight.len());
     let kernel = device.kernel::<R>(&SOURCE, "rmsnorm_forward")?;
-    let width_ = count(width);
+    let read = [x, weight].map(|array| array.device_ptr(device.stream()).0);
+    let starts = [read.as_slice(), &[y.device_ptr(device.stream()).0]].concat();
+    let (columns, aligned) = (count(width), aligned_rows::<R>(width, &starts));
     let mut arguments = kernel.arguments(device);
-    arguments
-        .arg(y)
-        .arg(rstd)
-        .arg(x)
-        .arg(weight)
-        .arg(&width_)
-        .arg(&settings.epsilon)
-        .arg(&settings.offset);
+    arguments.arg(y).arg(rstd).arg(x).arg(weight).arg(&columns);
+    arguments.arg(&settings.epsilon).arg(&settings.offset).arg(&aligned);
     // SAFETY: one block per row, all rows as wide as the weight.
-    unsafe { kernel.launch(&mut arguments, Launch::rows(rows, width)) }
+    unsafe { kernel.launch(&mut arguments, Launch::rows_in_sixteens::<R>(rows, width, aligned)) }
 }
 
 /// dx = or += the gradient of x; dweight += the gradient of the weight. Shapes as in [`forward`].
@@ -66,7 +63,10 @@ pub fn backward<R: Real>(
     check(dy.len(), rstd.len(), x.len(), dweight.len());
     let RowBlocks { blocks, rows_per_block } = RowBlocks::of(rows);
     let mut partials = device.scratch::<f32>(blocks * width)?;
-    let launch = Launch::rows(blocks, width);
+    let read = [dy, x, weight].map(|array| array.device_ptr(device.stream()).0);
+    let starts = [read.as_slice(), &[dx.device_ptr(device.stream()).0]].concat();
+    let aligned = aligned_rows::<R>(width, &starts);
+    let launch = Launch::rows_in_sixteens::<R>(blocks, width, aligned);
     let (name, launch) = match launch.with_shared_floats(width) {
         Some(launch) if rows_per_block > 1 => ("rmsnorm_backward", launch),
         _ => ("rmsnorm_backward_in_place", launch),
@@ -77,6 +77,7 @@ pub fn backward<R: Real>(
     let mut arguments = kernel.arguments(device);
     arguments.arg(dx).arg(&mut *partials).arg(dy).arg(x).arg(weight).arg(rstd);
     arguments.arg(&n_rows).arg(&n_columns).arg(&rows_per_block).arg(&offset).arg(&accumulate);
+    arguments.arg(&aligned);
     // SAFETY: partials are [blocks, width], and the kernel stops at the last row.
     unsafe { kernel.launch(&mut arguments, launch)? };
     add_partials(device, dweight, &partials, blocks, 0)

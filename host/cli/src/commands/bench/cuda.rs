@@ -83,5 +83,8 @@ fn table(report: &CudaReport) -> String {
             refused.reason
         ));
     }
+    if let Some(reason) = &report.refused_capture {
+        lines.push(format!("steps are launched kernel by kernel: {reason}"));
+    }
     lines.join("\n") + "\n"
 }

@@ -24,12 +24,12 @@ pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
         .unwrap_or(((GFLOP / (size.flop()? * 1e-9)) as usize).clamp(10, 100));
     let profile = profile::start(args.profile.as_deref())?;
     let report = time_steps(size, args.threads, n_steps).map_err(super::ours)?;
-    if let Some(profile) = profile {
-        profile.finish()?;
-    }
     match args.json {
         true => screen::json(&report)?,
         false => screen::data(&table(args, &report))?,
+    }
+    if let Some(profile) = profile {
+        profile.finish()?;
     }
     Ok(Outcome::Done)
 }

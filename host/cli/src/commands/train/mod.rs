@@ -12,8 +12,9 @@ use trainer::Rejected;
 
 use crate::args::{Plugin, Train};
 use crate::plugin::Named;
+use crate::profile::{self, Profile};
 use crate::settings::Settings;
-use crate::{Outcome, plugin, profile, screen};
+use crate::{Outcome, plugin, screen};
 
 /// A loss that has passed the gates, with the values of its hyperparameters.
 struct Loss {
@@ -65,10 +66,9 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
         Some(run) => finetune::run(args, run, &loss, settings),
         None => sentiment::run(args, &loss, settings),
     };
-    if let Some(profile) = profile {
-        profile.finish()?;
-    }
-    outcome
+    let profiled = profile.map_or(Ok(()), Profile::finish);
+    let outcome = outcome?;
+    profiled.map(|()| outcome)
 }
 
 fn load(args: &Train, loss: &str, settings: &Settings) -> Result<Result<Loss, (Named, Rejection)>> {

@@ -112,9 +112,10 @@ impl<R: Real> Continuation<R> {
 
         let width = config.kv_width();
         let (each, n_layers) = (self.capacity * width, config.n_layers());
+        let cache = || device.zeros(n_sequences * each).map_err(Fault::naming("keys and values"));
         self.layers.clear();
         for _ in 0..n_layers {
-            let (k, v) = (device.zeros(n_sequences * each)?, device.zeros(n_sequences * each)?);
+            let (k, v) = (cache()?, cache()?);
             self.layers.push(LayerCache { k, v });
         }
         let (layers, segments) = (&mut self.layers, &packed.segments);

@@ -30,7 +30,8 @@ pub(crate) struct Pass<'a, R> {
 #[derive(Debug)]
 pub(crate) struct Memory<R> {
     keep: Keep,
-    statistics: bool,
+    /// None where nobody asks for them.
+    statistics: Option<Statistics>,
     parcel: Parcel,
     arena: Option<Arena>,
     rotations: Rotations,
@@ -38,6 +39,14 @@ pub(crate) struct Memory<R> {
     replays: Replays,
     /// What the last forward pass left.
     held: Option<Held<R>>,
+}
+
+/// What there is to say of completion tokens, on its way to the host.
+#[derive(Debug, Default)]
+struct Statistics {
+    entropy: Staged<f32>,
+    mean_logit: Staged<f32>,
+    is_likeliest: Staged<u32>,
 }
 
 /// A batch and what was computed of it.
@@ -83,7 +92,7 @@ impl<R: Real> Memory<R> {
     pub(crate) fn new(keep: Keep, statistics: bool) -> Self {
         Self {
             keep,
-            statistics,
+            statistics: statistics.then(Statistics::default),
             parcel: Parcel::default(),
             arena: None,
             rotations: Rotations::default(),
@@ -104,7 +113,7 @@ impl<R: Real> Memory<R> {
             .parcel
             .send(device, |packer| Batch::pack(packer, packed, config, learned, backward))?;
         let take = |arena: &mut Arena| {
-            Activations::take(arena, config, batch.sizes, self.keep, self.statistics)
+            Activations::take(arena, config, batch.sizes, self.keep, self.statistics.is_some())
         };
         let mut plan = Arena::plan(device);
         take(&mut plan);
@@ -123,15 +132,21 @@ impl<R: Real> Memory<R> {
         Ok(())
     }
 
-    /// The log-probs of all completion tokens and their sums over completions.
+    /// The log-probs of all completion tokens and their sums over completions; their statistics are on their way to the host.
     pub(crate) fn forward(&mut self, pass: &Pass<R>, packed: &Packed) -> Result<(), Fault> {
         self.fit(pass, packed)?;
-        let Self { keep, rotations, replays, held, .. } = self;
+        let Self { keep, rotations, replays, held, statistics, .. } = self;
         let Held { batch, activations, form } = held.as_mut().expect("made above");
         replays.of(form).forward.run(pass.device, || {
             pass.launch_blocks(batch, activations, rotations, *keep, |_, _| Ok(()))?;
             pass.launch_head(batch, activations)
-        })
+        })?;
+        if let (Some(here), Some(there)) = (statistics, &activations.statistics) {
+            here.entropy.download(pass.device, &there.entropy.as_view())?;
+            here.mean_logit.download(pass.device, &there.mean_logit.as_view())?;
+            here.is_likeliest.download(pass.device, &there.is_likeliest.as_view())?;
+        }
+        Ok(())
     }
 
     /// The normalised stream after the last block. `after_block` sees what each block computed.
@@ -157,17 +172,12 @@ impl<R: Real> Memory<R> {
         device.download(&self.activations().token_logps.as_view())
     }
 
-    /// What holds of the distribution of each completion token, brought to the host; none unless asked for.
-    pub(crate) fn token_statistics(
-        &self,
-        device: &Device,
-    ) -> Result<Option<Vec<TokenStatistics>>, Fault> {
-        let Some(there) = &self.activations().statistics else { return Ok(None) };
-        let entropy = device.download(&there.entropy.as_view())?;
-        let mean_logit = device.download(&there.mean_logit.as_view())?;
-        let is_likeliest = device.download(&there.is_likeliest.as_view())?;
-        let tokens = entropy.into_iter().zip(mean_logit).zip(is_likeliest);
-        let token = |((entropy, mean_logit), is_likeliest)| TokenStatistics {
+    /// What holds of the distribution of each completion token; none unless asked for.
+    pub(crate) fn token_statistics(&self) -> Result<Option<Vec<TokenStatistics>>, Fault> {
+        let Some(here) = &self.statistics else { return Ok(None) };
+        let likeliest = here.is_likeliest.values()?;
+        let tokens = here.entropy.values()?.iter().zip(here.mean_logit.values()?).zip(likeliest);
+        let token = |((&entropy, &mean_logit), &is_likeliest)| TokenStatistics {
             entropy,
             mean_logit,
             is_likeliest: is_likeliest != 0,

@@ -15,10 +15,14 @@ pub(crate) struct Weights<R> {
 impl<R: Real> Weights<R> {
     /// Copies weights to the device.
     pub(crate) fn upload(device: &Device, weights: &[f32]) -> Result<Self, Fault> {
-        let masters = device.upload_many(weights.iter().copied())?;
+        let masters =
+            device.upload_many(weights.iter().copied()).map_err(Fault::naming("the weights"))?;
         let copy = match R::of_f32(&masters) {
             Some(_) => None,
-            None => Some(device.upload_many(weights.iter().map(|&weight| R::from(weight)))?),
+            None => {
+                let copy = device.upload_many(weights.iter().map(|&weight| R::from(weight)));
+                Some(copy.map_err(Fault::naming("the weights' copy as bf16"))?)
+            }
         };
         Ok(Self { masters, copy })
     }

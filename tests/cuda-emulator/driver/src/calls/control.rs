@@ -19,6 +19,18 @@ calls! {
             false => INVALID_VALUE,
         }
     }
+    /// The same, and forgets what was written there.
+    fn cuda_emulator_renew(address: u64, bytes: u64, name: *const c_char) {
+        let Some(name) = get_text(name) else { return INVALID_VALUE };
+        let named = with(|driver| {
+            driver.drain_all();
+            driver.memory.renew(address, bytes, &name)
+        });
+        match named {
+            true => SUCCESS,
+            false => INVALID_VALUE,
+        }
+    }
     /// The reports as JSON: with a null pointer only their size; with room for it, the text, and all is forgotten,
     /// the error too.
     fn cuda_emulator_take_reports(text: *mut u8, room: usize, bytes: *mut usize) {

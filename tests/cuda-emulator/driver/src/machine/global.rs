@@ -152,6 +152,23 @@ impl GlobalMemory {
         true
     }
 
+    /// Names them like [`Self::name`], and forgets what was written there: an arena hands the region out anew.
+    pub(crate) fn renew(&mut self, address: u64, bytes: u64, name: &str) -> bool {
+        if !self.name(address, bytes, name) {
+            return false;
+        }
+        let known = self
+            .index(address)
+            .map(|index| &mut self.allocations[index]);
+        known.is_some_and(|allocation| {
+            let start = (address - allocation.range.start) as usize;
+            allocation
+                .shadow
+                .copy_written(start, &vec![0; bytes as usize]);
+            true
+        })
+    }
+
     fn index(&mut self, address: u64) -> Option<usize> {
         let here = |allocation: &Allocation| allocation.range.contains(&address);
         if self.allocations.get(self.last).is_some_and(here) {
