@@ -242,3 +242,22 @@ fn a_card_that_is_not_there_is_named_with_the_remedy() {
     );
     assert!(!refused.status.success() && refused.stdout.is_empty());
 }
+
+/// The linker itself says what it is asked for.
+#[test]
+#[cfg(target_env = "gnu")]
+fn who_asks_for_no_gpu_touches_no_library_of_cuda() {
+    let place = Place::new();
+    let model = small_model();
+    let names = |arguments: &[&str]| {
+        let output = place.lossbox(arguments).env("LD_DEBUG", "libs").output();
+        let said = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+        ["libcuda", "libnvrtc", "libcublas"]
+            .map(|name| said.contains(&format!("find library={name}")))
+    };
+    let files = ["--data", "pairs.jsonl", "--model", &model];
+    let train = ["train", "--loss", "dpo", "--steps", "1", "--run", "run"];
+    assert_eq!(names(&[&["logps"], &files[..]].concat()), [false; 3]);
+    assert_eq!(names(&[&train[..], &files].concat()), [false; 3]);
+    assert!(names(&[&["logps", "--device", "cuda"], &files[..]].concat())[0]);
+}

@@ -60,8 +60,7 @@ pub struct OptimizerSettings {
     pub gradient_norm_max: Option<f64>,
     /// Steps over which the learning rate rises linearly.
     pub warmup_steps: usize,
-    /// Where it begins; runs that were stored before there was a choice began with a share.
-    #[serde(default = "share")]
+    /// Where it begins.
     pub warmup_start: WarmupStart,
     /// What it does then.
     pub schedule: Schedule,
@@ -83,10 +82,6 @@ impl Default for OptimizerSettings {
             schedule: Schedule::Constant,
         }
     }
-}
-
-fn share() -> WarmupStart {
-    WarmupStart::Share
 }
 
 impl OptimizerSettings {
@@ -253,11 +248,6 @@ mod tests {
     fn a_warm_up_that_begins_with_a_share_is_one_step_ahead() {
         let ahead = rates(Schedule::Linear, 4, WarmupStart::Share);
         assert_eq!(ahead, [2.0, 4.0, 6.0, 8.0, 8.0, 6.0, 4.0, 2.0]);
-        let stored = serde_json::to_value(OptimizerSettings::default()).expect("plain data");
-        let mut older = stored.as_object().expect("an object").clone();
-        older.remove("warmup_start");
-        let older: OptimizerSettings = serde_json::from_value(older.into()).expect("settings");
-        assert_eq!(older.warmup_start, WarmupStart::Share);
     }
 
     #[test]

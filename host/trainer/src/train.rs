@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::{Order, Position, Rows};
 use crate::fault::{Fault, TrainFailure};
 use crate::loss::PreferenceLoss;
 use crate::model::Model;
 use crate::optimizer::OptimizerSettings;
 use crate::pairs::ReferencedPair;
-use crate::random::{Purpose, Uniforms};
 use crate::step::{StepMetrics, Trainer};
 
 /// How long, how much at a time, and with which optimizer.
@@ -59,65 +59,16 @@ pub fn train(
         );
     }
     let mut trainer = Trainer::new(model.clone(), settings.optimizer.clone(), settings.n_steps);
-    let mut order = PairOrder::new(seed, pairs.len());
+    let mut order = Rows::new(Order::Shuffled { seed }, pairs.len(), Position::default());
     let mut batch = Vec::with_capacity(settings.pairs_per_step);
     for _ in 0..settings.n_steps {
         batch.clear();
-        batch.extend(order.by_ref().take(settings.pairs_per_step).map(|index| &pairs[index]));
+        let drawn = (0..settings.pairs_per_step).filter_map(|_| order.next());
+        batch.extend(drawn.map(|index| &pairs[index]));
         let metrics = trainer.step(&batch, loss)?;
         if after_step(&metrics, &trainer.weights()?)?.is_break() {
             break;
         }
     }
     Ok(trainer.into_model()?)
-}
-
-/// Indices of pairs without end: one random permutation after the other.
-struct PairOrder {
-    seed: u64,
-    n_pairs: usize,
-    epoch: u64,
-    rest_of_epoch: std::vec::IntoIter<usize>,
-}
-
-impl PairOrder {
-    fn new(seed: u64, n_pairs: usize) -> Self {
-        Self { seed, n_pairs, epoch: 0, rest_of_epoch: Vec::new().into_iter() }
-    }
-}
-
-impl Iterator for PairOrder {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        self.rest_of_epoch.next().or_else(|| {
-            let mut uniforms = Uniforms::new(self.seed, Purpose::PairOrder, self.epoch, 0);
-            self.epoch += 1;
-            self.rest_of_epoch = uniforms.permutation(self.n_pairs).into_iter();
-            self.rest_of_epoch.next()
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_pair_comes_once_before_any_comes_again() {
-        let indices: Vec<usize> = PairOrder::new(1, 10).take(20).collect();
-        for epoch in indices.chunks(10) {
-            let mut sorted = epoch.to_vec();
-            sorted.sort_unstable();
-            assert!(sorted.into_iter().eq(0..10));
-        }
-        assert_ne!(indices[..10], indices[10..]);
-    }
-
-    #[test]
-    fn the_order_depends_on_the_seed() {
-        let order = |seed| PairOrder::new(seed, 50).take(50).collect::<Vec<_>>();
-        assert_eq!(order(1), order(1));
-        assert_ne!(order(1), order(2));
-    }
 }

@@ -22,7 +22,7 @@ pub mod sample;
 use crate::cuda::{PARTIALS, Source};
 
 /// Every source of kernels, in the order of their names.
-pub fn cuda_sources() -> [Source; 19] {
+pub fn cuda_sources() -> [Source; 18] {
     [
         activation::cuda::SOURCE,
         adamw::cuda::SOURCE,
@@ -35,7 +35,6 @@ pub fn cuda_sources() -> [Source; 19] {
         decode::cuda::SOURCE,
         embedding::cuda::SOURCE,
         gated::cuda::SOURCE,
-        kl::cuda::SOURCE,
         layernorm::cuda::SOURCE,
         logprob::cuda::SOURCE,
         PARTIALS,

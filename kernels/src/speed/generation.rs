@@ -2,7 +2,7 @@
 
 use super::{Bench, Sizes, numbers};
 use crate::cuda::{Fault, Ids};
-use crate::{attention, decode, kl, logprob, sample};
+use crate::{attention, decode, logprob, sample};
 
 impl Bench<'_> {
     /// The last token of full caches.
@@ -35,7 +35,7 @@ impl Bench<'_> {
         })
     }
 
-    /// From logits to tokens, and between the logits of two models.
+    /// From logits to tokens.
     pub(super) fn drawing(&mut self, sizes: &Sizes) -> Result<(), Fault> {
         let (device, vocabulary) = (self.device, sizes.vocabulary);
         let rows = (sizes.rows / 16).max(1);
@@ -57,10 +57,6 @@ impl Bench<'_> {
             let (ids, logp) = (&mut ids.as_view_mut(), &mut logp.as_view_mut());
             let logits = &logits.as_view();
             sample::cuda::categorical(device, ids, logp, logits, &uniforms, vocabulary)
-        })?;
-        self.add("kl divergence", [8 * n, 11 * n], || {
-            let logits = &logits.as_view();
-            kl::cuda::divergence(device, &mut logp.as_view_mut(), logits, logits, vocabulary)
         })
     }
 }

@@ -38,7 +38,6 @@ on_a_device! {
     log_probs_agree
     adamw_agrees
     the_norm_agrees_and_clips
-    divergences_agree
     draws_agree
     statistics_agree_where_logits_tie_or_are_extreme
     sums_of_completions_agree

@@ -1,7 +1,7 @@
 //! What works on heads: attention over packed rows, and of one new token against its cache.
 
 use super::{blank, down, up};
-use crate::support::{assert_close, random, tolerance};
+use crate::support::{assert_close, random, random_ids, tolerance};
 use kernels::attention::{Segment, Shape as Heads};
 use kernels::cuda::{Device, Ids, Real};
 use kernels::{attention, decode};
@@ -44,13 +44,53 @@ const TILED: [Heads; 4] = [
     Heads { heads: 3, kv_heads: 1, head_dim: 64, scale: 0.5, softcap: Some(1.5), window: Some(34) },
 ];
 
+/// Families by chance, the same for a seed: prompts, each with up to three completions that read a part of it.
+fn random_segments(seed: u64) -> Vec<Segment> {
+    let mut sizes = random_ids(64, 80, seed).into_iter().map(|size| size as usize);
+    let mut size = || sizes.next().expect("fewer are drawn");
+    let mut segments: Vec<Segment> = Vec::new();
+    let end = |segments: &[Segment]| segments.last().map_or(0, |last| last.start + last.len);
+    for _ in 0..3 {
+        let (prompt, len) = (end(&segments), 1 + size());
+        segments.push(Segment { start: prompt, len, prefix_start: 0, prefix_len: 0 });
+        for _ in 0..size() % 4 {
+            let first = size() % len;
+            let (start, prefix_start) = (end(&segments), prompt + first);
+            let prefix_len = 1 + size() % (len - first);
+            segments.push(Segment { start, len: 1 + size(), prefix_start, prefix_len });
+        }
+    }
+    segments
+}
+
+/// Heads and windows by chance, of any width or, for tensor cores, of theirs.
+fn random_heads(seed: u64, tiled: bool) -> Heads {
+    let drawn = random_ids(6, 1000, seed);
+    let [groups, kv_heads, any, choice, window, cap] = std::array::from_fn(|i| drawn[i] as usize);
+    let kv_heads = 1 + kv_heads % 2;
+    Heads {
+        heads: kv_heads * (1 + groups % 3),
+        kv_heads,
+        head_dim: if tiled { [64, 128][choice % 2] } else { 1 + any % 70 },
+        scale: 0.2,
+        softcap: (cap % 2 == 0).then_some(1.5),
+        window: (window % 2 == 0).then_some(2 + window % 90),
+    }
+}
+
 /// Over runs of several tiles.
 pub(super) fn check_tiles<R: Real>(device: &Device) {
     check_passes::<R>(device, &LONG, TILED);
+    (1..4).for_each(|seed| {
+        check_passes::<R>(device, &random_segments(seed), [random_heads(seed, true)]);
+    });
 }
 
 pub(super) fn check_attention<R: Real>(device: &Device) {
     check_passes::<R>(device, &SEGMENTS, HEADS);
+    (4..7).for_each(|seed| {
+        check_passes::<R>(device, &random_segments(seed), [random_heads(seed, false)]);
+    });
 }
 
 /// Forward and backward.

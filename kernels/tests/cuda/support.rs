@@ -30,6 +30,16 @@ pub(crate) fn random_ids(n: usize, limit: usize, seed: u64) -> Vec<u32> {
     ids.map(|x| ((x + 1.0) / 2.0 * limit as f32) as u32 % limit as u32).collect()
 }
 
+/// `n` shapes by chance, the same each time, whose sizes go from 1 to these limits.
+pub(crate) fn random_shapes<const N: usize>(n: usize, limits: [usize; N]) -> Vec<[usize; N]> {
+    let mut seed = 0;
+    let mut size = |limit| {
+        seed += 1;
+        1 + random_ids(1, limit, seed)[0] as usize
+    };
+    (0..n).map(|_| limits.map(&mut size)).collect()
+}
+
 /// How far a result may be from the CPU's, as a part of the largest magnitude: what f32's sums differ by in another order,
 /// or a rounding or two to bf16's 8 bits.
 pub(crate) fn tolerance<R: Real>() -> f32 {

@@ -4,6 +4,8 @@
 use crate::device::device;
 use crate::support::skipped;
 use cuda_emulator::{Emulator, LIBRARIES, Tampering, library_path};
+use kernels::attention::cuda::{HEAD_DIM_MAX, Inputs, Segments};
+use kernels::attention::{self, Segment, Shape};
 use kernels::cuda::{Device, Fault};
 use kernels::residual;
 use lossbox_kernels as kernels;
@@ -108,6 +110,45 @@ fn what_is_too_old_is_named_with_its_version() {
         || emulator.set_capability(9, 0),
     );
     says(&card, &["PTX emulator (CPU)", "7.5", "expected 8.0 or more", "hint: an Ampere card"]);
+}
+
+/// What is there and does not start is not said to be missing.
+#[test]
+fn what_does_not_start_is_told_from_what_is_missing() {
+    let Some(session) = device("what_does_not_start_is_told_from_what_is_missing") else { return };
+    let emulator = session.emulator();
+    const DEVICE_UNAVAILABLE: i32 = 46;
+    const NOT_INITIALIZED: i32 = 1;
+    const NO_BINARY_FOR_GPU: i32 = 209;
+    let context = "cuDevicePrimaryCtxRetain";
+    let fault = fault_of_opening(emulator, || emulator.fail(context, DEVICE_UNAVAILABLE), || ());
+    says(&fault, &["cuDevicePrimaryCtxRetain failed", "`nvidia-smi` names it"]);
+    let fault =
+        fault_of_opening(emulator, || emulator.fail("cublasLtCreate", NOT_INITIALIZED), || ());
+    says(&fault, &["cuBLASLt does not start", "NOT_INITIALIZED", "a newer driver"]);
+    let own = Device::open(0, None).unwrap();
+    let (mut x, y) = (own.zeros::<f32>(4).unwrap(), own.zeros::<f32>(4).unwrap());
+    emulator.fail("cuModuleLoadData", NO_BINARY_FOR_GPU);
+    let loaded = residual::cuda::add(&own, &mut x.as_view_mut(), &y.as_view());
+    let fault = loaded.expect_err("the module was not loaded").to_string();
+    says(&fault, &["does not load residual.cu, compiled for sm_90a (f32)", "NO_BINARY_FOR_GPU"]);
+}
+
+#[test]
+fn a_head_that_is_too_wide_is_refused() {
+    let Some(session) = device("a_head_that_is_too_wide_is_refused") else { return };
+    let head_dim = HEAD_DIM_MAX + 1;
+    let shape = Shape { heads: 1, kv_heads: 1, head_dim, scale: 1.0, softcap: None, window: None };
+    let segment = Segment { start: 0, len: 1, prefix_start: 0, prefix_len: 0 };
+    let segments = Segments::upload(&session, &[segment]).unwrap();
+    let x = session.zeros::<f32>(head_dim).unwrap();
+    let (mut y, mut lse) =
+        (session.zeros::<f32>(head_dim).unwrap(), session.zeros::<f32>(1).unwrap());
+    let inputs = Inputs { q: &x.as_view(), k: &x.as_view(), v: &x.as_view() };
+    let (y, lse) = (&mut y.as_view_mut(), &mut lse.as_view_mut());
+    let refused = attention::cuda::forward(&session, y, lse, inputs, &segments, &shape);
+    let fault = refused.expect_err("no kernel is that wide").to_string();
+    says(&fault, &["heads of 257 numbers are wider than the 256", "compute on the CPU"]);
 }
 
 #[test]

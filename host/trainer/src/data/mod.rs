@@ -22,6 +22,7 @@ mod tally;
 
 pub use encoding::{EncodedPair, Encoding, Length, Truncation};
 pub use file::{BadRows, Outcome, PreferenceFile, Walk};
+pub(crate) use order::Rows;
 pub use order::{Order, Position};
 pub use problem::{BadRow, Place};
 pub use row::Kind;

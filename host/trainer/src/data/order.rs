@@ -32,7 +32,7 @@ pub struct Position {
 
 /// Rows without end from a position on.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     order: Order,
     n_rows: usize,
     position: Position,
@@ -42,7 +42,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(order: Order, n_rows: usize, position: Position) -> Self {
+    pub(crate) fn new(order: Order, n_rows: usize, position: Position) -> Self {
         Self { order, n_rows, position, shuffled_epoch: None, permutation: Vec::new() }
     }
 
@@ -52,7 +52,7 @@ impl Rows {
     }
 
     /// The next row; none only if there are no rows.
-    pub(super) fn next(&mut self) -> Option<usize> {
+    pub(crate) fn next(&mut self) -> Option<usize> {
         let Position { epoch, index } = self.position;
         let row = match self.order {
             _ if index >= self.n_rows => return None,
@@ -92,6 +92,7 @@ mod tests {
             assert!(sorted.into_iter().eq(0..10));
         }
         assert_ne!(shuffled[..10], shuffled[10..]);
+        assert_ne!(shuffled, walk(Order::Shuffled { seed: 2 }, 10, Position::default(), 20));
         assert_eq!(walk(Order::File, 3, Position::default(), 5), [0, 1, 2, 0, 1]);
     }
 

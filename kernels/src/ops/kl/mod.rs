@@ -3,7 +3,6 @@
 //! KL(p‖q) = Σᵥ p(v)·(ln p(v) − ln q(v)) in nats, with p and q the softmax of one row of logits each. No gradient.
 
 mod cpu;
-pub mod cuda;
 
 /// kl\[r\] = KL(softmax(p_logits\[r\]) ‖ softmax(q_logits\[r\])). Shapes: kl \[rows\], both logits \[rows, vocabulary\].
 pub fn divergence(kl: &mut [f32], p_logits: &[f32], q_logits: &[f32], vocabulary: usize) {
