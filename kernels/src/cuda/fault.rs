@@ -1,6 +1,5 @@
 //! What can fail on a device: the call, the kernel and the shape that failed, and the remedy.
 
-use crate::attention::cuda::HEAD_DIM_MAX;
 use cudarc::cublaslt::result::CublasError;
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaContext, DriverError};
@@ -71,12 +70,14 @@ pub enum Fault {
     },
     /// The kernels have no room for a head.
     #[error(
-        "heads of {head_dim} numbers are wider than the {HEAD_DIM_MAX} that CUDA kernels are written for; hint: compute \
+        "heads of {head_dim} numbers are wider than the {head_dim_max} that CUDA kernels are written for; hint: compute \
          on the CPU"
     )]
     WideHead {
         /// Numbers of a head.
         head_dim: usize,
+        /// The widest that there is a kernel for.
+        head_dim_max: usize,
     },
     /// A kernel's source does not compile: a mistake of ours or too old an NVRTC.
     #[error(

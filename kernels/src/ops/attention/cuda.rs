@@ -321,8 +321,11 @@ pub fn backward<R: Real>(
 /// Refuses heads that kernels have no room for.
 pub(crate) fn check_head(shape: &Shape) -> Result<(), Fault> {
     shape.check();
-    let head_dim = shape.head_dim;
-    if head_dim > HEAD_DIM_MAX { Err(Fault::WideHead { head_dim }) } else { Ok(()) }
+    let (head_dim, head_dim_max) = (shape.head_dim, HEAD_DIM_MAX);
+    match head_dim <= head_dim_max {
+        true => Ok(()),
+        false => Err(Fault::WideHead { head_dim, head_dim_max }),
+    }
 }
 
 fn check<R>(outputs: [usize; 2], inputs: Inputs<R>, rows: usize, shape: &Shape) {
