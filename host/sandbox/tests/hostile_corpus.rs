@@ -15,7 +15,9 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use support::{sandbox, validate};
@@ -55,6 +57,24 @@ fn offence(path: &Path) -> Option<String> {
         .then(|| format!("{name}: expected one of {expected:?}, got {verdict}: {message}"))
 }
 
+/// What is wrong with any of these, with as many at a time as there are cores.
+fn offences(files: &[PathBuf]) -> Vec<String> {
+    let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let of_thread = |first| {
+        let files = files.iter().skip(first).step_by(n_threads);
+        files.filter_map(|path| offence(path)).collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..n_threads)
+            .map(|first| scope.spawn(move || of_thread(first)))
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
 #[test]
 fn hostile_losses_get_the_verdict_that_they_deserve_and_leave_nothing_behind() {
     let elsewhere = tempfile::tempdir().unwrap();
@@ -72,7 +92,7 @@ fn hostile_losses_get_the_verdict_that_they_deserve_and_leave_nothing_behind() {
 
     let files = files();
     assert!(files.len() > 180, "the corpus is there");
-    let offences: Vec<String> = files.iter().filter_map(|path| offence(path)).collect();
+    let offences = offences(&files);
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 
     let peak = memory_bytes("VmHWM").saturating_sub(base);
@@ -129,7 +149,7 @@ fn children_left() -> Vec<String> {
         if children.is_empty() || patience.elapsed() > Duration::from_secs(5) {
             return children;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -17,6 +17,7 @@ __device__ inline void forward(
     const uint KEYS = keys_of_step<D>();
     __shared__ __align__(16) real keys[2][KEYS * stride<D>()];
     __shared__ __align__(16) real values[2][KEYS * stride<D>()];
+    static_assert(sizeof(keys) + sizeof(values) <= SHARED_BYTES);
     const Tile tile = tiles[blockIdx.x];
     const Segment segment = segments[tile.segment];
     const uint head = blockIdx.y, kv_head = head / (shape.heads / shape.kv_heads);

@@ -154,6 +154,9 @@ __device__ constexpr uint keys_of_step() {
     return 4096 / D;
 }
 
+// Shared memory that a block has without asking, in bytes.
+const uint SHARED_BYTES = 48 << 10;
+
 // Begins to copy the keys and values of one head that stand at `first` and behind it, `last` at the furthest.
 template <uint D>
 __device__ inline void copy_keys(

@@ -43,6 +43,7 @@ __device__ inline void backward_queries(
     const uint KEYS = keys_of_step<D>();
     __shared__ __align__(16) real keys[2][KEYS * stride<D>()];
     __shared__ __align__(16) real values[2][KEYS * stride<D>()];
+    static_assert(sizeof(keys) + sizeof(values) <= SHARED_BYTES);
     const Tile tile = tiles[blockIdx.x];
     const Segment segment = segments[tile.segment];
     const uint head = blockIdx.y, kv_head = head / (shape.heads / shape.kv_heads);
@@ -153,6 +154,7 @@ __device__ inline void backward_keys(
     const uint QUERIES = queries_of_step<D>();
     __shared__ __align__(16) real values[TILE * stride<D>()];
     __shared__ __align__(16) Step<D> steps[2];
+    static_assert(sizeof(values) + sizeof(steps) <= SHARED_BYTES);
     const Tile tile = tiles[blockIdx.x];
     const Segment home = segments[tile.segment];
     const uint kv_head = blockIdx.y, group = shape.heads / shape.kv_heads;
