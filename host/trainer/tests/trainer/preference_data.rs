@@ -173,6 +173,12 @@ fn sentence_pieces_give_trls_tokens() {
     check_against_trl(&["llama", "llama-as-written", "llama-legacy", "turns"]);
 }
 
+/// Their files name classes that transformers does not look at in this family.
+#[test]
+fn mistrals_tokenizer_is_taken_as_it_is_written() {
+    check_against_trl(&["mistral", "mistral-legacy", "mistral-newer", "mistral-bytes"]);
+}
+
 #[test]
 fn a_tokenizer_with_special_tokens_that_nothing_announces_gives_trls_tokens() {
     check_against_trl(&["bare"]);
