@@ -85,6 +85,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     fields.expect("n_ctx", &context.into())?;
     let head_width = head_width(None, width, n_heads, ("n_embd", "n_head"))?;
     let scaled = fields.flag("scale_attn_weights")?.unwrap_or(true);
+    let vocabulary = fields.count("vocab_size")?;
     let layer = LayerConfig { rope: None, window: None };
     Ok(DecoderConfig {
         family: Family::Gpt2,
@@ -93,7 +94,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
         n_kv_heads: n_heads,
         head_width,
         mlp_width: fields.optional_count("n_inner")?.unwrap_or(4 * width),
-        vocabulary: fields.count("vocab_size")?,
+        vocabulary,
         context,
         layers: vec![layer; fields.layers("n_layer")?],
         norm: NormKind::Layer,
@@ -109,7 +110,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
         logits_softcap: None,
         embedding_scale: None,
         tied_head: fields.flag("tie_word_embeddings")?.unwrap_or(true),
-        end_tokens: fields.tokens("eos_token_id")?,
+        end_tokens: fields.tokens("eos_token_id", vocabulary)?,
         padding_token: None,
     })
 }
@@ -172,7 +173,7 @@ fn descendant(
         logits_softcap: None,
         embedding_scale: None,
         tied_head: fields.flag("tie_word_embeddings")?.unwrap_or(missing.tied_head),
-        end_tokens: fields.tokens("eos_token_id")?,
+        end_tokens: fields.tokens("eos_token_id", vocabulary)?,
         padding_token: padding_token(fields, vocabulary, missing.padding_token)?,
     })
 }

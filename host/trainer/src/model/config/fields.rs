@@ -165,13 +165,10 @@ impl Fields {
         self.optional_count(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// One token or a list of tokens; none if the field is missing.
-    pub(super) fn tokens(&mut self, name: &str) -> Result<Vec<u32>, Fault> {
-        let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
-        let tokens = |value: &Value| match value {
-            Value::Array(items) => items.iter().map(token).collect(),
-            single => token(single).map(|token| vec![token]),
-        };
+    /// One token or a list of tokens, without those that no vocabulary of this size has: files say -1 for none. Empty
+    /// if the field is missing.
+    pub(super) fn tokens(&mut self, name: &str, vocabulary: usize) -> Result<Vec<u32>, Fault> {
+        let tokens = |value: &Value| tokens_within(value, vocabulary);
         Ok(self.typed(name, "a token or a list of tokens", tokens)?.unwrap_or_default())
     }
 
@@ -200,6 +197,18 @@ impl Fields {
             None => Ok(()),
         }
     }
+}
+
+/// The tokens of a vocabulary among a number or a list of them; nothing where something is no whole number.
+fn tokens_within(value: &Value, vocabulary: usize) -> Option<Vec<u32>> {
+    let items = match value {
+        Value::Array(items) => &**items,
+        single => std::slice::from_ref(single),
+    };
+    let known =
+        |token: i64| u32::try_from(token).ok().filter(|token| (*token as usize) < vocabulary);
+    let tokens: Option<Vec<i64>> = items.iter().map(Value::as_i64).collect();
+    Some(tokens?.into_iter().filter_map(known).collect())
 }
 
 /// Equality in which 0 and 0.0 are the same number.
