@@ -306,8 +306,8 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// A folder, or a pattern that no shell has replaced by what it stands for.
-fn refuse_several_files(path: &Path) -> Result<(), Fault> {
+/// Refuses a folder, and a pattern that no shell has replaced by what it stands for.
+pub(crate) fn refuse_several_files(path: &Path) -> Result<(), Fault> {
     let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
     let message = match path.is_dir() {
         true => "it is a folder",

@@ -13,10 +13,10 @@ use tracing::trace_span;
 use super::checkpoint::{self, State};
 use super::frozen::{Frozen, rows_used};
 use super::metrics::{EvalRecord, Metrics, TrainRecord};
-use super::references::References;
+use super::references::{Origin, References};
 use super::settings::Settings;
 use crate::arithmetic::useful_flop;
-use crate::data::{EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
+use crate::data::{self, EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
 use crate::device::Device;
 use crate::fault::{Fault, TrainFailure};
 use crate::files;
@@ -27,6 +27,7 @@ use crate::loss::PreferenceLoss;
 use crate::model::{Model, ModelDirectory, write_tensors};
 use crate::pairs::ReferencedPair;
 use crate::step::{self, Trainer};
+use crate::tokenizer::chat::local_unix_seconds;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -112,26 +113,32 @@ pub fn run(
     let from = starting_point(job)?;
     check_places(settings, &save)?;
 
-    let folder = ModelFolder::open(&settings.model)?;
+    data::refuse_several_files(&settings.data)?;
+    let directory = ModelDirectory::open(&settings.model)?;
     let reference = settings.reference.as_deref().map(ModelDirectory::open).transpose()?;
+    let sources = sources(settings, &directory, reference.as_ref())?;
+    let path = |name: &str| settings.run.join(name);
+    let begun = from.as_deref().map(checkpoint::read_state).transpose()?;
+    let now_unix_seconds = now(begun.as_ref(), &path(REFERENCE_LOGPS), &sources);
+    let folder = ModelFolder::of(directory, Some(now_unix_seconds))?;
     let length = settings.length(folder.model.decoder.config())?;
     let open = |path: &Path| folder.data(path, length, settings.bad_rows());
     let data = open(&settings.data)?;
     let held_out = settings.eval_data.as_deref().map(open).transpose()?;
     let n_steps = n_steps(settings, &data)?;
     refuse_endless_warmup(settings, n_steps)?;
-    let sources = sources(settings, &folder.directory, reference.as_ref())?;
-    let state = match &from {
+    let state = match begun.zip(from.as_deref()) {
         None => State {
             step: 0,
             n_steps,
             position: Position::default(),
             num_tokens: 0,
+            now_unix_seconds,
             loss_id: job.loss_id.clone(),
             sources: hex(&sources),
             settings: settings.clone(),
         },
-        Some(place) => continued(job, place, n_steps, &hex(&sources))?,
+        Some((state, place)) => continued(job, state, place, n_steps, &hex(&sources))?,
     };
     refuse_gradients_of_the_past(settings, &state)?;
     let Model { decoder, weights } = &folder.model;
@@ -140,16 +147,17 @@ pub fn run(
     let adapters = adapters.transpose()?;
     let mut frozen =
         Frozen { device: &job.device, policy: &folder.model, directory: reference.as_ref() };
-    let path = |name: &str| settings.run.join(name);
-    let mut references = References::open(&path("reference-logps"), &sources, data.n_rows())?;
+    let origin = Origin { content: sources, now_unix_seconds };
+    let mut references = References::open(&path(REFERENCE_LOGPS), &origin, data.n_rows())?;
     let used = rows_used(settings, &data, n_steps)?;
     frozen.complete(&mut references, &data, used, watch)?;
     let held_out = match held_out.zip(settings.eval_data.as_deref()) {
         None => None,
         Some((file, data)) => {
-            let key = key([&sources[..], &hash_of_file(data)?]);
+            let content = key([&sources[..], &hash_of_file(data)?]);
             let path = path("eval-reference-logps");
-            let mut references = References::open(&path, &key, file.n_rows())?;
+            let origin = Origin { content, now_unix_seconds };
+            let mut references = References::open(&path, &origin, file.n_rows())?;
             frozen.complete(&mut references, &file, vec![true; file.n_rows()], watch)?;
             Some((file, references))
         }
@@ -169,6 +177,21 @@ pub fn run(
         training.restore(place)?;
     }
     training.train(&data, &save, loss, watch)
+}
+
+/// The reference's log-probs of the rows that are trained on, in the run folder.
+const REFERENCE_LOGPS: &str = "reference-logps";
+
+/// What chat templates are told of the time: what the run was begun with, or an earlier start of it that got as far as
+/// the reference's log-probs, which are those of its prompts.
+fn now(begun: Option<&State>, references: &Path, sources: &Key) -> i64 {
+    if let Some(state) = begun {
+        return state.now_unix_seconds;
+    }
+    match Origin::of_file(references) {
+        Some(origin) if origin.content == *sources => origin.now_unix_seconds,
+        _ => local_unix_seconds(),
+    }
 }
 
 fn refuse_existing(save: &Path) -> Result<(), Fault> {
@@ -232,8 +255,14 @@ fn starting_point(job: &Job) -> Result<Option<PathBuf>, Fault> {
     }
 }
 
-fn continued(job: &Job, place: &Path, n_steps: usize, sources: &str) -> Result<State, Fault> {
-    let state = checkpoint::read_state(place)?;
+/// A checkpoint's state, if it is of the same job.
+fn continued(
+    job: &Job,
+    state: State,
+    place: &Path,
+    n_steps: usize,
+    sources: &str,
+) -> Result<State, Fault> {
     let reason = if let Some(others) = job.settings.deciding_otherwise(&state.settings) {
         return Err(Fault::settings(
             format!("the checkpoint {} was made with other settings: {others}", place.display()),

@@ -54,8 +54,11 @@ impl Tokenizer {
         Ok(Self { inner: read(json)?, special: SpecialTokens::default(), chat: None })
     }
 
-    /// Reads a model's tokenizer with all that goes with it.
-    pub fn of_model(directory: &ModelDirectory) -> Result<Self, Fault> {
+    /// Reads a model's tokenizer with all that goes with it. The time is that of [`TokenizerFiles`].
+    pub fn of_model(
+        directory: &ModelDirectory,
+        now_unix_seconds: Option<i64>,
+    ) -> Result<Self, Fault> {
         let companion = |sought: &str| {
             let mut companions = directory.companions.iter();
             companions.find(|(name, _)| name == sought).map(|(_, content)| &**content)
@@ -68,7 +71,7 @@ impl Tokenizer {
             chat_template: companion("chat_template.jinja"),
             additional_chat_templates: directory.additional_chat_templates().collect(),
             config: Some(&directory.config),
-            now_unix_seconds: None,
+            now_unix_seconds,
         })
     }
 

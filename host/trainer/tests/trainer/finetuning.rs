@@ -161,6 +161,77 @@ fn a_run_that_is_stopped_and_continued_writes_the_bytes_of_one_that_is_not() {
     }
 }
 
+/// Conversations with a model whose template asks for the time, to the second.
+fn conversations_that_tell_the_time() -> Place {
+    let place = Place::with(&[]);
+    let message = |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+    let rows =
+        [("How was it?", "It was great.", "It was bad."), ("And now?", "Good.", "Not so good.")];
+    let rows = rows.map(|(prompt, chosen, rejected)| {
+        let row = serde_json::json!({
+            "prompt": [message("user", prompt)],
+            "chosen": [message("assistant", chosen)],
+            "rejected": [message("assistant", rejected)],
+        });
+        format!("{row}\n")
+    });
+    std::fs::write(place.path("pairs.jsonl"), rows.concat().repeat(20)).expect("written");
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sentiment/base");
+    std::fs::create_dir(place.path("base")).expect("a folder");
+    for file in std::fs::read_dir(base).expect("the base model").flatten() {
+        let to = place.path("base").join(file.file_name());
+        std::fs::copy(file.path(), to).expect("copied");
+    }
+    let template = "It is {{ strftime_now('%H:%M:%S') }}. \
+                    {% for message in messages %}{{ message.content }} {% endfor %}";
+    std::fs::write(place.path("base/chat_template.jinja"), template).expect("written");
+    place
+}
+
+/// With a learning rate of 0 every step sees the same log-probs, unless the prompts change.
+#[test]
+fn a_run_that_goes_on_later_tells_templates_the_time_of_its_beginning() {
+    let place = conversations_that_tell_the_time();
+    let settings = Settings {
+        model: place.path("base"),
+        reference: None,
+        steps: Some(4),
+        batch_pairs: 40,
+        lr: 0.0,
+        weight_decay: 0.0,
+        no_shuffle: true,
+        ..place.settings("llama", "run")
+    };
+    // The first start gets no further than the reference's log-probs, the second no further than a checkpoint.
+    let fails = &mut |_: &PairBatch| -> Result<LossGradients, LossFailure> {
+        panic!("nothing is trained before the first step")
+    };
+    let stops = &mut |progress: &Progress| match progress {
+        Progress::References { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let mut job = job(settings);
+    assert!(run(&job, fails, stops).is_err());
+    let a_second = std::time::Duration::from_millis(1100);
+    std::thread::sleep(a_second);
+    until(&job, 2);
+    std::thread::sleep(a_second);
+    job.resume = true;
+    on(&job);
+    let lines = place.lines("run/metrics.jsonl");
+    let of = |name: &str| -> Vec<f64> {
+        lines.iter().filter_map(|line| line.get(name)?.as_f64()).collect()
+    };
+    for name in ["logps/chosen", "logps/rejected"] {
+        let logps = of(name);
+        assert_eq!(logps, [logps[0]; 4], "{name}");
+    }
+    for name in ["rewards/chosen", "rewards/rejected", "eval_rewards/chosen"] {
+        let off = of(name).into_iter().map(f64::abs).fold(0.0, f64::max);
+        assert!(off < 1e-4, "{name}: policy and reference differ by {off}");
+    }
+}
+
 /// `tests/peers/make_metric_goldens.py`: what DPOTrainer logs of a step at rate 0, and of an evaluation after it.
 #[test]
 fn metrics_are_those_of_trl() {
