@@ -133,6 +133,7 @@ pub fn run(
             n_steps,
             position: Position::default(),
             num_tokens: 0,
+            evaluation_due: false,
             now_unix_seconds,
             loss_id: job.loss_id.clone(),
             sources: hex(&sources),
@@ -170,7 +171,7 @@ pub fn run(
         None => trainer,
         Some(adapters) => trainer.with_adapters(adapters),
     };
-    let metrics = Metrics::open(&settings.run, state.step)?;
+    let metrics = Metrics::open(&settings.run, state.step, state.evaluation_due)?;
     let mut training =
         Training { settings, directory, references, held_out, trainer, metrics, state };
     if let Some(place) = &from {
@@ -344,21 +345,27 @@ impl Training<'_> {
         let _ = watch(&Progress::Begins { n_steps_done: self.state.step, n_steps });
         let mut walk = data.walk(self.settings.order(), self.state.position);
         let (mut last, mut evaluation) = (None, None);
-        while self.state.step < n_steps {
-            let (record, speed) = match self.step(data.n_rows(), &mut walk, loss) {
-                Ok(done) => done,
-                Err(failure) => return Err(self.failed(failure, watch)),
-            };
-            self.metrics.step(&record)?;
-            let step = Progress::Step(record.clone(), speed);
-            last = Some(record);
-            let mut flow = watch(&step);
-            if self.evaluates_now() {
+        // The checkpoint may be of an evaluation that failed.
+        self.state.evaluation_due &= self.held_out.is_some();
+        while self.state.step < n_steps || self.state.evaluation_due {
+            let mut flow = ControlFlow::Continue(());
+            if !self.state.evaluation_due {
+                let (record, speed) = match self.step(data.n_rows(), &mut walk, loss) {
+                    Ok(done) => done,
+                    Err(failure) => return Err(self.failed(failure, watch)),
+                };
+                self.metrics.step(&record)?;
+                flow = watch(&Progress::Step(record.clone(), speed));
+                last = Some(record);
+                self.state.evaluation_due = self.evaluates_now();
+            }
+            if self.state.evaluation_due {
                 let record = match self.evaluate(data.n_rows(), loss) {
                     Ok(record) => record,
                     Err(failure) => return Err(self.failed(failure, watch)),
                 };
                 self.metrics.evaluation(&record)?;
+                self.state.evaluation_due = false;
                 if watch(&Progress::Evaluated(record.clone())).is_break() {
                     flow = ControlFlow::Break(());
                 }
@@ -466,7 +473,7 @@ impl Training<'_> {
         checkpoint::write(&self.settings.run, &self.directory, &self.trainer, &self.state)
     }
 
-    /// Leaves a checkpoint of the state before the step that failed.
+    /// Leaves a checkpoint of the state before the step or the evaluation that failed.
     fn failed(
         &mut self,
         failure: TrainFailure,

@@ -352,6 +352,30 @@ fn a_loss_that_fails_ends_the_run_with_a_checkpoint_of_the_last_good_state() {
     }
 }
 
+/// An evaluation asks the loss twice here: three of four pairs, then one.
+#[test]
+fn an_evaluation_that_fails_is_done_when_the_run_goes_on() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(place.settings("llama", "good")));
+    // Steps 1 and 2 and the first half of an evaluation; all 7 steps and all evaluations but the last half.
+    for (name, n_good, step) in [("early", 3, 2), ("last", 14, 7)] {
+        let mut job = job(place.settings("llama", name));
+        // A second failure leaves the run where the first one did.
+        for resume in [false, true] {
+            job.resume = resume;
+            let n_good = if resume { 1 } else { n_good };
+            let ended = run(&job, &mut failing(n_good, true), &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(ended, Err(TrainFailure::Rejected(_))), "{name}: {ended:?}");
+            assert!(place.path(&format!("{name}/checkpoints/step-{step}")).is_dir(), "{name}");
+        }
+        on(&job);
+        for file in ["model/model.safetensors", "metrics.jsonl"] {
+            let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(good == other, "{name}: {file} differs");
+        }
+    }
+}
+
 #[test]
 fn what_does_not_belong_together_is_refused_before_the_first_step() {
     let place = Place::with(&pairs("llama"));
