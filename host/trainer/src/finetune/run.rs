@@ -47,6 +47,13 @@ pub struct Job {
 /// What happens during a run.
 #[derive(Debug, Clone)]
 pub enum Progress {
+    /// Rows are being counted, which says how many steps an epoch has.
+    Survey {
+        /// Rows that are done.
+        done: usize,
+        /// Rows of the file.
+        of: usize,
+    },
     /// Reference log-probs are being computed.
     References {
         /// Rows that are done.
@@ -63,6 +70,13 @@ pub enum Progress {
     },
     /// A step was done.
     Step(TrainRecord, Speed),
+    /// Held-out pairs are being evaluated.
+    Evaluation {
+        /// Rows that are done.
+        done: usize,
+        /// Rows of the file.
+        of: usize,
+    },
     /// Held-out pairs were evaluated.
     Evaluated(EvalRecord),
     /// A checkpoint was written.
@@ -95,7 +109,8 @@ pub struct Finished {
     pub tally: Tally,
 }
 
-/// Trains as the job says. `watch` may end the run after any step by [`ControlFlow::Break`].
+/// Trains as the job says. `watch` may end the run after any step, and within an evaluation or what comes before the
+/// first step, by [`ControlFlow::Break`].
 ///
 /// # Errors
 ///
@@ -125,7 +140,7 @@ pub fn run(
     let open = |path: &Path| folder.data(path, length, settings.bad_rows());
     let data = open(&settings.data)?;
     let held_out = settings.eval_data.as_deref().map(open).transpose()?;
-    let n_steps = n_steps(settings, &data)?;
+    let n_steps = n_steps(settings, &data, watch)?;
     refuse_endless_warmup(settings, n_steps)?;
     let state = match begun.zip(from.as_deref()) {
         None => State {
@@ -292,12 +307,17 @@ fn refuse_endless_warmup(settings: &Settings, n_steps: usize) -> Result<(), Faul
     }
 }
 
-fn n_steps(settings: &Settings, data: &PreferenceFile) -> Result<usize, Fault> {
+fn n_steps(
+    settings: &Settings,
+    data: &PreferenceFile,
+    watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<usize, Fault> {
     let (None, Some(epochs)) = (settings.steps, settings.epochs) else {
         return Ok(settings.steps.unwrap_or(0));
     };
     // As transformers counts: the last step of an epoch takes what is left of it.
-    let n_pairs = data.survey(|_| ())?.pairs as usize;
+    let of = data.n_rows();
+    let n_pairs = data.survey(|done| watch(&Progress::Survey { done, of }))?.pairs as usize;
     let n_steps_of_epoch = n_pairs.div_ceil(settings.batch_pairs).max(1);
     Ok(((epochs * n_steps_of_epoch as f64).ceil() as usize).max(1))
 }
@@ -360,18 +380,21 @@ impl Training<'_> {
                 self.state.evaluation_due = self.evaluates_now();
             }
             if self.state.evaluation_due {
-                let record = match self.evaluate(data.n_rows(), loss) {
-                    Ok(record) => record,
+                match self.evaluate(data.n_rows(), loss, watch) {
+                    Ok(ControlFlow::Continue(record)) => {
+                        self.metrics.evaluation(&record)?;
+                        self.state.evaluation_due = false;
+                        if watch(&Progress::Evaluated(record.clone())).is_break() {
+                            flow = ControlFlow::Break(());
+                        }
+                        evaluation = Some(record);
+                    }
+                    Ok(ControlFlow::Break(())) => flow = ControlFlow::Break(()),
                     Err(failure) => return Err(self.failed(failure, watch)),
-                };
-                self.metrics.evaluation(&record)?;
-                self.state.evaluation_due = false;
-                if watch(&Progress::Evaluated(record.clone())).is_break() {
-                    flow = ControlFlow::Break(());
                 }
-                evaluation = Some(record);
             }
-            let ended_early = flow.is_break() && self.state.step < n_steps;
+            let is_over = self.state.step == n_steps && !self.state.evaluation_due;
+            let ended_early = flow.is_break() && !is_over;
             if ended_early || is_multiple(self.state.step, self.settings.save_every) {
                 let place = self.save_checkpoint()?;
                 let _ = watch(&Progress::Saved(place.clone()));
@@ -439,12 +462,13 @@ impl Training<'_> {
         self.held_out.is_some() && (step == n_steps || is_multiple(step, self.settings.eval_every))
     }
 
-    /// Every held-out pair once, in batches as those of training.
+    /// Every held-out pair once, in batches as those of training; nothing if it was ended between two of them.
     fn evaluate(
         &mut self,
         n_rows: usize,
         loss: &mut dyn PreferenceLoss,
-    ) -> Result<EvalRecord, TrainFailure> {
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), EvalRecord>, TrainFailure> {
         let (file, references) = self.held_out.as_mut().expect("asked only where there is data");
         let mut tally = step::Tally::default();
         let mut batch: Vec<ReferencedPair> = Vec::new();
@@ -457,6 +481,10 @@ impl Training<'_> {
                 let refs: Vec<&ReferencedPair> = batch.iter().collect();
                 self.trainer.evaluate(&refs, loss, &mut tally)?;
                 batch.clear();
+                let progress = Progress::Evaluation { done: row + 1, of: file.n_rows() };
+                if !is_last && watch(&progress).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
         }
         if tally.is_empty() {
@@ -465,7 +493,8 @@ impl Training<'_> {
         }
         let (step, epoch) = (self.state.step, self.epoch(n_rows));
         let num_tokens = self.state.num_tokens;
-        Ok(EvalRecord { step, epoch, num_tokens, pairs: tally.metrics() })
+        let pairs = tally.metrics();
+        Ok(ControlFlow::Continue(EvalRecord { step, epoch, num_tokens, pairs }))
     }
 
     fn save_checkpoint(&self) -> Result<PathBuf, Fault> {

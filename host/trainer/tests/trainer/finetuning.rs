@@ -377,6 +377,34 @@ fn an_evaluation_that_fails_is_done_when_the_run_goes_on() {
 }
 
 #[test]
+fn an_evaluation_that_is_stopped_is_done_when_the_run_goes_on() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(place.settings("llama", "good")));
+    for (name, step) in [("early", 2), ("last", 7)] {
+        let mut job = job(place.settings("llama", name));
+        let mut n_steps_done = 0;
+        let ended = run(&job, &mut dpo(0.1), &mut |progress| match progress {
+            Progress::Step(record, _) => {
+                n_steps_done = record.step.step;
+                ControlFlow::Continue(())
+            }
+            Progress::Evaluation { done: 3, of: 4 } if n_steps_done == step => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        let ended = ended.expect("a run");
+        assert!(ended.ended_early && ended.place.ends_with(format!("checkpoints/step-{step}")));
+        job.resume = true;
+        on(&job);
+        for file in ["model/model.safetensors", "metrics.jsonl"] {
+            let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(good == other, "{name}: {file} differs");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_belong_together_is_refused_before_the_first_step() {
     let place = Place::with(&pairs("llama"));
     let mut first = job(place.settings("llama", "run"));
