@@ -303,8 +303,8 @@ fn gemma3(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let _ = fields.softcap("attn_logit_softcapping", None)?;
     config.logits_softcap = fields.softcap("final_logit_softcapping", None)?;
     let window = fields.window(Some(4096))?;
-    let older = fields.optional_count("_sliding_window_pattern")?;
-    let period = fields.optional_count("sliding_window_pattern")?.or(older).unwrap_or(6);
+    // The same with an underscore is neutral: transformers writes it and does not read it.
+    let period = fields.optional_count("sliding_window_pattern")?.unwrap_or(6);
     let (sliding, full) = rope::read_pair(fields, config.context)?;
     let rope = |slides: bool| if slides { sliding.clone() } else { full.clone() };
     slide(&mut config, fields, window, |layer| !(layer + 1).is_multiple_of(period), rope)?;

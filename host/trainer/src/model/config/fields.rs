@@ -249,12 +249,13 @@ pub(super) fn wrong_type(field: &str, expected: &str, got: &Value) -> Fault {
 
 /// Fields that do not change what the decoder computes. Dropout is among them: preference training switches it off,
 /// as TRL does by default, because policy and reference must be compared on the same numbers.
-const NEUTRAL: [&str; 75] = [
+const NEUTRAL: [&str; 76] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_flash_attn_2_enabled",
     "_name_or_path",
     "_num_labels",
+    "_sliding_window_pattern",
     "attention_dropout",
     "attn_implementation",
     "attn_pdrop",

@@ -367,6 +367,8 @@ mod tests {
         assert_eq!(windows(json!({"model_type": "gemma2"})), [true, false, true, false]);
         let gemma3 = json!({"model_type": "gemma3_text", "sliding_window_pattern": 3});
         assert_eq!(windows(gemma3), [true, true, false, true]);
+        let gemma3 = json!({"model_type": "gemma3_text", "_sliding_window_pattern": 3});
+        assert_eq!(windows(gemma3), [true; 4]);
         let qwen2 = json!({"model_type": "qwen2", "num_key_value_heads": 2, "use_sliding_window": true, "max_window_layers": 2});
         assert_eq!(windows(qwen2), [false, false, true, true]);
         let named = json!({"model_type": "gemma2", "layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"]});
