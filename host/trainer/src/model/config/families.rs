@@ -147,14 +147,14 @@ fn descendant(
     let n_heads = fields.count("num_attention_heads")?;
     let given = fields.optional_count("head_dim")?.or(missing.head_width);
     let head_width = head_width(given, width, n_heads, ("hidden_size", "num_attention_heads"))?;
-    let n_kv_heads = fields.optional_count("num_key_value_heads")?;
+    let n_kv_heads = fields.nullable_count("num_key_value_heads", missing.n_kv_heads)?;
     let vocabulary = fields.count("vocab_size")?;
     let (name, default) = missing.activation;
     Ok(DecoderConfig {
         family,
         width,
         n_heads,
-        n_kv_heads: n_kv_heads.or(missing.n_kv_heads).unwrap_or(n_heads),
+        n_kv_heads: n_kv_heads.unwrap_or(n_heads),
         head_width,
         mlp_width: fields.count("intermediate_size")?,
         vocabulary,

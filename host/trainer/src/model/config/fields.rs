@@ -87,6 +87,18 @@ impl Fields {
         }
     }
 
+    /// A count that may be null, as [`Self::nullable_number`].
+    pub(super) fn nullable_count(
+        &mut self,
+        name: &str,
+        default: Option<usize>,
+    ) -> Result<Option<usize>, Fault> {
+        match self.map.contains_key(name) {
+            false => Ok(default),
+            true => self.optional_count(name),
+        }
+    }
+
     /// A cap c of c·tanh(x/c), positive where there is one.
     pub(super) fn softcap(
         &mut self,

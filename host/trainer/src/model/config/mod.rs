@@ -346,6 +346,12 @@ mod tests {
         assert_eq!(mistral(json!(7)).layers[0].window, Some(7));
         let missing = of(json!({"model_type": "mistral", "num_key_value_heads": 4}));
         assert_eq!(missing.layers[0].window, Some(4096));
+        for (model_type, missing) in [("llama", 64), ("mistral", 8), ("qwen2", 32), ("qwen3", 32)] {
+            let mut fields = json!({"model_type": model_type, "num_attention_heads": 64});
+            assert_eq!(of(fields.clone()).n_kv_heads, missing, "{model_type}");
+            fields["num_key_value_heads"] = Value::Null;
+            assert_eq!(of(fields).n_kv_heads, 64, "{model_type}");
+        }
         let gemma2 = |changes: Value| {
             let mut fields = json!({"model_type": "gemma2"});
             fields
