@@ -208,6 +208,7 @@ fn llama(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
 fn mistral(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let missing = Missing { n_kv_heads: Some(8), context: 4096 * 32, ..Missing::LLAMA };
     let mut config = descendant(Family::Mistral, fields, &missing)?;
+    ignore_attention_bias(fields);
     let window = fields.window(Some(4096))?;
     alike(&mut config, fields, window)?;
     Ok(config)
@@ -220,7 +221,10 @@ fn qwen(family: Family, fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let missing = Missing { n_kv_heads: Some(32), head_width, context: 32768, ..Missing::LLAMA };
     let mut config = descendant(family, fields, &missing)?;
     match family {
-        Family::Qwen2 => config.biases.qkv = true,
+        Family::Qwen2 => {
+            ignore_attention_bias(fields);
+            config.biases.qkv = true;
+        }
         _ => {
             config.biases = attention_biases(fields)?;
             config.query_key_norm = true;
@@ -334,6 +338,11 @@ fn alike(
 fn attention_biases(fields: &mut Fields) -> Result<Biases, Fault> {
     let biased = fields.flag("attention_bias")?.unwrap_or(false);
     Ok(Biases { qkv: biased, o: biased, mlp: false })
+}
+
+/// These families' biases are always the same, whatever the field says: transformers does not read it.
+fn ignore_attention_bias(fields: &mut Fields) {
+    let _ = fields.take("attention_bias");
 }
 
 /// Fills in the layers: those that `layer_types` names, or else those that are usual, see a window only.

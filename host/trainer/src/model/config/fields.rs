@@ -261,9 +261,12 @@ pub(super) fn wrong_type(field: &str, expected: &str, got: &Value) -> Fault {
 
 /// Fields that do not change what the decoder computes. Dropout is among them: preference training switches it off,
 /// as TRL does by default, because policy and reference must be compared on the same numbers.
-const NEUTRAL: [&str; 76] = [
+const NEUTRAL: [&str; 80] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
+    "_attn_implementation_internal",
+    "_commit_hash",
+    "_experts_implementation_internal",
     "_flash_attn_2_enabled",
     "_name_or_path",
     "_num_labels",
@@ -297,6 +300,7 @@ const NEUTRAL: [&str; 76] = [
     "max_new_tokens",
     "max_sequence_length",
     "min_length",
+    "model_max_length",
     "n_special",
     "no_repeat_ngram_size",
     "num_beam_groups",

@@ -402,6 +402,10 @@ mod tests {
                 "llama",
                 json!({"is_decoder": false, "is_encoder_decoder": false, "num_labels": 2, "use_bfloat16": false}),
             ),
+            (
+                "llama",
+                json!({"_commit_hash": "0123abc", "model_max_length": 4096, "_attn_implementation_internal": "sdpa"}),
+            ),
             ("llama", json!({"layer_types": vec!["full_attention"; 4]})),
             ("mistral", json!({"sliding_window": null, "layer_types": vec!["full_attention"; 4]})),
             ("mistral", json!({"sliding_window": 4, "layer_types": vec!["sliding_attention"; 4]})),
@@ -429,6 +433,13 @@ mod tests {
             let config = parse(&with(all)).unwrap_or_else(|fault| panic!("{fields}: {fault}"));
             if model_type == "llama" {
                 assert_eq!(config, plain, "{fields}");
+            }
+        }
+        for attention_bias in [false, true] {
+            for (model_type, qkv) in [("mistral", false), ("qwen2", true)] {
+                let fields = json!({"model_type": model_type, "num_key_value_heads": 2, "attention_bias": attention_bias});
+                let biases = parse(&with(fields)).expect("a config").biases;
+                assert_eq!(biases, Biases { qkv, o: false, mlp: false }, "{model_type}");
             }
         }
         check_refused(json!({"use_mrope": true}), "use_mrope");
