@@ -35,8 +35,7 @@ impl ModelFolder {
         now_unix_seconds: Option<i64>,
     ) -> Result<Self, Fault> {
         let model = Model::load(&directory)?;
-        let has_tokenizer = directory.companions.iter().any(|(name, _)| name == "tokenizer.json");
-        let tokenizer = match has_tokenizer {
+        let tokenizer = match directory.companion("tokenizer.json").is_some() {
             true => Some(Arc::new(Tokenizer::of_model(&directory, now_unix_seconds)?)),
             false => None,
         };

@@ -106,12 +106,15 @@ impl ModelDirectory {
         additional_templates(&self.companions)
     }
 
+    /// The content of a file that is carried over, if it is there.
+    pub(crate) fn companion(&self, name: &str) -> Option<&[u8]> {
+        self.companions.iter().find(|(known, _)| known == name).map(|(_, content)| &**content)
+    }
+
     /// The content of `tokenizer.json`.
     pub fn tokenizer(&self) -> Result<&[u8], Fault> {
-        match self.companions.iter().find(|(name, _)| name == "tokenizer.json") {
-            Some((_, content)) => Ok(content),
-            None => Err(Fault::Tokenizer("the model has none".into())),
-        }
+        let missing = || Fault::Tokenizer("the model has none".into());
+        self.companion("tokenizer.json").ok_or_else(missing)
     }
 
     /// Saves weights as a new folder, with this directory's configuration and companions; all or nothing.

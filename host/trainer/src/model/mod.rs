@@ -43,7 +43,11 @@ pub struct Model {
 impl Model {
     /// Reads a model from its files.
     pub fn load(directory: &ModelDirectory) -> Result<Self, Fault> {
-        let decoder = Decoder::new(DecoderConfig::parse(&directory.config)?);
+        let mut config = DecoderConfig::parse(&directory.config)?;
+        if let Some(generation) = directory.companion("generation_config.json") {
+            config.end_as_generation_says(generation);
+        }
+        let decoder = Decoder::new(config);
         let files: Vec<&[u8]> = directory.weights.iter().map(|file| &**file).collect();
         let weights = checkpoint::read(&files, decoder.layout())?;
         Ok(Self { decoder: Arc::new(decoder), weights })

@@ -59,16 +59,12 @@ impl Tokenizer {
         directory: &ModelDirectory,
         now_unix_seconds: Option<i64>,
     ) -> Result<Self, Fault> {
-        let companion = |sought: &str| {
-            let mut companions = directory.companions.iter();
-            companions.find(|(name, _)| name == sought).map(|(_, content)| &**content)
-        };
         Self::assemble(&TokenizerFiles {
             tokenizer: directory.tokenizer()?,
-            tokenizer_config: companion("tokenizer_config.json"),
-            special_tokens_map: companion("special_tokens_map.json"),
-            added_tokens: companion("added_tokens.json"),
-            chat_template: companion("chat_template.jinja"),
+            tokenizer_config: directory.companion("tokenizer_config.json"),
+            special_tokens_map: directory.companion("special_tokens_map.json"),
+            added_tokens: directory.companion("added_tokens.json"),
+            chat_template: directory.companion("chat_template.jinja"),
             additional_chat_templates: directory.additional_chat_templates().collect(),
             config: Some(&directory.config),
             now_unix_seconds,

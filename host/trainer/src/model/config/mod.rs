@@ -117,6 +117,16 @@ impl DecoderConfig {
         Ok(config)
     }
 
+    /// Takes the end tokens of a `generation_config.json`, which transformers asks in place of `config.json`: a file that
+    /// names none ends no completion. What cannot be read is as if it were not there.
+    pub(super) fn end_as_generation_says(&mut self, json: &[u8]) {
+        let said = Fields::parse(json)
+            .and_then(|mut fields| fields.tokens("eos_token_id", self.vocabulary));
+        if let Ok(end_tokens) = said {
+            self.end_tokens = end_tokens;
+        }
+    }
+
     /// Number of blocks, L.
     pub fn n_layers(&self) -> usize {
         self.layers.len()
