@@ -331,10 +331,12 @@ fn sources(
     let reference = reference.unwrap_or(directory);
     let length = settings.max_length.unwrap_or(0).to_le_bytes();
     let data = hash_of_file(&settings.data)?;
-    let weights = directory.weights.iter().chain(&reference.weights).map(|file| &**file);
+    let weights = directory.weights.iter().chain(&reference.weights);
     let companions = directory.companions.iter().map(|(_, content)| &**content);
     let rest = [&*directory.config, &*reference.config, &data, &length];
-    Ok(key(weights.chain(companions).chain(rest)))
+    let key = key(weights.clone().map(|file| &**file).chain(companions).chain(rest));
+    weights.for_each(|file| file.let_go(file));
+    Ok(key)
 }
 
 /// A run between two steps.

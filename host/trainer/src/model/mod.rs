@@ -49,7 +49,10 @@ impl Model {
         }
         let decoder = Decoder::new(config);
         let files: Vec<&[u8]> = directory.weights.iter().map(|file| &**file).collect();
-        let weights = checkpoint::read(&files, decoder.layout())?;
+        // Tensor by tensor, so that there is never a second copy in memory; reading one may have mapped a bit of others.
+        let let_go = |part: &[u8]| directory.weights.iter().for_each(|file| file.let_go(part));
+        let weights = checkpoint::read(&files, decoder.layout(), let_go)?;
+        files.into_iter().for_each(let_go);
         Ok(Self { decoder: Arc::new(decoder), weights })
     }
 }
