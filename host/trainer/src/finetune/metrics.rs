@@ -20,7 +20,7 @@ pub struct TrainRecord {
     /// What the step did.
     #[serde(flatten)]
     pub step: StepMetrics,
-    /// Passes over the data so far.
+    /// Passes over the pairs so far.
     pub epoch: f64,
     /// Tokens trained on so far, prompts counted with each completion.
     pub num_tokens: u64,
@@ -31,7 +31,7 @@ pub struct TrainRecord {
 pub struct EvalRecord {
     /// Steps done.
     pub step: usize,
-    /// Passes over the training data so far.
+    /// Passes over the training pairs so far.
     pub epoch: f64,
     /// Tokens trained on so far.
     #[serde(rename = "eval_num_tokens")]

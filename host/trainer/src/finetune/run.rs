@@ -140,7 +140,8 @@ pub fn run(
     let open = |path: &Path| folder.data(path, length, settings.bad_rows());
     let data = open(&settings.data)?;
     let held_out = settings.eval_data.as_deref().map(open).transpose()?;
-    let n_steps = n_steps(settings, &data, watch)?;
+    let surveyed = survey(settings, &data, watch)?;
+    let n_steps = n_steps(settings, surveyed);
     refuse_endless_warmup(settings, n_steps)?;
     let state = match begun.zip(from.as_deref()) {
         None => State {
@@ -166,7 +167,15 @@ pub fn run(
     let origin = Origin { content: sources, now_unix_seconds };
     let mut references = References::open(&path(REFERENCE_LOGPS), &origin, data.n_rows())?;
     let used = rows_used(settings, &data, n_steps)?;
+    let visits_all = !used.contains(&false);
     frozen.complete(&mut references, &data, used, watch)?;
+    let n_pairs = match surveyed {
+        Some(n_pairs) => n_pairs,
+        None if visits_all => references.known()?.into_iter().filter(|known| *known).count(),
+        // Of a run that sees a part of the rows only, each counts as a pair.
+        None => data.n_rows(),
+    };
+    let n_steps_of_epoch = n_steps_of_epoch(settings, n_pairs);
     let held_out = match held_out.zip(settings.eval_data.as_deref()) {
         None => None,
         Some((file, data)) => {
@@ -187,8 +196,16 @@ pub fn run(
         Some(adapters) => trainer.with_adapters(adapters),
     };
     let metrics = Metrics::open(&settings.run, state.step, state.evaluation_due)?;
-    let mut training =
-        Training { settings, directory, references, held_out, trainer, metrics, state };
+    let mut training = Training {
+        settings,
+        n_steps_of_epoch,
+        directory,
+        references,
+        held_out,
+        trainer,
+        metrics,
+        state,
+    };
     if let Some(place) = &from {
         training.restore(place)?;
     }
@@ -307,19 +324,32 @@ fn refuse_endless_warmup(settings: &Settings, n_steps: usize) -> Result<(), Faul
     }
 }
 
-fn n_steps(
+/// The number of pairs, if it has to be known: reading all rows may take long.
+fn survey(
     settings: &Settings,
     data: &PreferenceFile,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<usize, Fault> {
-    let (None, Some(epochs)) = (settings.steps, settings.epochs) else {
-        return Ok(settings.steps.unwrap_or(0));
-    };
-    // As transformers counts: the last step of an epoch takes what is left of it.
+) -> Result<Option<usize>, Fault> {
+    if settings.steps.is_some() {
+        return Ok(None);
+    }
     let of = data.n_rows();
-    let n_pairs = data.survey(|done| watch(&Progress::Survey { done, of }))?.pairs as usize;
-    let n_steps_of_epoch = n_pairs.div_ceil(settings.batch_pairs).max(1);
-    Ok(((epochs * n_steps_of_epoch as f64).ceil() as usize).max(1))
+    let tally = data.survey(|done| watch(&Progress::Survey { done, of }))?;
+    Ok(Some(tally.pairs as usize))
+}
+
+fn n_steps(settings: &Settings, n_pairs: Option<usize>) -> usize {
+    match (settings.epochs, n_pairs) {
+        (Some(epochs), Some(n_pairs)) => {
+            ((epochs * n_steps_of_epoch(settings, n_pairs) as f64).ceil() as usize).max(1)
+        }
+        _ => settings.steps.unwrap_or(0),
+    }
+}
+
+/// As transformers counts: the last step of an epoch takes what is left of it.
+fn n_steps_of_epoch(settings: &Settings, n_pairs: usize) -> usize {
+    n_pairs.div_ceil(settings.batch_pairs).max(1)
 }
 
 /// The content of the models, and how data is read.
@@ -342,6 +372,7 @@ fn sources(
 /// A run between two steps.
 struct Training<'a> {
     settings: &'a Settings,
+    n_steps_of_epoch: usize,
     directory: ModelDirectory,
     references: References,
     held_out: Option<(PreferenceFile, References)>,
@@ -372,7 +403,7 @@ impl Training<'_> {
         while self.state.step < n_steps || self.state.evaluation_due {
             let mut flow = ControlFlow::Continue(());
             if !self.state.evaluation_due {
-                let (record, speed) = match self.step(data.n_rows(), &mut walk, loss) {
+                let (record, speed) = match self.step(&mut walk, loss) {
                     Ok(done) => done,
                     Err(failure) => return Err(self.failed(failure, watch)),
                 };
@@ -382,7 +413,7 @@ impl Training<'_> {
                 self.state.evaluation_due = self.evaluates_now();
             }
             if self.state.evaluation_due {
-                match self.evaluate(data.n_rows(), loss, watch) {
+                match self.evaluate(loss, watch) {
                     Ok(ControlFlow::Continue(record)) => {
                         self.metrics.evaluation(&record)?;
                         self.state.evaluation_due = false;
@@ -411,7 +442,6 @@ impl Training<'_> {
 
     fn step(
         &mut self,
-        n_rows: usize,
         walk: &mut Walk,
         loss: &mut dyn PreferenceLoss,
     ) -> Result<(TrainRecord, Speed), TrainFailure> {
@@ -428,7 +458,7 @@ impl Training<'_> {
         // Of the walk, not of the iterator that a reference to it is as well.
         self.state.position = Walk::position(walk);
         self.state.num_tokens += tokens as u64;
-        let epoch = self.epoch(n_rows);
+        let epoch = self.epoch();
         let record = TrainRecord { step, epoch, num_tokens: self.state.num_tokens };
         let speed = Speed {
             tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
@@ -454,9 +484,10 @@ impl Training<'_> {
         }
     }
 
-    fn epoch(&self, n_rows: usize) -> f64 {
-        let Position { epoch, index } = self.state.position;
-        epoch as f64 + index as f64 / n_rows as f64
+    /// Passes over the pairs, in steps as transformers counts them.
+    fn epoch(&self) -> f64 {
+        let (step, of) = (self.state.step, self.n_steps_of_epoch);
+        (step / of) as f64 + (step % of) as f64 / of as f64
     }
 
     fn evaluates_now(&self) -> bool {
@@ -467,7 +498,6 @@ impl Training<'_> {
     /// Every held-out pair once, in batches as those of training; nothing if it was ended between two of them.
     fn evaluate(
         &mut self,
-        n_rows: usize,
         loss: &mut dyn PreferenceLoss,
         watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), EvalRecord>, TrainFailure> {
@@ -493,7 +523,7 @@ impl Training<'_> {
             let hint = "give --eval-data a file with pairs that fit --max-length";
             return Err(Fault::settings("no row of the held-out data gives a pair", hint).into());
         }
-        let (step, epoch) = (self.state.step, self.epoch(n_rows));
+        let (step, epoch) = (self.state.step, self.epoch());
         let num_tokens = self.state.num_tokens;
         let pairs = tally.metrics();
         Ok(ControlFlow::Continue(EvalRecord { step, epoch, num_tokens, pairs }))
