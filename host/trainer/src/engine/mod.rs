@@ -87,10 +87,9 @@ pub(crate) trait Frozen: Debug {
     fn token_logps(&mut self, batch: &Packed) -> Result<Cow<'_, [f32]>, Fault>;
 }
 
-/// The clipping factor for gradients of this norm.
+/// The clipping factor for gradients of this norm: PyTorch's `clip_grad_norm_`, min(1, max/(norm + 10⁻⁶)).
 pub(crate) fn clip_factor(norm: f64, maximum: Option<f64>) -> f32 {
-    let exceeded = maximum.filter(|maximum| norm > *maximum);
-    exceeded.map_or(1.0, |maximum| (maximum / norm) as f32)
+    maximum.map_or(1.0, |maximum| (maximum / (norm + 1e-6)).min(1.0) as f32)
 }
 
 /// An engine on a device that begins with a model's weights.
@@ -137,4 +136,25 @@ pub(crate) fn sequences<'a>(
             Box::new(sequences::OnDevice::<Bf16>::new(device.clone(), model)?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `torch.nn.utils.clip_grad_norm_` 2.15 leaves of a single gradient in float64, over the gradient.
+    #[test]
+    fn gradients_are_clipped_as_in_pytorch() {
+        for (norm, maximum, expected) in [
+            (0.5, 1.0, 1.0),
+            (1.0, 1.0, 0.999_999_000_001),
+            (4.0, 1.0, 0.249_999_937_5),
+            (1e-5, 1e-6, 0.090_909_090_9),
+            (1e-6, 1e-6, 0.5),
+        ] {
+            let got = clip_factor(norm, Some(maximum));
+            assert!((f64::from(got) - expected).abs() < 1e-7, "{norm} to {maximum}: {got}");
+        }
+        assert_eq!((clip_factor(0.0, Some(1.0)), clip_factor(1e9, None)), (1.0, 1.0));
+    }
 }
