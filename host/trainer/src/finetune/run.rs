@@ -363,7 +363,8 @@ fn sources(
     let data = hash_of_file(&settings.data)?;
     let weights = directory.weights.iter().chain(&reference.weights);
     let companions = directory.companions.iter().map(|(_, content)| &**content);
-    let rest = [&*directory.config, &*reference.config, &data, &length];
+    let truncation = [settings.truncation as u8];
+    let rest = [&*directory.config, &*reference.config, &data, &length, &truncation];
     let key = key(weights.clone().map(|file| &**file).chain(companions).chain(rest));
     weights.for_each(|file| file.let_go(file));
     Ok(key)

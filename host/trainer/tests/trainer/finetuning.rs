@@ -9,6 +9,7 @@ use crate::support::*;
 use serde_json::Value;
 use tempfile::TempDir;
 use trainer::TrainFailure;
+use trainer::data::Truncation;
 use trainer::device::Device;
 use trainer::finetune::{Finished, Job, Progress, Settings, run};
 use trainer::loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
@@ -333,6 +334,37 @@ fn an_epoch_is_counted_in_steps_of_pairs() {
         let epochs: Vec<f64> = lines.iter().filter_map(|line| line["epoch"].as_f64()).collect();
         assert_eq!(epochs, [0.5, 1.0, 1.5, 2.0], "{run}");
     }
+}
+
+/// Prompts that fill the limit leave no pair, unless it is their beginnings that go. The first step's reference is the
+/// policy: both read the same tokens.
+#[test]
+fn a_run_cuts_sequences_at_the_end_that_it_is_told() {
+    let place = Place::with(&[]);
+    let mut rows = pairs("llama");
+    rows.iter_mut().for_each(|row| row.prompt = (5..35).collect());
+    std::fs::write(place.path("pairs.jsonl"), jsonl(&rows)).expect("written");
+    let settings = Settings {
+        reference: None,
+        max_length: Some(28),
+        eval_data: None,
+        eval_every: 0,
+        ..place.settings("llama", "start")
+    };
+    refused(&job(settings.clone()), "no row of the data gives a pair");
+    let truncation = Truncation::KeepEnd;
+    let run = place.path("end");
+    assert_eq!(on(&job(Settings { truncation, run, ..settings })).tally.dropped, 0);
+    let lines = place.lines("end/metrics.jsonl");
+    let lengths = rows.iter().map(|row| {
+        let sides = [&row.chosen, &row.rejected];
+        sides.map(|side| (row.prompt.len() + side.len()).min(28)).iter().sum::<usize>()
+    });
+    let lengths: Vec<usize> = lengths.collect();
+    let first_epoch = lines[1]["num_tokens"].as_u64().expect("a count") as usize;
+    assert_eq!(first_epoch, lengths.iter().sum::<usize>());
+    let margin = lines[0]["rewards/margins"].as_f64().expect("a number");
+    assert!(margin.abs() < 1e-5, "{margin}");
 }
 
 /// Goes well for some steps and then answers with a NaN or a trap.
