@@ -262,6 +262,21 @@ def make_tokenizers():
         {"model_type": "llama"},
     )
 
+    # Mistral's family has no class of its own: whatever is named, and however old it says it is.
+    for name, legacy in [("mistral", {}), ("mistral-legacy", {"legacy": True}), ("mistral-newer", {"legacy": False})]:
+        config = {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "LlamaTokenizer", "chat_template": INST}
+        save(name, llama, config | legacy, {"model_type": "mistral"})
+    digits = byte_level(["<s>", "</s>"])
+    digits.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    save(
+        "mistral-bytes",
+        digits,
+        {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "GPT2Tokenizer", "chat_template": INST},
+        {"model_type": "mistral"},
+    )
+
     chatml = byte_level(["<|endoftext|>"])
     chatml.add_special_tokens(["<|im_start|>", "<|im_end|>"])
     chatml.add_tokens([AddedToken("<think>", normalized=False), AddedToken("</think>", normalized=False)])

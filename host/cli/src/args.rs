@@ -330,6 +330,10 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_length: Option<usize>,
+    /// Which end of a longer sequence is kept: keep_start, or keep_end of prompts, which TRL has deprecated [default: keep_start]
+    #[arg(long, value_name = "END", value_parser = ["keep_start", "keep_end"], help_heading = MODEL)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) truncation: Option<String>,
     /// Folder for metrics, TensorBoard events and checkpoints [default: the next free runs/train-N]
     #[arg(long, value_name = "DIR", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]

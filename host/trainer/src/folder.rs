@@ -25,11 +25,18 @@ pub struct ModelFolder {
 impl ModelFolder {
     /// Opens a folder in Hugging Face's layout. Without `tokenizer.json` it takes token ids only.
     pub fn open(folder: &Path) -> Result<Self, Fault> {
-        let directory = ModelDirectory::open(folder)?;
+        Self::of(ModelDirectory::open(folder)?, None)
+    }
+
+    /// The same of files that are open, with the time that chat templates are told as in
+    /// [`TokenizerFiles`](crate::tokenizer::TokenizerFiles).
+    pub(crate) fn of(
+        directory: ModelDirectory,
+        now_unix_seconds: Option<i64>,
+    ) -> Result<Self, Fault> {
         let model = Model::load(&directory)?;
-        let has_tokenizer = directory.companions.iter().any(|(name, _)| name == "tokenizer.json");
-        let tokenizer = match has_tokenizer {
-            true => Some(Arc::new(Tokenizer::of_model(&directory)?)),
+        let tokenizer = match directory.companion("tokenizer.json").is_some() {
+            true => Some(Arc::new(Tokenizer::of_model(&directory, now_unix_seconds)?)),
             false => None,
         };
         Ok(Self { directory, model, tokenizer })

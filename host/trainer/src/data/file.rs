@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -141,12 +142,15 @@ impl PreferenceFile {
     }
 
     /// Reads every row once, on all threads, and counts what becomes of them. `progress` is told how many rows
-    /// are done.
+    /// are done, and may end it.
     ///
     /// # Errors
     ///
-    /// As for [`Self::row`], the first in file order.
-    pub fn survey(&self, mut progress: impl FnMut(usize)) -> Result<Tally, Fault> {
+    /// As for [`Self::row`], the first in file order; that it was ended.
+    pub fn survey(
+        &self,
+        mut progress: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Tally, Fault> {
         let mut tally = Tally::default();
         for start in (0..self.n_rows()).step_by(SURVEY_BLOCK_ROWS) {
             let block = start..self.n_rows().min(start + SURVEY_BLOCK_ROWS);
@@ -155,7 +159,10 @@ impl PreferenceFile {
             for outcome in outcomes {
                 tally.count(&outcome?);
             }
-            progress(end);
+            if progress(end).is_break() && end < self.n_rows() {
+                let message = format!("ended after {end} of {} rows were counted", self.n_rows());
+                return Err(Fault::data(&self.path, message, "the same command counts them again"));
+            }
         }
         Ok(tally)
     }
@@ -306,8 +313,8 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// A folder, or a pattern that no shell has replaced by what it stands for.
-fn refuse_several_files(path: &Path) -> Result<(), Fault> {
+/// Refuses a folder, and a pattern that no shell has replaced by what it stands for.
+pub(crate) fn refuse_several_files(path: &Path) -> Result<(), Fault> {
     let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
     let message = match path.is_dir() {
         true => "it is a folder",

@@ -21,6 +21,7 @@ mod row;
 mod tally;
 
 pub use encoding::{EncodedPair, Encoding, Length, Truncation};
+pub(crate) use file::refuse_several_files;
 pub use file::{BadRows, Outcome, PreferenceFile, Walk};
 pub(crate) use order::Rows;
 pub use order::{Order, Position};

@@ -28,6 +28,10 @@ pub(super) struct State {
     pub position: Position,
     /// Tokens trained on.
     pub num_tokens: u64,
+    /// The step's evaluation has not been done.
+    pub evaluation_due: bool,
+    /// What chat templates are told of the time, in seconds since 1970: a prompt that holds the date stays the same.
+    pub now_unix_seconds: i64,
     /// The content of the loss.
     pub loss_id: String,
     /// The content of the data and of the reference.

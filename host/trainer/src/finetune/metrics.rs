@@ -20,7 +20,7 @@ pub struct TrainRecord {
     /// What the step did.
     #[serde(flatten)]
     pub step: StepMetrics,
-    /// Passes over the data so far.
+    /// Passes over the pairs so far.
     pub epoch: f64,
     /// Tokens trained on so far, prompts counted with each completion.
     pub num_tokens: u64,
@@ -31,7 +31,7 @@ pub struct TrainRecord {
 pub struct EvalRecord {
     /// Steps done.
     pub step: usize,
-    /// Passes over the training data so far.
+    /// Passes over the training pairs so far.
     pub epoch: f64,
     /// Tokens trained on so far.
     #[serde(rename = "eval_num_tokens")]
@@ -50,11 +50,17 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Goes on after `n_steps_done`; lines of later steps are removed.
-    pub(super) fn open(run: &Path, n_steps_done: usize) -> Result<Self, Fault> {
+    /// Goes on after `n_steps_done`; lines of what will be done again are removed, later steps and, if the last step's
+    /// evaluation is due, that as well.
+    pub(super) fn open(
+        run: &Path,
+        n_steps_done: usize,
+        evaluation_due: bool,
+    ) -> Result<Self, Fault> {
         let path = run.join("metrics.jsonl");
         if path.exists() {
-            files::write(&path, &lines_until(&files::read(&path)?, n_steps_done))?;
+            let done = lines_until(&files::read(&path)?, n_steps_done, evaluation_due);
+            files::write(&path, &done)?;
         }
         let lines = File::options().create(true).append(true).open(&path);
         let lines = lines.map_err(|source| Fault::file("write", &path, source))?;
@@ -95,15 +101,21 @@ fn fields(record: &impl Serialize) -> Fields {
     }
 }
 
-/// The lines of the first steps. A line that was cut when the process ended is none.
-fn lines_until(content: &[u8], n_steps: usize) -> Vec<u8> {
+/// The lines of the first steps, without the last one's evaluation if that is due. A line that was cut when the process
+/// ended is none.
+fn lines_until(content: &[u8], n_steps: usize, evaluation_due: bool) -> Vec<u8> {
     #[derive(Deserialize)]
     struct Line {
         step: usize,
+        eval_loss: Option<f64>,
     }
+    let is_done = |line: Line| {
+        let is_due = evaluation_due && line.step == n_steps && line.eval_loss.is_some();
+        line.step <= n_steps && !is_due
+    };
     let stays = |line: &&[u8]| {
         let parsed: Result<Line, _> = serde_json::from_slice(line);
-        line.ends_with(b"\n") && parsed.is_ok_and(|line| line.step <= n_steps)
+        line.ends_with(b"\n") && parsed.is_ok_and(is_done)
     };
     content.split_inclusive(|byte| *byte == b'\n').filter(stays).flatten().copied().collect()
 }
@@ -116,7 +128,8 @@ mod tests {
     fn lines_of_steps_that_will_be_done_again_are_removed() {
         let content =
             b"{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n{\"step\":3}\n{\"st";
-        assert_eq!(lines_until(content, 2), content[..content.len() - 15]);
-        assert_eq!(lines_until(content, 9).len(), content.len() - 4);
+        assert_eq!(lines_until(content, 2, false), content[..content.len() - 15]);
+        assert_eq!(lines_until(content, 9, false).len(), content.len() - 4);
+        assert_eq!(lines_until(content, 2, true), b"{\"step\":1}\n{\"step\":2}\n");
     }
 }

@@ -1,7 +1,7 @@
 //! The reference's log-probs of every row that a run trains on or is evaluated on, computed once and kept in a file.
 //!
-//! A row is 16 bytes: two sums in nats, NaN until they are known. The file begins with the hash of what they were
-//! computed from, and is begun anew when that is something else. So the reference's weights are gone before
+//! A row is 16 bytes: two sums in nats, NaN until they are known. The file begins with what they were computed
+//! from, and is begun anew when that is something else. So the reference's weights are gone before
 //! training begins, a continued run needs them no more, and a data file may be larger than memory.
 
 use std::fs::File;
@@ -12,6 +12,33 @@ use crate::fault::Fault;
 use crate::hash::Key;
 use crate::pairs::PairLogps;
 
+/// What sums were computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The content of model and data.
+    pub content: Key,
+    /// What chat templates were told of the time, in seconds since 1970.
+    pub now_unix_seconds: i64,
+}
+
+impl Origin {
+    /// What the sums in a file are of, if there are any.
+    pub(super) fn of_file(path: &Path) -> Option<Self> {
+        Self::read(&mut File::open(path).ok()?)
+    }
+
+    fn read(file: &mut File) -> Option<Self> {
+        let (mut content, mut now) = (Key::default(), [0; 8]);
+        file.read_exact(&mut content).and_then(|()| file.read_exact(&mut now)).ok()?;
+        Some(Self { content, now_unix_seconds: i64::from_le_bytes(now) })
+    }
+
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        out.write_all(&self.content)?;
+        out.write_all(&self.now_unix_seconds.to_le_bytes())
+    }
+}
+
 /// Sums of rows in a file.
 #[derive(Debug)]
 pub(super) struct References {
@@ -21,15 +48,16 @@ pub(super) struct References {
 }
 
 const ROW_BYTES: usize = 16;
+const ORIGIN_BYTES: usize = size_of::<Key>() + size_of::<i64>();
 
 impl References {
     /// Opens the file, or begins a new one where it is of something else.
-    pub(super) fn open(path: &Path, key: &Key, n_rows: usize) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path, origin: &Origin, n_rows: usize) -> Result<Self, Fault> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|source| Fault::file("create", path, source))?;
         let mut references = Self { path: path.to_path_buf(), file, n_rows };
-        if !references.begins_with(key) {
-            references.begin(key).map_err(|source| Fault::file("write", path, source))?;
+        if !references.is_of(origin) {
+            references.begin(origin).map_err(|source| Fault::file("write", path, source))?;
         }
         Ok(references)
     }
@@ -54,24 +82,23 @@ impl References {
         self.at(row).and_then(|()| self.file.write_all(&bytes)).map_err(self.cannot("write"))
     }
 
-    fn begins_with(&mut self, key: &Key) -> bool {
-        let mut there = Key::default();
-        let length = (key.len() + self.n_rows * ROW_BYTES) as u64;
+    fn is_of(&mut self, origin: &Origin) -> bool {
+        let length = (ORIGIN_BYTES + self.n_rows * ROW_BYTES) as u64;
         let same_length = self.file.metadata().is_ok_and(|metadata| metadata.len() == length);
-        same_length && self.file.read_exact(&mut there).is_ok() && there == *key
+        same_length && Origin::read(&mut self.file).as_ref() == Some(origin)
     }
 
-    fn begin(&mut self, key: &Key) -> std::io::Result<()> {
+    fn begin(&mut self, origin: &Origin) -> std::io::Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         let mut out = std::io::BufWriter::new(&self.file);
-        out.write_all(key)?;
+        origin.write(&mut out)?;
         (0..2 * self.n_rows).try_for_each(|_| out.write_all(&f64::NAN.to_le_bytes()))?;
         out.flush()
     }
 
     fn at(&mut self, row: usize) -> std::io::Result<()> {
-        let start = size_of::<Key>() + row * ROW_BYTES;
+        let start = ORIGIN_BYTES + row * ROW_BYTES;
         self.file.seek(SeekFrom::Start(start as u64)).map(|_| ())
     }
 
@@ -96,13 +123,19 @@ mod tests {
     fn sums_stay_until_they_are_of_something_else() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("sums");
-        let [first, second] = [key([&b"a"[..], b"b"]), key([&b"ab"[..]])];
+        let [first, second] = [key([&b"a"[..], b"b"]), key([&b"ab"[..]])]
+            .map(|content| Origin { content, now_unix_seconds: 7 });
         assert_ne!(first, second);
+        assert_eq!(Origin::of_file(&path), None);
         let sums = PairLogps { chosen: -1.5, rejected: -2.5 };
         References::open(&path, &first, 3).and_then(|mut file| file.set(1, sums)).expect("set");
         let mut again = References::open(&path, &first, 3).expect("opened");
         assert_eq!(again.known().expect("read"), [false, true, false]);
         assert_eq!(again.get(1).expect("read"), sums);
+        assert_eq!(Origin::of_file(&path), Some(first));
+        let later = Origin { now_unix_seconds: 8, ..first };
+        let mut other = References::open(&path, &later, 3).expect("opened");
+        assert_eq!(other.known().expect("read"), [false; 3]);
         let mut other = References::open(&path, &second, 3).expect("opened");
         assert_eq!(other.known().expect("read"), [false; 3]);
     }

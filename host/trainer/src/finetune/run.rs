@@ -13,10 +13,10 @@ use tracing::trace_span;
 use super::checkpoint::{self, State};
 use super::frozen::{Frozen, rows_used};
 use super::metrics::{EvalRecord, Metrics, TrainRecord};
-use super::references::References;
+use super::references::{Origin, References};
 use super::settings::Settings;
 use crate::arithmetic::useful_flop;
-use crate::data::{EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
+use crate::data::{self, EncodedPair, Outcome, Position, PreferenceFile, Tally, Walk};
 use crate::device::Device;
 use crate::fault::{Fault, TrainFailure};
 use crate::files;
@@ -27,6 +27,7 @@ use crate::loss::PreferenceLoss;
 use crate::model::{Model, ModelDirectory, write_tensors};
 use crate::pairs::ReferencedPair;
 use crate::step::{self, Trainer};
+use crate::tokenizer::chat::local_unix_seconds;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -46,6 +47,13 @@ pub struct Job {
 /// What happens during a run.
 #[derive(Debug, Clone)]
 pub enum Progress {
+    /// Rows are being counted, which says how many steps an epoch has.
+    Survey {
+        /// Rows that are done.
+        done: usize,
+        /// Rows of the file.
+        of: usize,
+    },
     /// Reference log-probs are being computed.
     References {
         /// Rows that are done.
@@ -62,6 +70,13 @@ pub enum Progress {
     },
     /// A step was done.
     Step(TrainRecord, Speed),
+    /// Held-out pairs are being evaluated.
+    Evaluation {
+        /// Rows that are done.
+        done: usize,
+        /// Rows of the file.
+        of: usize,
+    },
     /// Held-out pairs were evaluated.
     Evaluated(EvalRecord),
     /// A checkpoint was written.
@@ -94,7 +109,8 @@ pub struct Finished {
     pub tally: Tally,
 }
 
-/// Trains as the job says. `watch` may end the run after any step by [`ControlFlow::Break`].
+/// Trains as the job says. `watch` may end the run after any step, and within an evaluation or what comes before the
+/// first step, by [`ControlFlow::Break`].
 ///
 /// # Errors
 ///
@@ -112,26 +128,34 @@ pub fn run(
     let from = starting_point(job)?;
     check_places(settings, &save)?;
 
-    let folder = ModelFolder::open(&settings.model)?;
+    data::refuse_several_files(&settings.data)?;
+    let directory = ModelDirectory::open(&settings.model)?;
     let reference = settings.reference.as_deref().map(ModelDirectory::open).transpose()?;
+    let sources = sources(settings, &directory, reference.as_ref())?;
+    let path = |name: &str| settings.run.join(name);
+    let begun = from.as_deref().map(checkpoint::read_state).transpose()?;
+    let now_unix_seconds = now(begun.as_ref(), &path(REFERENCE_LOGPS), &sources);
+    let folder = ModelFolder::of(directory, Some(now_unix_seconds))?;
     let length = settings.length(folder.model.decoder.config())?;
     let open = |path: &Path| folder.data(path, length, settings.bad_rows());
     let data = open(&settings.data)?;
     let held_out = settings.eval_data.as_deref().map(open).transpose()?;
-    let n_steps = n_steps(settings, &data)?;
+    let surveyed = survey(settings, &data, watch)?;
+    let n_steps = n_steps(settings, surveyed);
     refuse_endless_warmup(settings, n_steps)?;
-    let sources = sources(settings, &folder.directory, reference.as_ref())?;
-    let state = match &from {
+    let state = match begun.zip(from.as_deref()) {
         None => State {
             step: 0,
             n_steps,
             position: Position::default(),
             num_tokens: 0,
+            evaluation_due: false,
+            now_unix_seconds,
             loss_id: job.loss_id.clone(),
             sources: hex(&sources),
             settings: settings.clone(),
         },
-        Some(place) => continued(job, place, n_steps, &hex(&sources))?,
+        Some((state, place)) => continued(job, state, place, n_steps, &hex(&sources))?,
     };
     refuse_gradients_of_the_past(settings, &state)?;
     let Model { decoder, weights } = &folder.model;
@@ -140,16 +164,25 @@ pub fn run(
     let adapters = adapters.transpose()?;
     let mut frozen =
         Frozen { device: &job.device, policy: &folder.model, directory: reference.as_ref() };
-    let path = |name: &str| settings.run.join(name);
-    let mut references = References::open(&path("reference-logps"), &sources, data.n_rows())?;
+    let origin = Origin { content: sources, now_unix_seconds };
+    let mut references = References::open(&path(REFERENCE_LOGPS), &origin, data.n_rows())?;
     let used = rows_used(settings, &data, n_steps)?;
+    let visits_all = !used.contains(&false);
     frozen.complete(&mut references, &data, used, watch)?;
+    let n_pairs = match surveyed {
+        Some(n_pairs) => n_pairs,
+        None if visits_all => references.known()?.into_iter().filter(|known| *known).count(),
+        // Of a run that sees a part of the rows only, each counts as a pair.
+        None => data.n_rows(),
+    };
+    let n_steps_of_epoch = n_steps_of_epoch(settings, n_pairs);
     let held_out = match held_out.zip(settings.eval_data.as_deref()) {
         None => None,
         Some((file, data)) => {
-            let key = key([&sources[..], &hash_of_file(data)?]);
+            let content = key([&sources[..], &hash_of_file(data)?]);
             let path = path("eval-reference-logps");
-            let mut references = References::open(&path, &key, file.n_rows())?;
+            let origin = Origin { content, now_unix_seconds };
+            let mut references = References::open(&path, &origin, file.n_rows())?;
             frozen.complete(&mut references, &file, vec![true; file.n_rows()], watch)?;
             Some((file, references))
         }
@@ -162,13 +195,36 @@ pub fn run(
         None => trainer,
         Some(adapters) => trainer.with_adapters(adapters),
     };
-    let metrics = Metrics::open(&settings.run, state.step)?;
-    let mut training =
-        Training { settings, directory, references, held_out, trainer, metrics, state };
+    let metrics = Metrics::open(&settings.run, state.step, state.evaluation_due)?;
+    let mut training = Training {
+        settings,
+        n_steps_of_epoch,
+        directory,
+        references,
+        held_out,
+        trainer,
+        metrics,
+        state,
+    };
     if let Some(place) = &from {
         training.restore(place)?;
     }
     training.train(&data, &save, loss, watch)
+}
+
+/// The reference's log-probs of the rows that are trained on, in the run folder.
+const REFERENCE_LOGPS: &str = "reference-logps";
+
+/// What chat templates are told of the time: what the run was begun with, or an earlier start of it that got as far as
+/// the reference's log-probs, which are those of its prompts.
+fn now(begun: Option<&State>, references: &Path, sources: &Key) -> i64 {
+    if let Some(state) = begun {
+        return state.now_unix_seconds;
+    }
+    match Origin::of_file(references) {
+        Some(origin) if origin.content == *sources => origin.now_unix_seconds,
+        _ => local_unix_seconds(),
+    }
 }
 
 fn refuse_existing(save: &Path) -> Result<(), Fault> {
@@ -232,8 +288,14 @@ fn starting_point(job: &Job) -> Result<Option<PathBuf>, Fault> {
     }
 }
 
-fn continued(job: &Job, place: &Path, n_steps: usize, sources: &str) -> Result<State, Fault> {
-    let state = checkpoint::read_state(place)?;
+/// A checkpoint's state, if it is of the same job.
+fn continued(
+    job: &Job,
+    state: State,
+    place: &Path,
+    n_steps: usize,
+    sources: &str,
+) -> Result<State, Fault> {
     let reason = if let Some(others) = job.settings.deciding_otherwise(&state.settings) {
         return Err(Fault::settings(
             format!("the checkpoint {} was made with other settings: {others}", place.display()),
@@ -262,14 +324,32 @@ fn refuse_endless_warmup(settings: &Settings, n_steps: usize) -> Result<(), Faul
     }
 }
 
-fn n_steps(settings: &Settings, data: &PreferenceFile) -> Result<usize, Fault> {
-    let (None, Some(epochs)) = (settings.steps, settings.epochs) else {
-        return Ok(settings.steps.unwrap_or(0));
-    };
-    // As transformers counts: the last step of an epoch takes what is left of it.
-    let n_pairs = data.survey(|_| ())?.pairs as usize;
-    let n_steps_of_epoch = n_pairs.div_ceil(settings.batch_pairs).max(1);
-    Ok(((epochs * n_steps_of_epoch as f64).ceil() as usize).max(1))
+/// The number of pairs, if it has to be known: reading all rows may take long.
+fn survey(
+    settings: &Settings,
+    data: &PreferenceFile,
+    watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Option<usize>, Fault> {
+    if settings.steps.is_some() {
+        return Ok(None);
+    }
+    let of = data.n_rows();
+    let tally = data.survey(|done| watch(&Progress::Survey { done, of }))?;
+    Ok(Some(tally.pairs as usize))
+}
+
+fn n_steps(settings: &Settings, n_pairs: Option<usize>) -> usize {
+    match (settings.epochs, n_pairs) {
+        (Some(epochs), Some(n_pairs)) => {
+            ((epochs * n_steps_of_epoch(settings, n_pairs) as f64).ceil() as usize).max(1)
+        }
+        _ => settings.steps.unwrap_or(0),
+    }
+}
+
+/// As transformers counts: the last step of an epoch takes what is left of it.
+fn n_steps_of_epoch(settings: &Settings, n_pairs: usize) -> usize {
+    n_pairs.div_ceil(settings.batch_pairs).max(1)
 }
 
 /// The content of the models, and how data is read.
@@ -281,15 +361,19 @@ fn sources(
     let reference = reference.unwrap_or(directory);
     let length = settings.max_length.unwrap_or(0).to_le_bytes();
     let data = hash_of_file(&settings.data)?;
-    let weights = directory.weights.iter().chain(&reference.weights).map(|file| &**file);
+    let weights = directory.weights.iter().chain(&reference.weights);
     let companions = directory.companions.iter().map(|(_, content)| &**content);
-    let rest = [&*directory.config, &*reference.config, &data, &length];
-    Ok(key(weights.chain(companions).chain(rest)))
+    let truncation = [settings.truncation as u8];
+    let rest = [&*directory.config, &*reference.config, &data, &length, &truncation];
+    let key = key(weights.clone().map(|file| &**file).chain(companions).chain(rest));
+    weights.for_each(|file| file.let_go(file));
+    Ok(key)
 }
 
 /// A run between two steps.
 struct Training<'a> {
     settings: &'a Settings,
+    n_steps_of_epoch: usize,
     directory: ModelDirectory,
     references: References,
     held_out: Option<(PreferenceFile, References)>,
@@ -315,27 +399,36 @@ impl Training<'_> {
         let _ = watch(&Progress::Begins { n_steps_done: self.state.step, n_steps });
         let mut walk = data.walk(self.settings.order(), self.state.position);
         let (mut last, mut evaluation) = (None, None);
-        while self.state.step < n_steps {
-            let (record, speed) = match self.step(data.n_rows(), &mut walk, loss) {
-                Ok(done) => done,
-                Err(failure) => return Err(self.failed(failure, watch)),
-            };
-            self.metrics.step(&record)?;
-            let step = Progress::Step(record.clone(), speed);
-            last = Some(record);
-            let mut flow = watch(&step);
-            if self.evaluates_now() {
-                let record = match self.evaluate(data.n_rows(), loss) {
-                    Ok(record) => record,
+        // The checkpoint may be of an evaluation that failed.
+        self.state.evaluation_due &= self.held_out.is_some();
+        while self.state.step < n_steps || self.state.evaluation_due {
+            let mut flow = ControlFlow::Continue(());
+            if !self.state.evaluation_due {
+                let (record, speed) = match self.step(&mut walk, loss) {
+                    Ok(done) => done,
                     Err(failure) => return Err(self.failed(failure, watch)),
                 };
-                self.metrics.evaluation(&record)?;
-                if watch(&Progress::Evaluated(record.clone())).is_break() {
-                    flow = ControlFlow::Break(());
-                }
-                evaluation = Some(record);
+                self.metrics.step(&record)?;
+                flow = watch(&Progress::Step(record.clone(), speed));
+                last = Some(record);
+                self.state.evaluation_due = self.evaluates_now();
             }
-            let ended_early = flow.is_break() && self.state.step < n_steps;
+            if self.state.evaluation_due {
+                match self.evaluate(loss, watch) {
+                    Ok(ControlFlow::Continue(record)) => {
+                        self.metrics.evaluation(&record)?;
+                        self.state.evaluation_due = false;
+                        if watch(&Progress::Evaluated(record.clone())).is_break() {
+                            flow = ControlFlow::Break(());
+                        }
+                        evaluation = Some(record);
+                    }
+                    Ok(ControlFlow::Break(())) => flow = ControlFlow::Break(()),
+                    Err(failure) => return Err(self.failed(failure, watch)),
+                }
+            }
+            let is_over = self.state.step == n_steps && !self.state.evaluation_due;
+            let ended_early = flow.is_break() && !is_over;
             if ended_early || is_multiple(self.state.step, self.settings.save_every) {
                 let place = self.save_checkpoint()?;
                 let _ = watch(&Progress::Saved(place.clone()));
@@ -350,7 +443,6 @@ impl Training<'_> {
 
     fn step(
         &mut self,
-        n_rows: usize,
         walk: &mut Walk,
         loss: &mut dyn PreferenceLoss,
     ) -> Result<(TrainRecord, Speed), TrainFailure> {
@@ -367,7 +459,7 @@ impl Training<'_> {
         // Of the walk, not of the iterator that a reference to it is as well.
         self.state.position = Walk::position(walk);
         self.state.num_tokens += tokens as u64;
-        let epoch = self.epoch(n_rows);
+        let epoch = self.epoch();
         let record = TrainRecord { step, epoch, num_tokens: self.state.num_tokens };
         let speed = Speed {
             tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
@@ -393,9 +485,10 @@ impl Training<'_> {
         }
     }
 
-    fn epoch(&self, n_rows: usize) -> f64 {
-        let Position { epoch, index } = self.state.position;
-        epoch as f64 + index as f64 / n_rows as f64
+    /// Passes over the pairs, in steps as transformers counts them.
+    fn epoch(&self) -> f64 {
+        let (step, of) = (self.state.step, self.n_steps_of_epoch);
+        (step / of) as f64 + (step % of) as f64 / of as f64
     }
 
     fn evaluates_now(&self) -> bool {
@@ -403,12 +496,12 @@ impl Training<'_> {
         self.held_out.is_some() && (step == n_steps || is_multiple(step, self.settings.eval_every))
     }
 
-    /// Every held-out pair once, in batches as those of training.
+    /// Every held-out pair once, in batches as those of training; nothing if it was ended between two of them.
     fn evaluate(
         &mut self,
-        n_rows: usize,
         loss: &mut dyn PreferenceLoss,
-    ) -> Result<EvalRecord, TrainFailure> {
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), EvalRecord>, TrainFailure> {
         let (file, references) = self.held_out.as_mut().expect("asked only where there is data");
         let mut tally = step::Tally::default();
         let mut batch: Vec<ReferencedPair> = Vec::new();
@@ -421,15 +514,20 @@ impl Training<'_> {
                 let refs: Vec<&ReferencedPair> = batch.iter().collect();
                 self.trainer.evaluate(&refs, loss, &mut tally)?;
                 batch.clear();
+                let progress = Progress::Evaluation { done: row + 1, of: file.n_rows() };
+                if !is_last && watch(&progress).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
         }
         if tally.is_empty() {
             let hint = "give --eval-data a file with pairs that fit --max-length";
             return Err(Fault::settings("no row of the held-out data gives a pair", hint).into());
         }
-        let (step, epoch) = (self.state.step, self.epoch(n_rows));
+        let (step, epoch) = (self.state.step, self.epoch());
         let num_tokens = self.state.num_tokens;
-        Ok(EvalRecord { step, epoch, num_tokens, pairs: tally.metrics() })
+        let pairs = tally.metrics();
+        Ok(ControlFlow::Continue(EvalRecord { step, epoch, num_tokens, pairs }))
     }
 
     fn save_checkpoint(&self) -> Result<PathBuf, Fault> {
@@ -437,7 +535,7 @@ impl Training<'_> {
         checkpoint::write(&self.settings.run, &self.directory, &self.trainer, &self.state)
     }
 
-    /// Leaves a checkpoint of the state before the step that failed.
+    /// Leaves a checkpoint of the state before the step or the evaluation that failed.
     fn failed(
         &mut self,
         failure: TrainFailure,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{BadRows, Length, Order};
+use crate::data::{BadRows, Length, Order, Truncation};
 use crate::device::{DeviceName, Precision};
 use crate::fault::Fault;
 use crate::lora::LoraSettings;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub no_shuffle: bool,
     /// Most tokens of a prompt with its completion.
     pub max_length: Option<usize>,
+    /// Which end of a longer sequence is kept.
+    pub truncation: Truncation,
     /// Seed of the order of rows, and of adapters.
     pub seed: u64,
     /// Folder for the trained model; `model` in the run folder without.
@@ -122,6 +124,7 @@ impl Default for Settings {
             max_grad_norm: 1.0,
             no_shuffle: false,
             max_length: None,
+            truncation: Truncation::KeepStart,
             seed: 0,
             save: None,
             run: PathBuf::new(),
@@ -295,7 +298,7 @@ impl Settings {
                 format!("at most --max-length {}", model.context),
             ));
         }
-        Ok(Length { max_tokens: Some(max_tokens), ..Length::default() })
+        Ok(Length { max_tokens: Some(max_tokens), truncation: self.truncation })
     }
 
     /// Which of the settings that decide differ from another run's, each with both values; none if they are the same.
@@ -369,6 +372,7 @@ mod tests {
         assert!(settings.no_shuffle && settings.check().is_ok());
         check_refused("batch_pairs = 4", "batch_pairs");
         check_refused("steps = -1", "configuration");
+        check_refused("steps = 1\ntruncation = 'keep_middle'", "keep_end");
         check_refused("steps = 1\ndevice = 'gpu'", "expected cpu, cuda or cuda:N");
         check_refused("steps = 1\nprecision = 'fp16'", "precision");
     }

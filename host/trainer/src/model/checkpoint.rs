@@ -22,7 +22,7 @@ pub(super) fn read_tensors(
     file: &[u8],
     tensors: &[Tensor],
 ) -> Result<Vec<f32>, Fault> {
-    read_all(&[whole(path, file)?], tensors)
+    read_all(&[whole(path, file)?], tensors, |_| ())
 }
 
 /// The tensors of a file, all of whose bytes are there.
@@ -30,7 +30,11 @@ pub(super) fn whole<'a>(path: &Path, file: &'a [u8]) -> Result<SafeTensors<'a>, 
     SafeTensors::deserialize(file).map_err(|error| not_safetensors(&path.display(), &error))
 }
 
-fn read_all(shards: &[SafeTensors], tensors: &[Tensor]) -> Result<Vec<f32>, Fault> {
+fn read_all(
+    shards: &[SafeTensors],
+    tensors: &[Tensor],
+    done: impl Fn(&[u8]),
+) -> Result<Vec<f32>, Fault> {
     // Before any memory is taken: a configuration may ask for more than there is.
     for tensor in tensors {
         view_of(shards, tensor)?;
@@ -39,6 +43,7 @@ fn read_all(shards: &[SafeTensors], tensors: &[Tensor]) -> Result<Vec<f32>, Faul
     for tensor in tensors {
         let view = view_of(shards, tensor)?;
         convert(tensor.slot.of_mut(&mut values), &tensor.name, &view)?;
+        done(view.data());
         tensor.take_file_order(&mut values);
     }
     Ok(values)
@@ -49,14 +54,19 @@ fn not_safetensors(file: &dyn Display, error: &SafeTensorError) -> Fault {
     Fault::weights(format!("{file}: not a whole safetensors file: {error}"), hint)
 }
 
-/// Reads all tensors of the layout from one file or several into one flat buffer.
-pub(super) fn read(files: &[&[u8]], layout: &Layout) -> Result<Vec<f32>, Fault> {
+/// Reads all tensors of the layout from one file or several into one flat buffer. `done` sees the bytes of each that has
+/// been read.
+pub(super) fn read(
+    files: &[&[u8]],
+    layout: &Layout,
+    done: impl Fn(&[u8]),
+) -> Result<Vec<f32>, Fault> {
     let mut shards = Vec::with_capacity(files.len());
     for file in files {
         let unusable = |error| not_safetensors(&"model.safetensors", &error);
         shards.push(SafeTensors::deserialize(file).map_err(unusable)?);
     }
-    let weights = read_all(&shards, &layout.tensors)?;
+    let weights = read_all(&shards, &layout.tensors, done)?;
     for file in &shards {
         refuse_the_rest(file, layout, &weights)?;
     }
@@ -224,8 +234,9 @@ mod tests {
 
     #[track_caller]
     fn check_refused(tensors: &[(&str, Dtype, &[usize], Vec<u8>)], tied_head: bool, reason: &str) {
-        let message =
-            read(&[&file(tensors)], &layout(tied_head)).expect_err("must be refused").to_string();
+        let message = read(&[&file(tensors)], &layout(tied_head), |_| ())
+            .expect_err("must be refused")
+            .to_string();
         assert!(message.contains(reason), "{message}");
     }
 
@@ -238,7 +249,7 @@ mod tests {
         ] {
             let bytes = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
             let file = file(&[("model.embed_tokens.weight", dtype, &[2, 2], bytes), norm()]);
-            let weights = read(&[&file], &layout(true)).expect("a whole file");
+            let weights = read(&[&file], &layout(true), |_| ()).expect("a whole file");
             assert_eq!(weights[..4], [1.0, -2.0, 0.5, smallest]);
         }
     }
@@ -246,7 +257,7 @@ mod tests {
     #[test]
     fn tensors_may_be_spread_over_several_files() {
         let (one, other) = (file(&[embedding()]), file(&[norm()]));
-        let weights = read(&[&one, &other], &layout(true)).expect("a whole model");
+        let weights = read(&[&one, &other], &layout(true), |_| ()).expect("a whole model");
         assert_eq!(weights, [1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
     }
 
@@ -269,7 +280,7 @@ mod tests {
     #[test]
     fn a_head_beside_a_tied_embedding_must_equal_it() {
         let equal = (HEAD, Dtype::F32, &[2, 2][..], f32_bytes(&[1.0, 2.0, 3.0, 4.0]));
-        assert!(read(&[&file(&[embedding(), norm(), equal])], &layout(true)).is_ok());
+        assert!(read(&[&file(&[embedding(), norm(), equal])], &layout(true), |_| ()).is_ok());
         let other = (HEAD, Dtype::F32, &[2, 2][..], f32_bytes(&[1.0, 2.0, 3.0, 5.0]));
         check_refused(&[embedding(), norm(), other], true, "differs from the embedding");
     }

@@ -25,6 +25,30 @@ pub enum Content {
     Mapped(memmap2::Mmap),
 }
 
+impl Content {
+    /// Lets go of the memory that a part of a mapped file has come to take; read again, it comes back from the file.
+    /// `part` is a slice of this content, or of another, and then nothing happens.
+    pub(crate) fn let_go(&self, part: &[u8]) {
+        let Self::Mapped(map) = self else { return };
+        let within = part.as_ptr().addr().checked_sub(map.as_ptr().addr());
+        if let Some(start) = within.filter(|start| start + part.len() <= map.len()) {
+            forget(map, start, part.len());
+        }
+    }
+}
+
+#[cfg(unix)]
+fn forget(map: &memmap2::Mmap, start: usize, n_bytes: usize) {
+    let advice = memmap2::UncheckedAdvice::DontNeed;
+    // SAFETY: the map is of a file and never written to, so its pages hold nothing but what the file gives back.
+    let told = unsafe { map.unchecked_advise_range(advice, start, n_bytes) };
+    // It is advice: what is not taken costs memory and nothing else.
+    drop(told);
+}
+
+#[cfg(not(unix))]
+fn forget(_: &memmap2::Mmap, _: usize, _: usize) {}
+
 impl Deref for Content {
     type Target = [u8];
 
@@ -42,7 +66,7 @@ impl Deref for Content {
 pub struct ModelDirectory {
     /// `config.json`
     pub config: Content,
-    /// `model.safetensors`, or the files that its index names.
+    /// `model.safetensors`, or the files that its index names. Whoever has read them lets go of them.
     pub weights: Vec<Content>,
     /// Files that are saved again unchanged, such as `tokenizer.json`, by name.
     pub companions: Vec<(String, Content)>,
@@ -106,12 +130,15 @@ impl ModelDirectory {
         additional_templates(&self.companions)
     }
 
+    /// The content of a file that is carried over, if it is there.
+    pub(crate) fn companion(&self, name: &str) -> Option<&[u8]> {
+        self.companions.iter().find(|(known, _)| known == name).map(|(_, content)| &**content)
+    }
+
     /// The content of `tokenizer.json`.
     pub fn tokenizer(&self) -> Result<&[u8], Fault> {
-        match self.companions.iter().find(|(name, _)| name == "tokenizer.json") {
-            Some((_, content)) => Ok(content),
-            None => Err(Fault::Tokenizer("the model has none".into())),
-        }
+        let missing = || Fault::Tokenizer("the model has none".into());
+        self.companion("tokenizer.json").ok_or_else(missing)
     }
 
     /// Saves weights as a new folder, with this directory's configuration and companions; all or nothing.

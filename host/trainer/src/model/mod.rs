@@ -43,9 +43,16 @@ pub struct Model {
 impl Model {
     /// Reads a model from its files.
     pub fn load(directory: &ModelDirectory) -> Result<Self, Fault> {
-        let decoder = Decoder::new(DecoderConfig::parse(&directory.config)?);
+        let mut config = DecoderConfig::parse(&directory.config)?;
+        if let Some(generation) = directory.companion("generation_config.json") {
+            config.end_as_generation_says(generation);
+        }
+        let decoder = Decoder::new(config);
         let files: Vec<&[u8]> = directory.weights.iter().map(|file| &**file).collect();
-        let weights = checkpoint::read(&files, decoder.layout())?;
+        // Tensor by tensor, so that there is never a second copy in memory; reading one may have mapped a bit of others.
+        let let_go = |part: &[u8]| directory.weights.iter().for_each(|file| file.let_go(part));
+        let weights = checkpoint::read(&files, decoder.layout(), let_go)?;
+        files.into_iter().for_each(let_go);
         Ok(Self { decoder: Arc::new(decoder), weights })
     }
 }

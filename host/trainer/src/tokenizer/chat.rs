@@ -34,6 +34,11 @@ pub struct TemplateVariables {
     pub further: Vec<(String, Value)>,
 }
 
+/// What the local clock says, in seconds since 1970 as if it were UTC's.
+pub(crate) fn local_unix_seconds() -> i64 {
+    Local::now().naive_local().and_utc().timestamp()
+}
+
 impl ChatTemplate {
     /// The template of a model, if it has one; or why it cannot be used.
     pub(super) fn find(
@@ -50,10 +55,8 @@ impl ChatTemplate {
         if templates.is_empty() {
             templates = configuration.chat_templates();
         }
-        let now = match files.now_unix_seconds {
-            Some(seconds) => DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc(),
-            None => Local::now().naive_local(),
-        };
+        let now = files.now_unix_seconds.unwrap_or_else(local_unix_seconds);
+        let now = DateTime::from_timestamp(now, 0).unwrap_or_default().naive_utc();
         (!templates.is_empty()).then(|| Self::read(templates, special.for_templates(), now))
     }
 

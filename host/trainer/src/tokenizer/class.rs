@@ -3,7 +3,8 @@
 //! A few classes rebuild the tokenizer around the vocabulary and merges of `tokenizer.json`, with a pipeline and
 //! default special tokens of their own; what the file says of them is ignored. For the published models both say
 //! the same, but for Llama's, whose older files put a space after every special token and whose class does not.
-//! The class is the one that the configuration names or, failing that, the one of the model's family.
+//! The class is the one that the configuration names or, failing that, the one of the model's family. Mistral's
+//! family is of none: whatever class its files name, `tokenizer.json` is taken as it is.
 
 use serde_json::{Map, Value, json};
 
@@ -113,12 +114,19 @@ const CLASSES: [Class; 4] = [
     },
 ];
 
+/// The types of model whose tokenizer is never rebuilt: in transformers' table they are of the general class, and a
+/// class that differs from it is not looked at.
+const AS_WRITTEN: [&str; 1] = ["mistral"];
+
 impl Class {
     /// The class that `transformers` would make for these files.
     pub(super) fn of(fields: &Map<String, Value>, files: &TokenizerFiles) -> Option<&'static Self> {
         let config: Option<Value> = files.config.and_then(|json| serde_json::from_slice(json).ok());
         let config_text = |field: &str| text(config.as_ref()?.get(field));
         let model_type = config_text("model_type").unwrap_or_default();
+        if AS_WRITTEN.contains(&&*model_type) {
+            return None;
+        }
         let of_family = || CLASSES.iter().find(|class| class.model_types.contains(&&*model_type));
         let named = text(fields.get("tokenizer_class")).or_else(|| config_text("tokenizer_class"));
         // Of Qwen 2's published models many name a wrong class.

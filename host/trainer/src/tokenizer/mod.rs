@@ -54,21 +54,20 @@ impl Tokenizer {
         Ok(Self { inner: read(json)?, special: SpecialTokens::default(), chat: None })
     }
 
-    /// Reads a model's tokenizer with all that goes with it.
-    pub fn of_model(directory: &ModelDirectory) -> Result<Self, Fault> {
-        let companion = |sought: &str| {
-            let mut companions = directory.companions.iter();
-            companions.find(|(name, _)| name == sought).map(|(_, content)| &**content)
-        };
+    /// Reads a model's tokenizer with all that goes with it. The time is that of [`TokenizerFiles`].
+    pub fn of_model(
+        directory: &ModelDirectory,
+        now_unix_seconds: Option<i64>,
+    ) -> Result<Self, Fault> {
         Self::assemble(&TokenizerFiles {
             tokenizer: directory.tokenizer()?,
-            tokenizer_config: companion("tokenizer_config.json"),
-            special_tokens_map: companion("special_tokens_map.json"),
-            added_tokens: companion("added_tokens.json"),
-            chat_template: companion("chat_template.jinja"),
+            tokenizer_config: directory.companion("tokenizer_config.json"),
+            special_tokens_map: directory.companion("special_tokens_map.json"),
+            added_tokens: directory.companion("added_tokens.json"),
+            chat_template: directory.companion("chat_template.jinja"),
             additional_chat_templates: directory.additional_chat_templates().collect(),
             config: Some(&directory.config),
-            now_unix_seconds: None,
+            now_unix_seconds,
         })
     }
 

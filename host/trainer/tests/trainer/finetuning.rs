@@ -9,6 +9,7 @@ use crate::support::*;
 use serde_json::Value;
 use tempfile::TempDir;
 use trainer::TrainFailure;
+use trainer::data::Truncation;
 use trainer::device::Device;
 use trainer::finetune::{Finished, Job, Progress, Settings, run};
 use trainer::loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
@@ -161,6 +162,77 @@ fn a_run_that_is_stopped_and_continued_writes_the_bytes_of_one_that_is_not() {
     }
 }
 
+/// Conversations with a model whose template asks for the time, to the second.
+fn conversations_that_tell_the_time() -> Place {
+    let place = Place::with(&[]);
+    let message = |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+    let rows =
+        [("How was it?", "It was great.", "It was bad."), ("And now?", "Good.", "Not so good.")];
+    let rows = rows.map(|(prompt, chosen, rejected)| {
+        let row = serde_json::json!({
+            "prompt": [message("user", prompt)],
+            "chosen": [message("assistant", chosen)],
+            "rejected": [message("assistant", rejected)],
+        });
+        format!("{row}\n")
+    });
+    std::fs::write(place.path("pairs.jsonl"), rows.concat().repeat(20)).expect("written");
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sentiment/base");
+    std::fs::create_dir(place.path("base")).expect("a folder");
+    for file in std::fs::read_dir(base).expect("the base model").flatten() {
+        let to = place.path("base").join(file.file_name());
+        std::fs::copy(file.path(), to).expect("copied");
+    }
+    let template = "It is {{ strftime_now('%H:%M:%S') }}. \
+                    {% for message in messages %}{{ message.content }} {% endfor %}";
+    std::fs::write(place.path("base/chat_template.jinja"), template).expect("written");
+    place
+}
+
+/// With a learning rate of 0 every step sees the same log-probs, unless the prompts change.
+#[test]
+fn a_run_that_goes_on_later_tells_templates_the_time_of_its_beginning() {
+    let place = conversations_that_tell_the_time();
+    let settings = Settings {
+        model: place.path("base"),
+        reference: None,
+        steps: Some(4),
+        batch_pairs: 40,
+        lr: 0.0,
+        weight_decay: 0.0,
+        no_shuffle: true,
+        ..place.settings("llama", "run")
+    };
+    // The first start gets no further than the reference's log-probs, the second no further than a checkpoint.
+    let fails = &mut |_: &PairBatch| -> Result<LossGradients, LossFailure> {
+        panic!("nothing is trained before the first step")
+    };
+    let stops = &mut |progress: &Progress| match progress {
+        Progress::References { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let mut job = job(settings);
+    assert!(run(&job, fails, stops).is_err());
+    let a_second = std::time::Duration::from_millis(1100);
+    std::thread::sleep(a_second);
+    until(&job, 2);
+    std::thread::sleep(a_second);
+    job.resume = true;
+    on(&job);
+    let lines = place.lines("run/metrics.jsonl");
+    let of = |name: &str| -> Vec<f64> {
+        lines.iter().filter_map(|line| line.get(name)?.as_f64()).collect()
+    };
+    for name in ["logps/chosen", "logps/rejected"] {
+        let logps = of(name);
+        assert_eq!(logps, [logps[0]; 4], "{name}");
+    }
+    for name in ["rewards/chosen", "rewards/rejected", "eval_rewards/chosen"] {
+        let off = of(name).into_iter().map(f64::abs).fold(0.0, f64::max);
+        assert!(off < 1e-4, "{name}: policy and reference differ by {off}");
+    }
+}
+
 /// `tests/peers/make_metric_goldens.py`: what DPOTrainer logs of a step at rate 0, and of an evaluation after it.
 #[test]
 fn metrics_are_those_of_trl() {
@@ -235,6 +307,66 @@ fn metrics_have_the_names_that_trl_gives_them() {
     assert_eq!(events, 1);
 }
 
+/// As transformers has it, whose rows are gone before it counts: 3 pairs in steps of 2 are 2 steps an epoch, whatever
+/// else the file holds.
+#[test]
+fn an_epoch_is_counted_in_steps_of_pairs() {
+    let place = Place::with(&[]);
+    let mut rows = pairs("llama");
+    rows[0].prompt = vec![5; 30];
+    let longest = rows[1..].iter().map(|row| row.prompt.len()).max().expect("rows");
+    assert!(longest < 30);
+    let dropped = rows[0].clone();
+    rows.push(dropped);
+    std::fs::write(place.path("pairs.jsonl"), jsonl(&rows)).expect("written");
+    let settings = Settings {
+        batch_pairs: 2,
+        max_length: Some(30),
+        warmup: 0,
+        eval_data: None,
+        eval_every: 0,
+        ..place.settings("llama", "")
+    };
+    let whole = Settings { steps: None, epochs: Some(2.0), ..settings.clone() };
+    for (run, settings) in [("steps", Settings { steps: Some(4), ..settings }), ("epochs", whole)] {
+        on(&job(Settings { run: place.path(run), ..settings }));
+        let lines = place.lines(&format!("{run}/metrics.jsonl"));
+        let epochs: Vec<f64> = lines.iter().filter_map(|line| line["epoch"].as_f64()).collect();
+        assert_eq!(epochs, [0.5, 1.0, 1.5, 2.0], "{run}");
+    }
+}
+
+/// Prompts that fill the limit leave no pair, unless it is their beginnings that go. The first step's reference is the
+/// policy: both read the same tokens.
+#[test]
+fn a_run_cuts_sequences_at_the_end_that_it_is_told() {
+    let place = Place::with(&[]);
+    let mut rows = pairs("llama");
+    rows.iter_mut().for_each(|row| row.prompt = (5..35).collect());
+    std::fs::write(place.path("pairs.jsonl"), jsonl(&rows)).expect("written");
+    let settings = Settings {
+        reference: None,
+        max_length: Some(28),
+        eval_data: None,
+        eval_every: 0,
+        ..place.settings("llama", "start")
+    };
+    refused(&job(settings.clone()), "no row of the data gives a pair");
+    let truncation = Truncation::KeepEnd;
+    let run = place.path("end");
+    assert_eq!(on(&job(Settings { truncation, run, ..settings })).tally.dropped, 0);
+    let lines = place.lines("end/metrics.jsonl");
+    let lengths = rows.iter().map(|row| {
+        let sides = [&row.chosen, &row.rejected];
+        sides.map(|side| (row.prompt.len() + side.len()).min(28)).iter().sum::<usize>()
+    });
+    let lengths: Vec<usize> = lengths.collect();
+    let first_epoch = lines[1]["num_tokens"].as_u64().expect("a count") as usize;
+    assert_eq!(first_epoch, lengths.iter().sum::<usize>());
+    let margin = lines[0]["rewards/margins"].as_f64().expect("a number");
+    assert!(margin.abs() < 1e-5, "{margin}");
+}
+
 /// Goes well for some steps and then answers with a NaN or a trap.
 fn failing(n_good: usize, trap: bool) -> impl PreferenceLoss {
     let (mut good, mut n_calls) = (dpo(0.1), 0);
@@ -278,6 +410,58 @@ fn a_loss_that_fails_ends_the_run_with_a_checkpoint_of_the_last_good_state() {
         let [good, continued] =
             ["good", name].map(|run| place.read(&format!("{run}/model/model.safetensors")));
         assert!(good == continued, "the state before the failure was not kept whole");
+    }
+}
+
+/// An evaluation asks the loss twice here: three of four pairs, then one.
+#[test]
+fn an_evaluation_that_fails_is_done_when_the_run_goes_on() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(place.settings("llama", "good")));
+    // Steps 1 and 2 and the first half of an evaluation; all 7 steps and all evaluations but the last half.
+    for (name, n_good, step) in [("early", 3, 2), ("last", 14, 7)] {
+        let mut job = job(place.settings("llama", name));
+        // A second failure leaves the run where the first one did.
+        for resume in [false, true] {
+            job.resume = resume;
+            let n_good = if resume { 1 } else { n_good };
+            let ended = run(&job, &mut failing(n_good, true), &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(ended, Err(TrainFailure::Rejected(_))), "{name}: {ended:?}");
+            assert!(place.path(&format!("{name}/checkpoints/step-{step}")).is_dir(), "{name}");
+        }
+        on(&job);
+        for file in ["model/model.safetensors", "metrics.jsonl"] {
+            let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(good == other, "{name}: {file} differs");
+        }
+    }
+}
+
+#[test]
+fn an_evaluation_that_is_stopped_is_done_when_the_run_goes_on() {
+    let place = Place::with(&pairs("llama"));
+    on(&job(place.settings("llama", "good")));
+    for (name, step) in [("early", 2), ("last", 7)] {
+        let mut job = job(place.settings("llama", name));
+        let mut n_steps_done = 0;
+        let ended = run(&job, &mut dpo(0.1), &mut |progress| match progress {
+            Progress::Step(record, _) => {
+                n_steps_done = record.step.step;
+                ControlFlow::Continue(())
+            }
+            Progress::Evaluation { done: 3, of: 4 } if n_steps_done == step => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        let ended = ended.expect("a run");
+        assert!(ended.ended_early && ended.place.ends_with(format!("checkpoints/step-{step}")));
+        job.resume = true;
+        on(&job);
+        for file in ["model/model.safetensors", "metrics.jsonl"] {
+            let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
+            assert!(good == other, "{name}: {file} differs");
+        }
     }
 }
 
@@ -413,7 +597,7 @@ fn an_epoch_ends_with_a_smaller_step() {
     assert_eq!(on(&job(settings.clone())).n_steps_done, 3);
     let lines = place.lines("run/metrics.jsonl");
     let epochs: Vec<f64> = lines.iter().filter_map(|line| line["epoch"].as_f64()).collect();
-    assert_eq!(epochs, [0.75, 1.0, 1.75]);
+    assert_eq!(epochs, [0.5, 1.0, 1.5]);
     let tokens = |pairs: &[PreferencePair]| -> usize {
         pairs.iter().flat_map(|pair| pair.sequence_tokens()).sum()
     };

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -173,6 +174,12 @@ fn sentence_pieces_give_trls_tokens() {
     check_against_trl(&["llama", "llama-as-written", "llama-legacy", "turns"]);
 }
 
+/// Their files name classes that transformers does not look at in this family.
+#[test]
+fn mistrals_tokenizer_is_taken_as_it_is_written() {
+    check_against_trl(&["mistral", "mistral-legacy", "mistral-newer", "mistral-bytes"]);
+}
+
 #[test]
 fn a_tokenizer_with_special_tokens_that_nothing_announces_gives_trls_tokens() {
     check_against_trl(&["bare"]);
@@ -247,7 +254,7 @@ fn check_bad_row(good: &str, bad: &str, encoding: Encoding, expected: &str) {
     assert!(message.contains("\nhint: "), "{message}");
 
     let file = open_bytes(content.as_bytes(), encoding, BadRows::Skip).unwrap();
-    let tally = file.survey(|_| {}).unwrap();
+    let tally = file.survey(|_| ControlFlow::Continue(())).unwrap();
     assert_eq!((tally.rows, tally.pairs, tally.bad), (2, 1, 1));
     assert!(tally.first_messages[0].contains(said), "{tally:?}");
 }
@@ -376,7 +383,7 @@ fn invalid_utf8_is_a_bad_row() {
 fn a_byte_order_mark_crlf_and_blank_lines_do_no_harm() {
     let content = format!("\u{feff}{PAIR}\r\n\r\n  \n{PAIR}\r\n{PAIR}");
     let file = open_bytes(content.as_bytes(), ids_only(), BadRows::Stop).unwrap();
-    let tally = file.survey(|_| {}).unwrap();
+    let tally = file.survey(|_| ControlFlow::Continue(())).unwrap();
     assert_eq!(tally, Tally { rows: 3, pairs: 3, ..Tally::default() });
 }
 
@@ -527,17 +534,30 @@ fn what_the_length_limit_does_is_counted() {
     let content = format!("{PAIR}\n{long}\n{}\n", PAIR.replace("[4, 5]", "[4]"));
     let file = open_bytes(content.as_bytes(), encoding, BadRows::Stop).unwrap();
     let mut seen = 0;
-    let tally = file.survey(|n_rows| seen = n_rows).unwrap();
+    let tally = file
+        .survey(|n_rows| {
+            seen = n_rows;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
     assert_eq!(tally, Tally { rows: 3, pairs: 2, truncated: 1, dropped: 1, ..Tally::default() });
     assert_eq!(seen, 3);
     assert!(Encoding::new(None, 10, Length { max_tokens: Some(1), ..length }).is_err());
 }
 
 #[test]
+fn counting_rows_can_be_ended() {
+    let content = format!("{PAIR}\n").repeat(5000);
+    let file = open_bytes(content.as_bytes(), ids_only(), BadRows::Stop).unwrap();
+    let message = file.survey(|_| ControlFlow::Break(())).unwrap_err().to_string();
+    assert!(message.contains("ended after 4096 of 5000 rows"), "{message}");
+}
+
+#[test]
 fn a_prompt_that_merges_with_its_completion_is_counted() {
     let content = r#"{"prompt": "The sk", "chosen": "y is blue", "rejected": "y is green"}"#;
     let file = open_bytes(content.as_bytes(), gpt2(), BadRows::Stop).unwrap();
-    assert_eq!(file.survey(|_| {}).unwrap().prompts_shortened, 1);
+    assert_eq!(file.survey(|_| ControlFlow::Continue(())).unwrap().prompts_shortened, 1);
 }
 
 /// No line makes the reader panic: pieces of rows, cut and put together at random.
@@ -589,7 +609,7 @@ fn any_line_gives_a_pair_or_a_bad_row() {
         content.push('\n');
     }
     let file = open_bytes(content.as_bytes(), gpt2(), BadRows::Skip).unwrap();
-    let tally = file.survey(|_| {}).unwrap();
+    let tally = file.survey(|_| ControlFlow::Continue(())).unwrap();
     assert_eq!(tally.rows, file.n_rows() as u64);
     assert!(tally.bad > tally.rows / 2 && tally.pairs > 10, "{tally:?}");
     assert_eq!(tally.first_messages.len(), 5);

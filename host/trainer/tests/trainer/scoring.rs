@@ -9,6 +9,7 @@ use trainer::data::{BadRows, Length};
 use trainer::device::Device;
 use trainer::folder::ModelFolder;
 use trainer::generate::{Draw, SampleRequest, completions};
+use trainer::model::{Model, ModelDirectory};
 use trainer::pairs::PreferencePair;
 use trainer::random::Purpose;
 use trainer::score::{RowLogps, score};
@@ -135,6 +136,34 @@ fn log_probs_that_are_no_numbers_name_the_row_and_the_tensor() {
 fn request<'a>(prompts: &'a [Vec<u32>], draw: Draw) -> SampleRequest<'a> {
     let purpose = Purpose::Generation;
     SampleRequest { prompts, first_prompt: 0, n_samples: 2, max_tokens: 8, seed: 3, purpose, draw }
+}
+
+/// `tests/peers/make_generation_goldens.py`: where transformers ends a completion.
+#[test]
+fn a_completion_ends_where_transformers_ends_it() {
+    let golden_file = json("generation.json");
+    let prompt: Vec<u32> = serde_json::from_value(golden_file["prompt"].clone()).expect("tokens");
+    let max_tokens = golden_file["max_tokens"].as_u64().expect("a number") as usize;
+    for case in golden_file["cases"].as_array().expect("cases") {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        std::fs::copy(golden("llama/model.safetensors"), place("model.safetensors"))
+            .expect("copied");
+        let mut config = json("llama/config.json");
+        config["eos_token_id"] = case["config_eos"].clone();
+        std::fs::write(place("config.json"), config.to_string()).expect("written");
+        if let Some(generation) = case["generation_config"].as_str() {
+            std::fs::write(place("generation_config.json"), generation).expect("written");
+        }
+        let model =
+            Model::load(&ModelDirectory::open(folder.path()).expect("a model")).expect("a model");
+        let prompts = [prompt.clone()];
+        let request =
+            SampleRequest { n_samples: 1, max_tokens, ..request(&prompts, Draw::Likeliest) };
+        let got = completions(&Device::Cpu, &model, &request).expect("on the CPU");
+        let tokens: Vec<u32> = serde_json::from_value(case["tokens"].clone()).expect("tokens");
+        assert_eq!(got, [tokens], "{case}");
+    }
 }
 
 #[test]

@@ -61,6 +61,31 @@ fn base() -> Model {
     Model::load(&directory()).expect("the base model")
 }
 
+/// What Linux says of the mapped file: the buffer of weights is the only copy in memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_weights_takes_no_memory_once_it_has_been_read() {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sentiment/base");
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(assets.join(name), folder.path().join(name)).expect("copied");
+    }
+    let directory = ModelDirectory::open(folder.path()).expect("the base model");
+    let resident_bytes = || {
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("Linux's own account");
+        let of_file = maps.split_once(&*folder.path().join("model.safetensors").to_string_lossy());
+        let (_, counts) = of_file.expect("the file is mapped");
+        let resident = counts.lines().find_map(|line| line.strip_prefix("Rss:")).expect("a count");
+        let kilobytes = resident.trim().trim_end_matches(" kB").parse::<usize>();
+        kilobytes.expect("a number") * 1024
+    };
+    let n_bytes = directory.weights[0].len();
+    let looked_at = directory.weights[0].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    assert!(looked_at > 0 && resident_bytes() > n_bytes / 2, "{} bytes", resident_bytes());
+    Model::load(&directory).expect("the base model");
+    assert!(resident_bytes() < n_bytes / 16, "{} of {n_bytes} bytes", resident_bytes());
+}
+
 /// The base model with the golden run's frequencies.
 fn base_with_rounded_frequencies() -> Model {
     let Model { decoder, weights } = base();

@@ -124,7 +124,7 @@ fn refuse_parts_of_a_batch(settings: &Settings, loss: &Loss) -> Result<()> {
     )
 }
 
-/// Set by the first signal; the run ends after its step. The second one ends the process as it is.
+/// Set by the first signal; the run ends after its step or within an evaluation. The second one ends the process as it is.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stopped);
@@ -159,6 +159,10 @@ impl Screen {
 
     fn show(&mut self, progress: &Progress) {
         match progress {
+            Progress::Survey { done, of } => {
+                self.bar
+                    .set_message(format!("counting pairs: {done} of {of} rows"));
+            }
             Progress::References { done, of } => {
                 self.bar
                     .set_message(format!("reference log-probs: {done} of {of} rows"));
@@ -184,6 +188,10 @@ impl Screen {
                     speed.tokens_per_s,
                     100.0 * speed.gflop_per_s / self.peak_gflop_per_s
                 ));
+            }
+            Progress::Evaluation { done, of } => {
+                self.bar
+                    .set_message(format!("evaluation: {done} of {of} rows"));
             }
             Progress::Evaluated(record) => self.say(&format!(
                 "step {}: held-out loss {:.4}, accuracy {:.3}",

@@ -85,6 +85,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     fields.expect("n_ctx", &context.into())?;
     let head_width = head_width(None, width, n_heads, ("n_embd", "n_head"))?;
     let scaled = fields.flag("scale_attn_weights")?.unwrap_or(true);
+    let vocabulary = fields.count("vocab_size")?;
     let layer = LayerConfig { rope: None, window: None };
     Ok(DecoderConfig {
         family: Family::Gpt2,
@@ -93,7 +94,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
         n_kv_heads: n_heads,
         head_width,
         mlp_width: fields.optional_count("n_inner")?.unwrap_or(4 * width),
-        vocabulary: fields.count("vocab_size")?,
+        vocabulary,
         context,
         layers: vec![layer; fields.layers("n_layer")?],
         norm: NormKind::Layer,
@@ -109,7 +110,7 @@ fn gpt2(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
         logits_softcap: None,
         embedding_scale: None,
         tied_head: fields.flag("tie_word_embeddings")?.unwrap_or(true),
-        end_tokens: fields.tokens("eos_token_id")?,
+        end_tokens: fields.tokens("eos_token_id", vocabulary)?,
         padding_token: None,
     })
 }
@@ -146,14 +147,14 @@ fn descendant(
     let n_heads = fields.count("num_attention_heads")?;
     let given = fields.optional_count("head_dim")?.or(missing.head_width);
     let head_width = head_width(given, width, n_heads, ("hidden_size", "num_attention_heads"))?;
-    let n_kv_heads = fields.optional_count("num_key_value_heads")?;
+    let n_kv_heads = fields.nullable_count("num_key_value_heads", missing.n_kv_heads)?;
     let vocabulary = fields.count("vocab_size")?;
     let (name, default) = missing.activation;
     Ok(DecoderConfig {
         family,
         width,
         n_heads,
-        n_kv_heads: n_kv_heads.or(missing.n_kv_heads).unwrap_or(n_heads),
+        n_kv_heads: n_kv_heads.unwrap_or(n_heads),
         head_width,
         mlp_width: fields.count("intermediate_size")?,
         vocabulary,
@@ -172,7 +173,7 @@ fn descendant(
         logits_softcap: None,
         embedding_scale: None,
         tied_head: fields.flag("tie_word_embeddings")?.unwrap_or(missing.tied_head),
-        end_tokens: fields.tokens("eos_token_id")?,
+        end_tokens: fields.tokens("eos_token_id", vocabulary)?,
         padding_token: padding_token(fields, vocabulary, missing.padding_token)?,
     })
 }
@@ -207,6 +208,7 @@ fn llama(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
 fn mistral(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let missing = Missing { n_kv_heads: Some(8), context: 4096 * 32, ..Missing::LLAMA };
     let mut config = descendant(Family::Mistral, fields, &missing)?;
+    ignore_attention_bias(fields);
     let window = fields.window(Some(4096))?;
     alike(&mut config, fields, window)?;
     Ok(config)
@@ -219,7 +221,10 @@ fn qwen(family: Family, fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let missing = Missing { n_kv_heads: Some(32), head_width, context: 32768, ..Missing::LLAMA };
     let mut config = descendant(family, fields, &missing)?;
     match family {
-        Family::Qwen2 => config.biases.qkv = true,
+        Family::Qwen2 => {
+            ignore_attention_bias(fields);
+            config.biases.qkv = true;
+        }
         _ => {
             config.biases = attention_biases(fields)?;
             config.query_key_norm = true;
@@ -302,8 +307,8 @@ fn gemma3(fields: &mut Fields) -> Result<DecoderConfig, Fault> {
     let _ = fields.softcap("attn_logit_softcapping", None)?;
     config.logits_softcap = fields.softcap("final_logit_softcapping", None)?;
     let window = fields.window(Some(4096))?;
-    let older = fields.optional_count("_sliding_window_pattern")?;
-    let period = fields.optional_count("sliding_window_pattern")?.or(older).unwrap_or(6);
+    // The same with an underscore is neutral: transformers writes it and does not read it.
+    let period = fields.optional_count("sliding_window_pattern")?.unwrap_or(6);
     let (sliding, full) = rope::read_pair(fields, config.context)?;
     let rope = |slides: bool| if slides { sliding.clone() } else { full.clone() };
     slide(&mut config, fields, window, |layer| !(layer + 1).is_multiple_of(period), rope)?;
@@ -333,6 +338,11 @@ fn alike(
 fn attention_biases(fields: &mut Fields) -> Result<Biases, Fault> {
     let biased = fields.flag("attention_bias")?.unwrap_or(false);
     Ok(Biases { qkv: biased, o: biased, mlp: false })
+}
+
+/// These families' biases are always the same, whatever the field says: transformers does not read it.
+fn ignore_attention_bias(fields: &mut Fields) {
+    let _ = fields.take("attention_bias");
 }
 
 /// Fills in the layers: those that `layer_types` names, or else those that are usual, see a window only.

@@ -87,6 +87,18 @@ impl Fields {
         }
     }
 
+    /// A count that may be null, as [`Self::nullable_number`].
+    pub(super) fn nullable_count(
+        &mut self,
+        name: &str,
+        default: Option<usize>,
+    ) -> Result<Option<usize>, Fault> {
+        match self.map.contains_key(name) {
+            false => Ok(default),
+            true => self.optional_count(name),
+        }
+    }
+
     /// A cap c of c·tanh(x/c), positive where there is one.
     pub(super) fn softcap(
         &mut self,
@@ -165,13 +177,10 @@ impl Fields {
         self.optional_count(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// One token or a list of tokens; none if the field is missing.
-    pub(super) fn tokens(&mut self, name: &str) -> Result<Vec<u32>, Fault> {
-        let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
-        let tokens = |value: &Value| match value {
-            Value::Array(items) => items.iter().map(token).collect(),
-            single => token(single).map(|token| vec![token]),
-        };
+    /// One token or a list of tokens, without those that no vocabulary of this size has: files say -1 for none. Empty
+    /// if the field is missing.
+    pub(super) fn tokens(&mut self, name: &str, vocabulary: usize) -> Result<Vec<u32>, Fault> {
+        let tokens = |value: &Value| tokens_within(value, vocabulary);
         Ok(self.typed(name, "a token or a list of tokens", tokens)?.unwrap_or_default())
     }
 
@@ -200,6 +209,18 @@ impl Fields {
             None => Ok(()),
         }
     }
+}
+
+/// The tokens of a vocabulary among a number or a list of them; nothing where something is no whole number.
+fn tokens_within(value: &Value, vocabulary: usize) -> Option<Vec<u32>> {
+    let items = match value {
+        Value::Array(items) => &**items,
+        single => std::slice::from_ref(single),
+    };
+    let known =
+        |token: i64| u32::try_from(token).ok().filter(|token| (*token as usize) < vocabulary);
+    let tokens: Option<Vec<i64>> = items.iter().map(Value::as_i64).collect();
+    Some(tokens?.into_iter().filter_map(known).collect())
 }
 
 /// Equality in which 0 and 0.0 are the same number.
@@ -240,12 +261,16 @@ pub(super) fn wrong_type(field: &str, expected: &str, got: &Value) -> Fault {
 
 /// Fields that do not change what the decoder computes. Dropout is among them: preference training switches it off,
 /// as TRL does by default, because policy and reference must be compared on the same numbers.
-const NEUTRAL: [&str; 75] = [
+const NEUTRAL: [&str; 80] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
+    "_attn_implementation_internal",
+    "_commit_hash",
+    "_experts_implementation_internal",
     "_flash_attn_2_enabled",
     "_name_or_path",
     "_num_labels",
+    "_sliding_window_pattern",
     "attention_dropout",
     "attn_implementation",
     "attn_pdrop",
@@ -275,6 +300,7 @@ const NEUTRAL: [&str; 75] = [
     "max_new_tokens",
     "max_sequence_length",
     "min_length",
+    "model_max_length",
     "n_special",
     "no_repeat_ngram_size",
     "num_beam_groups",

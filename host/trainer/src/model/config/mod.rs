@@ -67,7 +67,7 @@ pub struct DecoderConfig {
     pub embedding_scale: Option<f32>,
     /// Whether the head is the embedding.
     pub tied_head: bool,
-    /// Tokens that end a completion.
+    /// Tokens that end a completion, all of the vocabulary.
     pub end_tokens: Vec<u32>,
     /// A token whose row of the embedding learns nothing from where it is read; as a row of a tied head it does.
     pub padding_token: Option<u32>,
@@ -117,6 +117,16 @@ impl DecoderConfig {
         Ok(config)
     }
 
+    /// Takes the end tokens of a `generation_config.json`, which transformers asks in place of `config.json`: a file that
+    /// names none ends no completion. What cannot be read is as if it were not there.
+    pub(super) fn end_as_generation_says(&mut self, json: &[u8]) {
+        let said = Fields::parse(json)
+            .and_then(|mut fields| fields.tokens("eos_token_id", self.vocabulary));
+        if let Ok(end_tokens) = said {
+            self.end_tokens = end_tokens;
+        }
+    }
+
     /// Number of blocks, L.
     pub fn n_layers(&self) -> usize {
         self.layers.len()
@@ -155,13 +165,7 @@ impl DecoderConfig {
                 format!("rotary positions need an even width, got {}", self.head_width),
             ));
         }
-        match self.end_tokens.iter().find(|token| **token as usize >= self.vocabulary) {
-            Some(token) => Err(contradiction(
-                "eos_token_id",
-                format!("{token} is outside vocab_size = {}", self.vocabulary),
-            )),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -254,7 +258,6 @@ mod tests {
         check_refused(json!({"num_key_value_heads": 3}), "num_key_value_heads");
         check_refused(json!({"num_attention_heads": 5}), "num_attention_heads");
         check_refused(json!({"head_dim": 7}), "head_dim");
-        check_refused(json!({"eos_token_id": [0, 2048]}), "eos_token_id");
         check_refused(json!({"pad_token_id": 2048}), "pad_token_id");
         check_refused(json!({"pad_token_id": -2049}), "pad_token_id");
         check_refused(json!({"pad_token_id": 0.5}), "pad_token_id");
@@ -328,6 +331,20 @@ mod tests {
         assert_eq!(of(json!({"model_type": "gemma2", "pad_token_id": null})), None);
     }
 
+    /// transformers 5.24 warns of the others and loads the model; a token that cannot be drawn ends nothing.
+    #[test]
+    fn end_tokens_are_those_that_the_vocabulary_has() {
+        let of = |changes: Value| parse(&with(changes)).expect("a config").end_tokens;
+        assert_eq!(of(json!({})), []);
+        assert_eq!(of(json!({"eos_token_id": null})), []);
+        assert_eq!(of(json!({"eos_token_id": 2047})), [2047]);
+        assert_eq!(of(json!({"eos_token_id": 2048})), []);
+        assert_eq!(of(json!({"eos_token_id": -1})), []);
+        assert_eq!(of(json!({"eos_token_id": [7, -1, 128_009, 0]})), [7, 0]);
+        check_refused(json!({"eos_token_id": "</s>"}), "eos_token_id");
+        check_refused(json!({"eos_token_id": [0, 0.5]}), "eos_token_id");
+    }
+
     /// Where null and missing differ, as transformers has it.
     #[test]
     fn a_null_is_not_a_missing_field() {
@@ -339,6 +356,12 @@ mod tests {
         assert_eq!(mistral(json!(7)).layers[0].window, Some(7));
         let missing = of(json!({"model_type": "mistral", "num_key_value_heads": 4}));
         assert_eq!(missing.layers[0].window, Some(4096));
+        for (model_type, missing) in [("llama", 64), ("mistral", 8), ("qwen2", 32), ("qwen3", 32)] {
+            let mut fields = json!({"model_type": model_type, "num_attention_heads": 64});
+            assert_eq!(of(fields.clone()).n_kv_heads, missing, "{model_type}");
+            fields["num_key_value_heads"] = Value::Null;
+            assert_eq!(of(fields).n_kv_heads, 64, "{model_type}");
+        }
         let gemma2 = |changes: Value| {
             let mut fields = json!({"model_type": "gemma2"});
             fields
@@ -360,6 +383,8 @@ mod tests {
         assert_eq!(windows(json!({"model_type": "gemma2"})), [true, false, true, false]);
         let gemma3 = json!({"model_type": "gemma3_text", "sliding_window_pattern": 3});
         assert_eq!(windows(gemma3), [true, true, false, true]);
+        let gemma3 = json!({"model_type": "gemma3_text", "_sliding_window_pattern": 3});
+        assert_eq!(windows(gemma3), [true; 4]);
         let qwen2 = json!({"model_type": "qwen2", "num_key_value_heads": 2, "use_sliding_window": true, "max_window_layers": 2});
         assert_eq!(windows(qwen2), [false, false, true, true]);
         let named = json!({"model_type": "gemma2", "layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"]});
@@ -386,6 +411,10 @@ mod tests {
             (
                 "llama",
                 json!({"is_decoder": false, "is_encoder_decoder": false, "num_labels": 2, "use_bfloat16": false}),
+            ),
+            (
+                "llama",
+                json!({"_commit_hash": "0123abc", "model_max_length": 4096, "_attn_implementation_internal": "sdpa"}),
             ),
             ("llama", json!({"layer_types": vec!["full_attention"; 4]})),
             ("mistral", json!({"sliding_window": null, "layer_types": vec!["full_attention"; 4]})),
@@ -414,6 +443,13 @@ mod tests {
             let config = parse(&with(all)).unwrap_or_else(|fault| panic!("{fields}: {fault}"));
             if model_type == "llama" {
                 assert_eq!(config, plain, "{fields}");
+            }
+        }
+        for attention_bias in [false, true] {
+            for (model_type, qkv) in [("mistral", false), ("qwen2", true)] {
+                let fields = json!({"model_type": model_type, "num_key_value_heads": 2, "attention_bias": attention_bias});
+                let biases = parse(&with(fields)).expect("a config").biases;
+                assert_eq!(biases, Biases { qkv, o: false, mlp: false }, "{model_type}");
             }
         }
         check_refused(json!({"use_mrope": true}), "use_mrope");
