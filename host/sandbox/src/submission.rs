@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::compile::hex;
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::source::{self, CrateSource};
-use crate::{Failure, Fault, Rejection, Source};
+use crate::{Failure, Fault, Rejection};
 
 /// A plugin's content in memory: a one-file loss, a crate, or a component. Nothing has looked at it yet.
 #[derive(Debug, Clone)]
@@ -20,10 +20,7 @@ pub struct Submission {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    OneFile {
-        name: String,
-        bytes: Vec<u8>,
-    },
+    OneFile(Vec<u8>),
     Crate(CrateSource),
     Component(Vec<u8>),
     /// What was refused while it was read: a crate, or a link.
@@ -31,13 +28,10 @@ pub(crate) enum Content {
 }
 
 impl Submission {
-    /// The text of a one-file loss. `name` is what its author calls it; it names no file.
-    pub fn one_file(name: &str, text: &str) -> Self {
+    /// The text of a one-file loss.
+    pub fn one_file(text: &str) -> Self {
         Submission {
-            content: Content::OneFile {
-                name: name.to_owned(),
-                bytes: text.as_bytes().to_vec(),
-            },
+            content: Content::OneFile(text.as_bytes().to_vec()),
             sha256: Some(hex(&Sha256::digest(text))),
         }
     }
@@ -66,10 +60,7 @@ impl Submission {
             sha256: is_whole.then(|| hex(&Sha256::digest(&bytes))),
             content: match is_component {
                 true => Content::Component(bytes),
-                false => Content::OneFile {
-                    name: stem(path),
-                    bytes,
-                },
+                false => Content::OneFile(bytes),
             },
         })
     }
@@ -115,15 +106,9 @@ impl Submission {
     /// The text of a one-file loss, if it is text.
     pub fn text(&self) -> Option<&str> {
         match &self.content {
-            Content::OneFile { bytes, .. } => std::str::from_utf8(bytes).ok(),
+            Content::OneFile(bytes) => std::str::from_utf8(bytes).ok(),
             Content::Crate(_) | Content::Component(_) | Content::Refused(_) => None,
         }
-    }
-}
-
-impl From<&Source> for Submission {
-    fn from(source: &Source) -> Self {
-        Submission::one_file(source.name(), source.text())
     }
 }
 
@@ -137,11 +122,6 @@ fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
         .take(bytes_max as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default();
-    stem.to_string_lossy().into_owned()
 }
 
 fn hash_of_files(source: &CrateSource) -> String {
@@ -170,7 +150,7 @@ mod tests {
             fs::write(&path, "abc").expect("written");
             assert_eq!(Submission::read(&path).expect("read").sha256(), Some(ABC));
         }
-        assert_eq!(Submission::one_file("x", "abc").sha256(), Some(ABC));
+        assert_eq!(Submission::one_file("abc").sha256(), Some(ABC));
     }
 
     #[test]

@@ -128,8 +128,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, rule: Option<&str>) {
         let text = format!("{line}\n{}", rules::PLAIN_LOSS);
-        let verdict =
-            audit(Source::one_file("candidate", &text)).map_err(|rejection| rejection.rule);
+        let verdict = audit(Source::one_file(&text)).map_err(|rejection| rejection.rule);
         assert_eq!(verdict.err().as_deref(), rule, "{line}");
     }
 
