@@ -10,7 +10,7 @@ pub(super) const RULE: SourceRule<str> = SourceRule {
         name: "source/hidden-characters",
         stage: Stage::Source,
         what: "control characters, and characters that are not visible or turn the direction of the text",
-        why: "they make a file read otherwise than it compiles",
+        why: "they make a file look different from what compiles",
         hint: "use plain text; Greek letters are fine, byte order marks and control characters are not",
         rejected: Example::Source("fn loss() { /* \u{202e} */ }"),
         accepted: Example::PLAIN,

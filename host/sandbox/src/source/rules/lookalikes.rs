@@ -14,7 +14,7 @@ pub(super) const RULE: SourceRule<[Token]> = SourceRule {
         name: "source/lookalikes",
         stage: Stage::Source,
         what: "names with letters of other alphabets than Latin and Greek, and Greek letters that look like Latin ones",
-        why: "two names that look the same and are not make a file read otherwise than it compiles",
+        why: "two names that look the same and are not make a file look different from what compiles",
         hint: "name things in English; β, ρ, σ and their like are fine, in comments everything visible is",
         rejected: Example::Source("fn f(p\u{430}ir: f64) -> f64 { p\u{430}ir }"),
         accepted: Example::PLAIN,
