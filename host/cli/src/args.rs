@@ -47,7 +47,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         subject: Bench,
     },
-    /// Train the task's base model with one loss and measure the policy
+    /// Train a model with one loss: the default task's, or yours with --model
     Train(Box<Train>),
     /// Print the log-probs of chosen and rejected completions under a model, row by row
     Logps(Logps),

@@ -5,7 +5,7 @@
 //! a test stands behind [`PreferenceLoss`]; what comes back is an allegation until `checked` has
 //! counted it and found it finite.
 //!
-//! Not here: how the log-probs come about (`logps`), how the derivatives reach the weights (`step`).
+//! Not here: how the log-probs come about (`engine`), how the derivatives reach the weights (`step`).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The default task: trains its base model measures the policy on the way, and saves the one that was measured last.
+//! The default task: trains its base model, measures the policy on the way, and saves the one that was measured last.
 
 use std::path::Path;
 use std::time::Duration;
