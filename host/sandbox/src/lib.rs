@@ -37,7 +37,7 @@
 //!
 //! What is compiled here imports nothing. A component from elsewhere may import WASI 0.2, which is served from an empty
 //! context, unless [`Options::strict`] is set; gate by gate, [`component::audit_with`] takes the choice as [`Imports`], and
-//! [`Component::from_file`] the bytes.
+//! [`Component::from_bytes`] the bytes.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), sandbox::Failure> {

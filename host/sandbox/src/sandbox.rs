@@ -264,7 +264,7 @@ impl Sandbox {
                     true => Imports::None,
                     false => Imports::Wasi,
                 };
-                Ok((Component::from_file(bytes.clone()), imports))
+                Ok((Component::from_bytes(bytes.clone()), imports))
             }
             Content::Refused(rejection) => Err(rejection.clone().into()),
         }
@@ -330,7 +330,7 @@ mod tests {
             let outcome = fairly(&Workroom::default(), || {
                 n_tries.set(n_tries.get() + 1);
                 Ok(match n_tries.get() > n_starved {
-                    true => Ok(Component::from_file(vec![7])),
+                    true => Ok(Component::from_bytes(vec![7])),
                     false => Err(Starved {
                         had: Duration::from_millis(1_240),
                         wall: Duration::from_secs(10),

@@ -43,7 +43,7 @@ pub struct Component {
 
 impl Component {
     /// Bytes that a user dropped: the next gate says whether they are a component.
-    pub fn from_file(bytes: Vec<u8>) -> Self {
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
         Component { bytes }
     }
 

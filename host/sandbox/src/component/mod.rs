@@ -212,7 +212,7 @@ mod tests {
 
     #[track_caller]
     fn check_rejected(bytes: Vec<u8>, rule: &str) -> Rejection {
-        let rejection = audit(Component::from_file(bytes)).expect_err(rule);
+        let rejection = audit(Component::from_bytes(bytes)).expect_err(rule);
         assert_eq!(rejection.rule, rule, "{rejection:?}");
         rejection
     }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_rejected_component_is_known_all_the_same() {
         let look = |bytes: &[u8]| {
-            let (known, audited) = look(Component::from_file(bytes.to_vec()), Imports::None);
+            let (known, audited) = look(Component::from_bytes(bytes.to_vec()), Imports::None);
             assert!(audited.is_err());
             known
         };
@@ -260,7 +260,7 @@ mod tests {
             (core module $m (import "\1b[2J\e2\80\ae" "x" (func)))
             (core instance (instantiate $m)))"#;
         let bytes = wat::parse_str(text).expect("well formed");
-        let rejection = audit(Component::from_file(bytes)).expect_err("an import is missing");
+        let rejection = audit(Component::from_bytes(bytes)).expect_err("an import is missing");
         assert!(
             rejection.message.contains(r"\u{1b}[2J\u{202e}"),
             "{rejection:?}"
@@ -407,7 +407,7 @@ mod tests {
                 .expect(import)
         };
         let clock = r#"(import "wasi:clocks/monotonic-clock@0.2.6" (instance (export "now" (func (result u64)))))"#;
-        let bytes = || Component::from_file(with(clock));
+        let bytes = || Component::from_bytes(with(clock));
         let rejection = audit(bytes()).expect_err("no imports");
         assert_eq!(rejection.rule, "component/no-imports");
         let audited = audit_with(bytes(), Imports::Wasi).expect("a clock");
@@ -422,7 +422,7 @@ mod tests {
             r#"(import "now" (func (result u64)))"#,
         ] {
             let rejection =
-                audit_with(Component::from_file(with(import)), Imports::Wasi).expect_err(import);
+                audit_with(Component::from_bytes(with(import)), Imports::Wasi).expect_err(import);
             assert_eq!(rejection.rule, "component/no-imports");
         }
     }
