@@ -89,6 +89,16 @@ pub enum Fault {
         "a worker thread panicked: {0}\nhint: this is a bug of lossbox; the run can be resumed with --resume"
     )]
     Panic(String),
+    /// The system refused a thread, or what waits for the network.
+    #[error(
+        "cannot start {what}: {reason}\nhint: end other programs or raise their limits (ulimit -u, ulimit -n), then go on with --resume"
+    )]
+    Start {
+        /// What was to be started.
+        what: &'static str,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// A setting of a run that is not what it was when the run began.
