@@ -51,7 +51,7 @@ pub enum Fault {
         hint: String,
     },
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}\nhint: check that it exists, that this user may use it, and that its disk is not full", path.display())]
     File {
         /// What was tried, as in "read".
         action: &'static str,
@@ -124,6 +124,12 @@ impl Fault {
             path,
             source,
         }
+    }
+
+    /// The message without its hint, for a list that has one for all.
+    pub(crate) fn without_hint(&self) -> String {
+        let text = self.to_string();
+        text.lines().next().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn settings(message: impl Into<String>, hint: impl Into<String>) -> Fault {

@@ -469,8 +469,7 @@ impl Training<'_> {
     /// What training came to, kept where the run is because it could not be saved where it should be.
     fn unsaved(&self, fault: &Fault, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Fault {
         let n_steps = self.state.step;
-        let reason = fault.to_string();
-        let reason = reason.lines().next().unwrap_or_default();
+        let reason = fault.without_hint();
         let done = format!("all {n_steps} steps are done, but not everything is saved: {reason}");
         match self.save_checkpoint() {
             Ok(place) => {
@@ -484,7 +483,7 @@ impl Training<'_> {
                 Fault::settings(message, hint)
             }
             Err(second) => Fault::settings(
-                format!("{done}\nno checkpoint could be written either: {second}"),
+                format!("{done}\nno checkpoint could be written either: {}", second.without_hint()),
                 "make room and train again; --save-every N keeps checkpoints on the way",
             ),
         }
