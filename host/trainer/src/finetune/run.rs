@@ -108,7 +108,7 @@ pub fn run(
     let Job { settings, .. } = job;
     settings.check()?;
     let save = settings.save.clone().unwrap_or_else(|| settings.run.join("model"));
-    refuse_existing(&save)?;
+    files::refuse_existing(&save)?;
     let from = starting_point(job)?;
     check_places(settings, &save)?;
 
@@ -169,16 +169,6 @@ pub fn run(
         training.restore(place)?;
     }
     training.train(&data, &save, loss, watch)
-}
-
-fn refuse_existing(save: &Path) -> Result<(), Fault> {
-    match save.exists() {
-        false => Ok(()),
-        true => Err(Fault::settings(
-            format!("{} exists already", save.display()),
-            "name another folder with --save, or remove this one",
-        )),
-    }
 }
 
 /// Everything that is written after the last step is tried before the first one.

@@ -15,11 +15,8 @@ use crate::settings::Settings;
 use crate::{Outcome, plugin, screen};
 
 pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outcome> {
-    if let Some(folder) = args.flags.save.as_ref().filter(|folder| folder.exists()) {
-        bail!(
-            "{} exists already\nhint: choose another folder for --save, or remove this one",
-            folder.display()
-        );
+    if let Some(folder) = &args.flags.save {
+        trainer::refuse_existing(folder)?;
     }
     let task = prepare(args, &settings.cache)?;
     let mut guest = match loss.start(Stage::Train)? {
