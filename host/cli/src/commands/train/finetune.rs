@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sandbox::{Scope, Stage};
 use serde_json::json;
 use trainer::TrainFailure;
@@ -14,7 +13,7 @@ use trainer::finetune::{self, Finished, Job, Progress, Settings};
 
 use super::{Loss, rejected, verdict};
 use crate::args::Train;
-use crate::{Outcome, device, plugin, runs, screen, settings};
+use crate::{Outcome, device, plugin, progress, runs, screen, settings};
 
 /// What the names of runs begin with that the user does not name.
 const PREFIX: &str = "train-";
@@ -130,10 +129,8 @@ struct Screen {
 
 impl Screen {
     fn new() -> Self {
-        let bar = ProgressBar::new(0);
-        bar.enable_steady_tick(Duration::from_millis(200));
         Screen {
-            bar,
+            bar: progress::bar(),
             peak_gflop_per_s: f64::NAN,
         }
     }
@@ -149,13 +146,7 @@ impl Screen {
                 n_steps,
             } => {
                 self.peak_gflop_per_s = trainer::bench::gemm_peak();
-                self.bar.set_length(*n_steps as u64);
-                self.bar.set_position(*n_steps_done as u64);
-                self.bar.reset_eta();
-                let template = "{bar:30} step {pos}/{len}, {eta} left  {msg}";
-                if let Ok(style) = ProgressStyle::with_template(template) {
-                    self.bar.set_style(style);
-                }
+                progress::count_steps(&self.bar, *n_steps_done, *n_steps);
             }
             Progress::Step(record, speed) => {
                 self.bar.set_position(record.step.step as u64);
