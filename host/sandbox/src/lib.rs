@@ -128,6 +128,7 @@ pub mod component;
 pub mod confine;
 mod fault;
 mod guest;
+mod hash;
 pub mod limits;
 mod printable;
 mod probe;

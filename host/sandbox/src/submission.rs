@@ -4,12 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::compile::hex;
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::source::{self, CrateSource};
-use crate::{Failure, Fault, Rejection};
+use crate::{Failure, Fault, Rejection, hash};
 
 /// A plugin's content in memory: a one-file loss, a crate, or a component. Nothing has looked at it yet.
 #[derive(Debug, Clone)]
@@ -32,7 +29,7 @@ impl Submission {
     pub fn one_file(text: &str) -> Self {
         Submission {
             content: Content::OneFile(text.as_bytes().to_vec()),
-            sha256: Some(hex(&Sha256::digest(text))),
+            sha256: Some(hash::of(text)),
         }
     }
 
@@ -57,7 +54,7 @@ impl Submission {
         let bytes = read(path, bytes_max).map_err(Fault::file("read", path))?;
         let is_whole = bytes.len() <= bytes_max;
         Ok(Submission {
-            sha256: is_whole.then(|| hex(&Sha256::digest(&bytes))),
+            sha256: is_whole.then(|| hash::of(&bytes)),
             content: match is_component {
                 true => Content::Component(bytes),
                 false => Content::OneFile(bytes),
@@ -125,14 +122,11 @@ fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
 }
 
 fn hash_of_files(source: &CrateSource) -> String {
-    let mut hasher = Sha256::new();
-    for (path, text) in source.files() {
-        for part in [path.as_os_str().as_encoded_bytes(), text.as_bytes()] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    hex(&hasher.finalize())
+    let parts = source
+        .files()
+        .iter()
+        .flat_map(|(path, text)| [path.as_os_str().as_encoded_bytes(), text.as_bytes()]);
+    hash::of_parts(parts)
 }
 
 #[cfg(test)]

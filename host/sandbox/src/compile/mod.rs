@@ -29,7 +29,7 @@ use diagnostics::Author;
 use folder::Folder;
 pub(crate) use folder::sweep;
 pub(crate) use process::Starved;
-pub(crate) use sdk::{Sdk, hex, sdk_hash, sdk_manual};
+pub(crate) use sdk::{Sdk, sdk_hash, sdk_manual};
 pub(crate) use toolchain::Toolchain;
 
 /// What the author's file is wrapped in.

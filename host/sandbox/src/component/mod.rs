@@ -15,12 +15,11 @@ mod survey;
 use std::thread;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use wasmparser::WasmFeatures;
 
-use crate::Rejection;
-use crate::compile::{Component, hex};
+use crate::compile::Component;
 use crate::limits::COMPONENT_STACK_BYTES;
+use crate::{Rejection, hash};
 pub use imports::{Imports, WASI};
 pub use measure::Measure;
 use survey::Survey;
@@ -137,7 +136,7 @@ pub(crate) fn look(
         Ok(Err(rejection)) => (None, Err(rejection)),
         Err(_) => (None, Err(rules::valid::given_up())),
     };
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = hash::of(&bytes);
     let report = survey.map(|survey| report(&bytes, &sha256, survey));
     let known = KnownComponent {
         bytes: bytes.len(),
@@ -236,7 +235,7 @@ mod tests {
         let bytes = wat::parse_str(text).expect("well formed");
         let known = look(&bytes).expect("small");
         assert_eq!(known.bytes, bytes.len());
-        assert_eq!(known.sha256, hex(&Sha256::digest(&bytes)));
+        assert_eq!(known.sha256, hash::of(&bytes));
         let report = known.report.expect("counted");
         assert_eq!(report.exports, ["x"]);
         assert_eq!(report.functions, 1);
