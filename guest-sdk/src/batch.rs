@@ -16,14 +16,8 @@ pub struct Batch<'t> {
 impl<'t> Batch<'t> {
     /// Puts the policy's log-probs on the tape: those of pair i are inputs 2i and 2i + 1.
     pub(crate) fn new(pairs: &Pairs, tape: &'t Tape) -> Batch<'t> {
-        let pair = |row: usize| Pair {
-            policy_chosen: tape.input(pairs.policy_chosen_logps[row]),
-            policy_rejected: tape.input(pairs.policy_rejected_logps[row]),
-            reference_chosen: pairs.reference_chosen_logps[row],
-            reference_rejected: pairs.reference_rejected_logps[row],
-            chosen_tokens: pairs.chosen_tokens[row],
-            rejected_tokens: pairs.rejected_tokens[row],
-        };
+        let input = |logp| tape.input(logp);
+        let pair = |row| Pair::of_row(pairs, row, input, input);
         Batch {
             pairs: (0..pairs.len()).map(pair).collect(),
         }

@@ -14,14 +14,7 @@ pub fn evaluate_pairs(pairs: &Pairs, loss: impl Fn(&Pair) -> Dual) -> Result<Gra
     pairs.check_lengths()?;
     let mut gradients = with_capacity(pairs.len());
     for row in 0..pairs.len() {
-        let pair = Pair {
-            policy_chosen: Dual::chosen(pairs.policy_chosen_logps[row]),
-            policy_rejected: Dual::rejected(pairs.policy_rejected_logps[row]),
-            reference_chosen: pairs.reference_chosen_logps[row],
-            reference_rejected: pairs.reference_rejected_logps[row],
-            chosen_tokens: pairs.chosen_tokens[row],
-            rejected_tokens: pairs.rejected_tokens[row],
-        };
+        let pair = Pair::of_row(pairs, row, Dual::chosen, Dual::rejected);
         let (value, [chosen, rejected]) = loss(&pair).into_parts();
         gradients.losses.push(value);
         gradients.policy_chosen.push(chosen);

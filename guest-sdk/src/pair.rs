@@ -1,6 +1,6 @@
 //! A preference pair as an author sees it, with helpers in the field's terms.
 
-use crate::{Dual, Scalar};
+use crate::{Dual, Pairs, Scalar};
 
 /// One preference pair. Log-probs are sums over the completion's tokens, in nats.
 ///
@@ -19,6 +19,26 @@ pub struct Pair<S = Dual> {
     pub chosen_tokens: u32,
     /// Tokens in the rejected completion, at least 1.
     pub rejected_tokens: u32,
+}
+
+impl<S> Pair<S> {
+    /// Row `row` of the lists, whose policy's log-probs become numbers with gradients.
+    #[inline]
+    pub(crate) fn of_row(
+        pairs: &Pairs,
+        row: usize,
+        chosen: impl FnOnce(f64) -> S,
+        rejected: impl FnOnce(f64) -> S,
+    ) -> Pair<S> {
+        Pair {
+            policy_chosen: chosen(pairs.policy_chosen_logps[row]),
+            policy_rejected: rejected(pairs.policy_rejected_logps[row]),
+            reference_chosen: pairs.reference_chosen_logps[row],
+            reference_rejected: pairs.reference_rejected_logps[row],
+            chosen_tokens: pairs.chosen_tokens[row],
+            rejected_tokens: pairs.rejected_tokens[row],
+        }
+    }
 }
 
 impl<S: Scalar> Pair<S> {

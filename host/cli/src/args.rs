@@ -47,11 +47,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         subject: Bench,
     },
-    /// Train the task's base model with one loss and measure the policy
+    /// Train a model with one loss: the default task's, or yours with --model
     Train(Box<Train>),
     /// Print the log-probs of chosen and rejected completions under a model, row by row
     Logps(Logps),
-    /// Let a model go on with a prompt
+    /// Sample completions of a prompt
     Generate(Generate),
     /// Print the rules that a plugin must keep
     Rules(Rules),
@@ -228,7 +228,7 @@ pub(crate) struct Train {
     /// Refuse components that import anything, WASI included
     #[arg(long)]
     pub(crate) strict: bool,
-    /// TOML file with the names of these flags; what is given as a flag counts before it
+    /// TOML file with the names of these flags; a flag overrides the file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Go on from the checkpoint in --run (or the latest run)
@@ -310,11 +310,11 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "X", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) adam_epsilon: Option<f64>,
-    /// Steps over which the learning rate rises; the first is done with 0, as in transformers [default: 0]
+    /// Warm-up steps; the rate rises linearly from 0 [default: 0]
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) warmup: Option<usize>,
-    /// How the learning rate goes on: constant, linear or cosine, both to 0 [default: linear]
+    /// Learning-rate schedule after the warm-up: constant, linear to 0 or cosine to 0 [default: linear]
     #[arg(long, value_parser = ["constant", "linear", "cosine"], help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<String>,
@@ -326,7 +326,7 @@ pub(crate) struct TrainFlags {
     #[arg(long, help_heading = MODEL)]
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) no_shuffle: bool,
-    /// Most tokens of a prompt with its completion [default: 1024, or the model's context]
+    /// Maximum tokens of prompt and completion together [default: 1024, or the model's context]
     #[arg(long, value_name = "N", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_length: Option<usize>,
@@ -358,7 +358,7 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "DEVICE", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) device: Option<DeviceName>,
-    /// What a CUDA device stores: bf16, or f32 for comparison with the CPU [default: bf16]
+    /// Number format on a CUDA device: bf16, or f32 to compare with the CPU [default: bf16]
     #[arg(long, value_name = "TYPE", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) precision: Option<Precision>,
@@ -410,7 +410,7 @@ pub(crate) struct On {
     /// What computes: cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub(crate) device: DeviceName,
-    /// What a CUDA device stores: bf16, or f32 for comparison with the CPU [default: bf16]
+    /// Number format on a CUDA device: bf16, or f32 to compare with the CPU [default: bf16]
     #[arg(long, value_name = "TYPE")]
     pub(crate) precision: Option<Precision>,
 }
@@ -426,7 +426,7 @@ pub(crate) struct Logps {
     /// Preference data in TRL's format, JSONL or Parquet
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
-    /// Most tokens of a prompt with its completion [default: as many as there are]
+    /// Maximum tokens of prompt and completion together [default: as many as there are]
     #[arg(long, value_name = "N")]
     pub(crate) max_length: Option<usize>,
     /// Leave out and count rows that cannot be used, instead of ending
@@ -450,13 +450,13 @@ pub(crate) struct Generate {
     /// Low-rank adapters of the model in peft's layout: adapter_config.json, adapter_model.safetensors
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// Text to go on with
+    /// Text to complete
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: String,
-    /// Most tokens of a completion
+    /// Maximum tokens of a completion
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_tokens: usize,
-    /// Below 1 the likely becomes likelier; 0 is --greedy
+    /// Sampling temperature; 0 always takes the likeliest token
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     pub(crate) temperature: f64,
     /// Seed of what is drawn

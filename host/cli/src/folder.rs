@@ -114,7 +114,7 @@ impl Entry {
     pub(crate) fn read(&self) -> Result<Submission, Fault> {
         match (&self.path, baselines::named(&self.name)) {
             (Some(path), _) => Submission::read_entry(path),
-            (None, Some(baseline)) => Ok(Submission::one_file(baseline.name, baseline.source)),
+            (None, Some(baseline)) => Ok(Submission::one_file(baseline.source)),
             (None, None) => Err(Fault::Call(format!("{} is not built in", self.name))),
         }
     }

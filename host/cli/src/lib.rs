@@ -12,6 +12,7 @@ mod pairs_file;
 mod plugin;
 mod profile;
 mod progress;
+mod runs;
 mod screen;
 mod settings;
 

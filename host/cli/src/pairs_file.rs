@@ -79,41 +79,29 @@ fn limited(source: impl Read) -> Result<String> {
 }
 
 fn checked(file: PairsFile) -> Result<Pairs> {
-    let n_pairs = file.policy_chosen_logps.len();
-    if n_pairs == 0 {
-        bail!("policy_chosen_logps is empty: expected at least one pair");
-    }
-    let lengths = [
-        ("policy_rejected_logps", file.policy_rejected_logps.len()),
-        ("reference_chosen_logps", file.reference_chosen_logps.len()),
-        (
-            "reference_rejected_logps",
-            file.reference_rejected_logps.len(),
-        ),
-        ("chosen_tokens", file.chosen_tokens.len()),
-        ("rejected_tokens", file.rejected_tokens.len()),
-    ];
-    for (name, length) in lengths {
-        if length != n_pairs {
-            bail!("{name}: expected {n_pairs} entries, as in policy_chosen_logps, got {length}");
-        }
-    }
-    for (name, tokens) in [
-        ("chosen_tokens", &file.chosen_tokens),
-        ("rejected_tokens", &file.rejected_tokens),
-    ] {
-        if let Some(row) = tokens.iter().position(|&n_tokens| n_tokens == 0) {
-            bail!("{name}[{row}] is 0: a completion has at least one token");
-        }
-    }
-    Ok(Pairs {
+    let pairs = Pairs {
         policy_chosen_logps: file.policy_chosen_logps,
         policy_rejected_logps: file.policy_rejected_logps,
         reference_chosen_logps: file.reference_chosen_logps,
         reference_rejected_logps: file.reference_rejected_logps,
         chosen_tokens: file.chosen_tokens,
         rejected_tokens: file.rejected_tokens,
-    })
+    };
+    if pairs.is_empty() {
+        bail!("policy_chosen_logps is empty: expected at least one pair");
+    }
+    if let Err(message) = pairs.check_lengths() {
+        bail!("{message} (hint: every list has as many entries as policy_chosen_logps)");
+    }
+    for (name, tokens) in [
+        ("chosen_tokens", &pairs.chosen_tokens),
+        ("rejected_tokens", &pairs.rejected_tokens),
+    ] {
+        if let Some(row) = tokens.iter().position(|&n_tokens| n_tokens == 0) {
+            bail!("{name}[{row}] is 0: a completion has at least one token");
+        }
+    }
+    Ok(pairs)
 }
 
 #[cfg(test)]
@@ -140,7 +128,7 @@ mod tests {
             r#"{"policy_chosen_logps": [-1.0, -2.0], "policy_rejected_logps": [-1.0],
                 "reference_chosen_logps": [-1.0, -2.0], "reference_rejected_logps": [-1.0, -2.0],
                 "chosen_tokens": [1, 1], "rejected_tokens": [1, 1]}"#,
-            "policy_rejected_logps: expected 2 entries, as in policy_chosen_logps, got 1",
+            "expected 2 policy-rejected-logps, got 1",
         );
     }
 

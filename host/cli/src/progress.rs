@@ -1,4 +1,5 @@
-//! A run while it lasts: one bar for the whole, one line for each worker, one lasting line for each verdict.
+//! A run while it lasts: one bar for the whole, one line for each worker, one lasting line for each verdict; and the bar
+//! of a single training.
 //!
 //! On a terminal the bars move; elsewhere only the lasting lines are printed.
 
@@ -211,6 +212,24 @@ impl Observer for Progress {
                 }
             }
         }
+    }
+}
+
+/// A training before its first step.
+pub(crate) fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// From now on the bar counts steps.
+pub(crate) fn count_steps(bar: &ProgressBar, n_done: usize, n_steps: usize) {
+    bar.set_length(n_steps as u64);
+    bar.set_position(n_done as u64);
+    bar.reset_eta();
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} step {pos}/{len}, {eta} left  {msg}")
+    {
+        bar.set_style(style);
     }
 }
 

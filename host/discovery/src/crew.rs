@@ -86,9 +86,10 @@ impl<L: Send + Sync> Crew<L> {
         while let Some(job) = self.next() {
             let result = match &pool {
                 Ok(_) => train(&job, worker, stages, journal),
-                Err(error) => Err(Failure::Fault(Fault::Panic(format!(
-                    "no thread pool: {error}"
-                )))),
+                Err(error) => Err(Failure::Fault(Fault::Start {
+                    what: "a thread pool",
+                    reason: error.to_string(),
+                })),
             };
             let Job {
                 seed_index, ended, ..

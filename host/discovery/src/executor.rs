@@ -83,10 +83,7 @@ impl Stages for Executor {
     type Loss = ProbedPlugin;
 
     fn audit_source(&self, candidate: &Candidate) -> Result<AuditedSource, Failure> {
-        Ok(source::audit(Source::one_file(
-            &candidate.name,
-            &candidate.source,
-        ))?)
+        Ok(source::audit(Source::one_file(&candidate.source))?)
     }
 
     fn compile(&self, source: &AuditedSource) -> Result<Component, Failure> {

@@ -51,7 +51,7 @@ pub enum Fault {
         hint: String,
     },
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}\nhint: check that it exists, that this user may use it, and that its disk is not full", path.display())]
     File {
         /// What was tried, as in "read".
         action: &'static str,
@@ -89,6 +89,16 @@ pub enum Fault {
         "a worker thread panicked: {0}\nhint: this is a bug of lossbox; the run can be resumed with --resume"
     )]
     Panic(String),
+    /// The system refused a thread, or what waits for the network.
+    #[error(
+        "cannot start {what}: {reason}\nhint: end other programs or raise their limits (ulimit -u, ulimit -n), then go on with --resume"
+    )]
+    Start {
+        /// What was to be started.
+        what: &'static str,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// A setting of a run that is not what it was when the run began.
@@ -114,6 +124,12 @@ impl Fault {
             path,
             source,
         }
+    }
+
+    /// The message without its hint, for a list that has one for all.
+    pub(crate) fn without_hint(&self) -> String {
+        let text = self.to_string();
+        text.lines().next().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn settings(message: impl Into<String>, hint: impl Into<String>) -> Fault {

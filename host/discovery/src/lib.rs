@@ -38,3 +38,6 @@ pub use fault::{Difference, Fault};
 pub use observer::{Event, Observer};
 pub use report::{Counts, LeaderboardRow, RejectedRow, Report, Winner};
 pub use run::run;
+
+/// What rejects a proposal before any gate: a rule's name, and what it forbids.
+pub const RULES: [(&str, &str); 2] = [proposer::reply::RULE, search::DUPLICATE];

@@ -303,11 +303,11 @@ fn conclude(
     let json = serde_json::to_string_pretty(&report).expect("a report is JSON");
     let mut unwritten = Vec::new();
     if let Err(fault) = files::write(&config.run_dir.join("report.json"), &(json + "\n")) {
-        unwritten.push(fault.to_string());
+        unwritten.push(fault.without_hint());
     }
     match write_winner(&settled, origin, &config.plugins_dir) {
         Ok(winner) => report.winner = winner,
-        Err(fault) => unwritten.push(fault.to_string()),
+        Err(fault) => unwritten.push(fault.without_hint()),
     }
     if let Some(winner) = &report.winner {
         observer.on_event(Event::Winner {

@@ -366,11 +366,17 @@ fn listen(mut proposer: Box<dyn Proposer>, journal: Journal) -> Sender<(usize, H
     questions
 }
 
+/// The rule that such a proposal breaks: its name, and what it forbids.
+pub(crate) const DUPLICATE: (&str, &str) = (
+    "source/duplicate",
+    "proposals whose source the run has seen, up to what the loss is called",
+);
+
 /// The verdict on a proposal that was made before. It names nothing that depends on timing.
 fn duplicate(earlier: &Candidate) -> Rejection {
     Rejection::new(
         Stage::Source,
-        "source/duplicate",
+        DUPLICATE.0,
         format!(
             "this is the same source as {} ({}), up to what it is called",
             earlier.name, earlier.id

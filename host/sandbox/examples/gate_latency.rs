@@ -68,7 +68,7 @@ fn confinement(confined: &Sandbox, cache: &Path) -> Result<(), Box<dyn std::erro
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/dpo.rs");
     let text = std::fs::read_to_string(path)?;
     let compile = |sandbox: &Sandbox| {
-        let audited = source::audit(Source::one_file("dpo", &text)).map_err(|r| r.to_string())?;
+        let audited = source::audit(Source::one_file(&text)).map_err(|r| r.to_string())?;
         let start = Instant::now();
         let compiled = sandbox.compile(&audited);
         compiled.map_err(|failure| format!("{failure:?}"))?;
@@ -156,7 +156,7 @@ fn time<T>(what: &str, mut call: impl FnMut() -> Result<T, Failure>) -> Result<(
 /// Source, compile, component, probe, the start of one more guest, and the four gates together.
 fn gates(sandbox: &Sandbox, text: &str) -> Result<[Duration; 6], Failure> {
     let start = Instant::now();
-    let audited = source::audit(Source::one_file("plugin", text))?;
+    let audited = source::audit(Source::one_file(text))?;
     let after_source = start.elapsed();
     let component = sandbox.compile(&audited)?;
     let after_compile = start.elapsed();

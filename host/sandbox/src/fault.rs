@@ -19,7 +19,9 @@ pub enum Fault {
     #[error("cannot run the toolchain's cargo: {0} (hint: run `rustup component add cargo`)")]
     NoCargo(io::Error),
     /// The compiler answered something else than expected.
-    #[error("rustc answered unexpectedly to {question}: {answer}")]
+    #[error(
+        "rustc answered unexpectedly to {question}: {answer} (hint: use the toolchain of rust-toolchain.toml)"
+    )]
     StrangeCompiler {
         /// The command line.
         question: String,
@@ -35,7 +37,9 @@ pub enum Fault {
         reason: String,
     },
     /// Our own SDK does not build.
-    #[error("the guest SDK does not build with this compiler: {0}")]
+    #[error(
+        "the guest SDK does not build with this compiler: {0} (hint: use the toolchain of rust-toolchain.toml)"
+    )]
     SdkBuild(String),
     /// The SDK in the cache is not what was built. No candidate is to blame for what rustc says of it.
     #[error("the guest SDK in {} is damaged (hint: run the command again, which builds it anew)", .0.display())]
@@ -67,7 +71,10 @@ pub enum Fault {
         left: u64,
     },
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", name_of(path))]
+    #[error(
+        "cannot {action} {}: {source} (hint: check that it exists, that this user may use it, and that its disk is not full)",
+        name_of(path)
+    )]
     File {
         /// What was tried, as in "read".
         action: &'static str,
@@ -80,7 +87,11 @@ pub enum Fault {
     #[error("the call is not well formed: {0}")]
     Call(String),
     /// A child process could not be started or watched.
-    #[error("cannot run the sandbox's child process {}: {source}", program.display())]
+    #[error(
+        "cannot run the sandbox's child process {}: {source} (hint: check that the program is still there, and end other \
+         programs if the machine has no processes left)",
+        program.display()
+    )]
     Child {
         /// The program that was to be the child.
         program: PathBuf,
@@ -117,7 +128,9 @@ pub enum Fault {
     )]
     Steered(PathBuf),
     /// A thread for a plugin in process could not be started.
-    #[error("cannot start a thread for the plugin: {0}")]
+    #[error(
+        "cannot start a thread for the plugin: {0} (hint: end other programs, or raise the limit with ulimit -u)"
+    )]
     Thread(io::Error),
     /// The program that was started does not behave as a child of the sandbox.
     #[error(

@@ -31,14 +31,13 @@
 //! - a cache folder and a folder for temporary files (`TMPDIR`) that can be written.
 //!
 //! Most hosts need one call for everything: [`Sandbox::load`] for a path, be it a one-file loss (`.rs`), a crate's folder
-//! or a component (`.wasm`); [`Sandbox::validate`] for a text in memory; [`Sandbox::admit`] for a [`Submission`], which is
-//! content that was read once, so that its hash is that of what is judged; [`Sandbox::examine`] for the same with what is
-//! known of a component that is rejected. These remember verdicts ([`Options::cache`]); the single gates, as in the example
-//! below, do not.
+//! or a component (`.wasm`); [`Sandbox::admit`] for a [`Submission`], which is a text in memory, or content that was read
+//! once, so that its hash is that of what is judged; [`Sandbox::examine`] for the same with what is known of a component
+//! that is rejected. These remember verdicts ([`Options::cache`]); the single gates, as in the example below, do not.
 //!
 //! What is compiled here imports nothing. A component from elsewhere may import WASI 0.2, which is served from an empty
 //! context, unless [`Options::strict`] is set; gate by gate, [`component::audit_with`] takes the choice as [`Imports`], and
-//! [`Component::from_file`] the bytes.
+//! [`Component::from_bytes`] the bytes.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), sandbox::Failure> {
@@ -91,7 +90,7 @@
 //! }
 //!
 //! fn loss_at_margin_zero(sandbox: &Sandbox) -> Result<f64, Failure> {
-//!     let audited = source::audit(Source::one_file("dpo", DPO))?;
+//!     let audited = source::audit(Source::one_file(DPO))?;
 //!     let component = sandbox.compile(&audited)?;
 //!     let audited = sandbox.audit(component)?;
 //!     let plugin = sandbox.probe(audited)?;
@@ -129,6 +128,7 @@ pub mod component;
 pub mod confine;
 mod fault;
 mod guest;
+mod hash;
 pub mod limits;
 mod printable;
 mod probe;

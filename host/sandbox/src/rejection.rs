@@ -51,7 +51,8 @@ pub struct Span {
 pub struct Rejection {
     /// The gate.
     pub stage: Stage,
-    /// The rule's name, as `lossbox rules` lists it.
+    /// The rule's name: one of [`rules`](crate::rules), or of whoever judges before the gates or after them, such as
+    /// `train/non-finite`.
     pub rule: String,
     /// What is wrong, with both numbers where there are two. What a candidate put into it shows and steers nothing.
     pub message: String,

@@ -51,6 +51,11 @@ pub enum Example {
     NoneKnown(&'static str),
 }
 
+impl Example {
+    /// What most rules accept: a loss that keeps every rule of every gate, and so does what it compiles to.
+    pub(crate) const PLAIN: Example = Example::Source(crate::source::rules::PLAIN_LOSS);
+}
+
 impl Rule {
     /// A rejection by this rule, with its hint.
     pub(crate) fn rejection(&self, message: impl Into<String>) -> Rejection {

@@ -28,8 +28,8 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// Program whose `main` calls [`crate::child::run_if_child`]: usually the host itself.
     pub child_program: PathBuf,
-    /// Whether [`Sandbox::validate`], [`Sandbox::load`] and [`Sandbox::admit`] remember what the compiler and the probe
-    /// said. The single gates never do.
+    /// Whether [`Sandbox::load`] and [`Sandbox::admit`] remember what the compiler and the probe said. The single gates
+    /// never do.
     pub cache: CachePolicy,
     /// Wall clock of one compilation: [`COMPILE_WALL`](crate::limits::COMPILE_WALL) unless the host is in more of a hurry.
     pub compile_wall: Duration,
@@ -203,14 +203,6 @@ impl Sandbox {
         Recipe::new(self.child.clone(), component, variant, self.walls)
     }
 
-    /// All four gates for a one-file loss.
-    ///
-    /// # Errors
-    /// As the gates do.
-    pub fn validate(&self, source: &Source) -> Result<ProbedPlugin, Failure> {
-        self.admit(&Submission::from(source))
-    }
-
     /// Reads a file or a crate's folder and takes it through all gates that apply.
     ///
     /// # Errors
@@ -250,9 +242,9 @@ impl Sandbox {
     /// The first two gates, where they apply, and what the third lets it import.
     fn component_of(&self, submission: &Submission) -> Result<(Component, Imports), Failure> {
         match &submission.content {
-            Content::OneFile { name, bytes } => {
+            Content::OneFile(bytes) => {
                 let text = std::str::from_utf8(bytes).map_err(|_| source::not_text())?;
-                let audited = source::audit(Source::one_file(name, text))?;
+                let audited = source::audit(Source::one_file(text))?;
                 let compile = || self.compile(&audited);
                 let content = [text.as_bytes()];
                 let component = self.cache.compiled("one file", content, compile)?;
@@ -272,7 +264,7 @@ impl Sandbox {
                     true => Imports::None,
                     false => Imports::Wasi,
                 };
-                Ok((Component::from_file(bytes.clone()), imports))
+                Ok((Component::from_bytes(bytes.clone()), imports))
             }
             Content::Refused(rejection) => Err(rejection.clone().into()),
         }
@@ -338,7 +330,7 @@ mod tests {
             let outcome = fairly(&Workroom::default(), || {
                 n_tries.set(n_tries.get() + 1);
                 Ok(match n_tries.get() > n_starved {
-                    true => Ok(Component::from_file(vec![7])),
+                    true => Ok(Component::from_bytes(vec![7])),
                     false => Err(Starved {
                         had: Duration::from_millis(1_240),
                         wall: Duration::from_secs(10),

@@ -4,12 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::compile::hex;
 use crate::limits::{COMPONENT_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::source::{self, CrateSource};
-use crate::{Failure, Fault, Rejection, Source};
+use crate::{Failure, Fault, Rejection, hash};
 
 /// A plugin's content in memory: a one-file loss, a crate, or a component. Nothing has looked at it yet.
 #[derive(Debug, Clone)]
@@ -20,10 +17,7 @@ pub struct Submission {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    OneFile {
-        name: String,
-        bytes: Vec<u8>,
-    },
+    OneFile(Vec<u8>),
     Crate(CrateSource),
     Component(Vec<u8>),
     /// What was refused while it was read: a crate, or a link.
@@ -31,14 +25,11 @@ pub(crate) enum Content {
 }
 
 impl Submission {
-    /// The text of a one-file loss. `name` is what its author calls it; it names no file.
-    pub fn one_file(name: &str, text: &str) -> Self {
+    /// The text of a one-file loss.
+    pub fn one_file(text: &str) -> Self {
         Submission {
-            content: Content::OneFile {
-                name: name.to_owned(),
-                bytes: text.as_bytes().to_vec(),
-            },
-            sha256: Some(hex(&Sha256::digest(text))),
+            content: Content::OneFile(text.as_bytes().to_vec()),
+            sha256: Some(hash::of(text)),
         }
     }
 
@@ -63,13 +54,10 @@ impl Submission {
         let bytes = read(path, bytes_max).map_err(Fault::file("read", path))?;
         let is_whole = bytes.len() <= bytes_max;
         Ok(Submission {
-            sha256: is_whole.then(|| hex(&Sha256::digest(&bytes))),
+            sha256: is_whole.then(|| hash::of(&bytes)),
             content: match is_component {
                 true => Content::Component(bytes),
-                false => Content::OneFile {
-                    name: stem(path),
-                    bytes,
-                },
+                false => Content::OneFile(bytes),
             },
         })
     }
@@ -115,15 +103,9 @@ impl Submission {
     /// The text of a one-file loss, if it is text.
     pub fn text(&self) -> Option<&str> {
         match &self.content {
-            Content::OneFile { bytes, .. } => std::str::from_utf8(bytes).ok(),
+            Content::OneFile(bytes) => std::str::from_utf8(bytes).ok(),
             Content::Crate(_) | Content::Component(_) | Content::Refused(_) => None,
         }
-    }
-}
-
-impl From<&Source> for Submission {
-    fn from(source: &Source) -> Self {
-        Submission::one_file(source.name(), source.text())
     }
 }
 
@@ -139,20 +121,12 @@ fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default();
-    stem.to_string_lossy().into_owned()
-}
-
 fn hash_of_files(source: &CrateSource) -> String {
-    let mut hasher = Sha256::new();
-    for (path, text) in source.files() {
-        for part in [path.as_os_str().as_encoded_bytes(), text.as_bytes()] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    hex(&hasher.finalize())
+    let parts = source
+        .files()
+        .iter()
+        .flat_map(|(path, text)| [path.as_os_str().as_encoded_bytes(), text.as_bytes()]);
+    hash::of_parts(parts)
 }
 
 #[cfg(test)]
@@ -170,7 +144,7 @@ mod tests {
             fs::write(&path, "abc").expect("written");
             assert_eq!(Submission::read(&path).expect("read").sha256(), Some(ABC));
         }
-        assert_eq!(Submission::one_file("x", "abc").sha256(), Some(ABC));
+        assert_eq!(Submission::one_file("abc").sha256(), Some(ABC));
     }
 
     #[test]

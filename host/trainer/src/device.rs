@@ -85,7 +85,7 @@ impl FromStr for Precision {
             "f32" => Ok(Self::F32),
             _ => Err(Fault::settings(
                 format!("precision: expected bf16 or f32, got {name:?}"),
-                "f32 is for comparison with the CPU",
+                "write bf16, or f32 to compare with the CPU",
             )),
         }
     }

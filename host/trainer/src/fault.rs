@@ -42,7 +42,10 @@ impl From<LossFailure> for TrainFailure {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {path}: {source}", path = path.display())]
+    #[error(
+        "cannot {action} {path}: {source}\nhint: check that it exists, that this user may use it, and that its disk is not full",
+        path = path.display()
+    )]
     File {
         /// "read", "write" or "create".
         action: &'static str,
@@ -118,6 +121,11 @@ pub enum Fault {
 impl Fault {
     pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::File { action, path: path.to_path_buf(), source }
+    }
+
+    /// The message without its hint, for whoever has a better one.
+    pub(crate) fn without_hint(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn config(field: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {

@@ -44,17 +44,27 @@ pub(crate) fn check_place(path: &Path) -> Result<(), Fault> {
     std::fs::remove_file(&probe).map_err(|source| Fault::file("write", path, source))
 }
 
+/// Refuses a folder for a trained model that is there already: nothing is overwritten.
+///
+/// # Errors
+///
+/// When it is there.
+pub fn refuse_existing(folder: &Path) -> Result<(), Fault> {
+    match folder.exists() {
+        false => Ok(()),
+        true => Err(Fault::settings(
+            format!("{} exists already", folder.display()),
+            "name another folder with --save, or remove this one",
+        )),
+    }
+}
+
 /// Creates a folder that `fill` fills under another name, all or nothing.
 pub(crate) fn create_folder(
     folder: &Path,
     fill: impl FnOnce(&Path) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    if folder.exists() {
-        return Err(Fault::settings(
-            format!("{} exists already", folder.display()),
-            "choose another folder, or remove this one",
-        ));
-    }
+    refuse_existing(folder)?;
     let partial = partial_sibling(folder);
     // A process that had this number before may have left it behind.
     let _ = std::fs::remove_dir_all(&partial);

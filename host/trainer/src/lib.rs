@@ -38,6 +38,7 @@ pub mod tokens;
 pub mod train;
 
 pub use fault::{Fault, TrainFailure};
+pub use files::refuse_existing;
 pub use loss::{LossFailure, LossGradients, PairBatch, PreferenceLoss, Rejected};
 pub use task::fitness::{Fitness, SeedResult, TrajectoryPoint};
 pub use task::sentiment::{Preparation, Progress, Sentiment, SentimentSettings};

@@ -5,7 +5,7 @@
 //! a test stands behind [`PreferenceLoss`]; what comes back is an allegation until `checked` has
 //! counted it and found it finite.
 //!
-//! Not here: how the log-probs come about (`logps`), how the derivatives reach the weights (`step`).
+//! Not here: how the log-probs come about (`engine`), how the derivatives reach the weights (`step`).
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,14 @@ where
     }
 }
 
+/// What training itself rejects a loss by: a rule's name, and what it forbids.
+pub const RULES: [(&str, &str); 2] = [NON_FINITE, WRONG_LENGTH];
+
+const NON_FINITE: (&str, &str) =
+    ("train/non-finite", "losses, gradients and weights that become NaN or infinite in training");
+const WRONG_LENGTH: (&str, &str) =
+    ("train/wrong-length", "answers in training with more or fewer numbers than there are pairs");
+
 /// The loss is at fault: which rule it broke, how, and what would help. Data, not an `Error`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
@@ -92,7 +100,7 @@ impl Rejected {
     /// A number that is NaN or infinite, found in `place` (such as "the loss of pair 3").
     pub(crate) fn non_finite(place: &str, value: f64, step: usize) -> Self {
         Self {
-            rule: "train/non-finite".into(),
+            rule: NON_FINITE.0.into(),
             message: format!("{place} became {value} at training step {step}"),
             hint: "keep values and slopes bounded: use log_sigmoid, softplus or a clamp in place of exp and ln".into(),
         }
@@ -100,7 +108,7 @@ impl Rejected {
 
     fn wrong_length(list: &str, expected: usize, got: usize) -> Self {
         Self {
-            rule: "train/wrong-length".into(),
+            rule: WRONG_LENGTH.0.into(),
             message: format!(
                 "`{list}` has the wrong length: expected {expected} numbers, got {got}"
             ),

@@ -1,5 +1,4 @@
-//! Honest statistics for small samples: means with Student's t-interval, the percentile bootstrap,
-//! rank correlation.
+//! Honest statistics for small samples: means with Student's t-interval, the percentile bootstrap.
 //!
 //! Everything is f64 and summed in the order given, so a result does not depend on threads. Not here:
 //! what is averaged (`task`).
@@ -106,34 +105,6 @@ fn quantile_of_sorted(sorted: &[f64], probability: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
 }
 
-/// Spearman's rank correlation of two lists of the same length; ties share their mean rank.
-pub fn spearman(left: &[f64], right: &[f64]) -> f64 {
-    pearson(&ranks(left), &ranks(right))
-}
-
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    for tied in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let n_smaller = values.iter().filter(|value| **value < values[tied[0]]).count();
-        for &index in tied {
-            ranks[index] = n_smaller as f64 + (tied.len() + 1) as f64 / 2.0;
-        }
-    }
-    ranks
-}
-
-fn pearson(left: &[f64], right: &[f64]) -> f64 {
-    let (centre_left, centre_right) = (mean(left), mean(right));
-    let covariance: f64 =
-        left.iter().zip(right).map(|(a, b)| (a - centre_left) * (b - centre_right)).sum();
-    let spread = |values: &[f64], centre: f64| {
-        values.iter().map(|value| (value - centre).powi(2)).sum::<f64>().sqrt()
-    };
-    covariance / (spread(left, centre_left) * spread(right, centre_right))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,20 +141,6 @@ mod tests {
     #[test]
     fn one_value_says_nothing_about_the_mean() {
         assert_eq!(t_interval_95(&[1.0]), (f64::NEG_INFINITY, f64::INFINITY));
-    }
-
-    /// Spearman's own textbook case: ρ = 1 − 6 Σd² / (n(n² − 1)) without ties.
-    #[test]
-    fn rank_correlation_agrees_with_the_formula_for_distinct_ranks() {
-        let left = [106.0, 100.0, 86.0, 101.0, 99.0, 103.0, 97.0, 113.0, 112.0, 110.0];
-        let right = [7.0, 27.0, 2.0, 50.0, 28.0, 29.0, 20.0, 12.0, 6.0, 17.0];
-        assert!((spearman(&left, &right) - (1.0 - 6.0 * 194.0 / 990.0)).abs() < 1e-12);
-        assert!((spearman(&left, &left.map(|value| -value * value)) + 1.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn tied_values_share_their_mean_rank() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
     }
 
     /// For the mean of many values the bootstrap must agree with the normal interval.

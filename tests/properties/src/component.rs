@@ -143,7 +143,7 @@ pub(crate) fn audited(
     bytes: &[u8],
     imports: Imports,
 ) -> std::result::Result<AuditedComponent, Rejection> {
-    let audit = || sandbox::component::audit_with(Component::from_file(bytes.to_vec()), imports);
+    let audit = || sandbox::component::audit_with(Component::from_bytes(bytes.to_vec()), imports);
     let answer = audit();
     match (&answer, audit()) {
         (Ok(first), Ok(second)) => assert_eq!(first.report(), second.report()),

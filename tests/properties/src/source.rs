@@ -260,7 +260,7 @@ const CHAINS: &[&str] = &[
 /// When the property does not hold.
 pub fn check(bytes: &[u8]) -> Verdict {
     let candidate = generate(&mut Unstructured::new(bytes)).unwrap_or_default();
-    let audit = || sandbox::source::audit(Source::one_file("candidate", &candidate));
+    let audit = || sandbox::source::audit(Source::one_file(&candidate));
     match (audit(), audit()) {
         (Ok(_), Ok(_)) => {
             check_accepted(&candidate);

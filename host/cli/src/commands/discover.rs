@@ -1,8 +1,5 @@
 //! `lossbox discover`: a run from the command line to the leaderboard. Progress goes to stderr, data to stdout.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, bail};
 use discovery::{Config, Counts, LlmSettings, ProposerChoice, Report, SearchSettings};
 use trainer::SentimentSettings;
@@ -10,10 +7,7 @@ use trainer::SentimentSettings;
 use crate::args::Discover;
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::{Outcome, plugin, screen};
-
-/// Where runs go that the user does not name.
-const RUNS: &str = "runs";
+use crate::{Outcome, plugin, runs, screen};
 
 pub(crate) fn run(args: Discover, settings: &Settings) -> Result<Outcome> {
     let config = config(args.clone(), settings)?;
@@ -59,7 +53,7 @@ fn config(args: Discover, settings: &Settings) -> Result<Config> {
     Ok(Config {
         run_dir: match args.run {
             Some(folder) => folder,
-            None => numbered(Path::new(RUNS), args.resume)?,
+            None => runs::folder("", args.resume)?,
         },
         resume: args.resume,
         plugins_dir: args.plugins,
@@ -83,24 +77,6 @@ fn config(args: Discover, settings: &Settings) -> Result<Config> {
         task: SentimentSettings::default(),
         llm,
     })
-}
-
-/// The next free number under `runs`, or the highest one that is there.
-fn numbered(runs: &Path, resume: bool) -> Result<PathBuf> {
-    let numbers = match fs::read_dir(runs) {
-        Ok(entries) => entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok())
-            .max(),
-        Err(_) => None,
-    };
-    match (numbers, resume) {
-        (Some(last), true) => Ok(runs.join(last.to_string())),
-        (None, true) => bail!(
-            "there is no run under {} (hint: name one with --run)",
-            runs.display()
-        ),
-        (last, false) => Ok(runs.join((last.unwrap_or(0) + 1).to_string())),
-    }
 }
 
 /// The leaderboard and the rejected as text.
@@ -175,7 +151,7 @@ fn first_line(message: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Outcome, Report, complete, numbered};
+    use super::{Counts, Outcome, Report, complete};
 
     #[test]
     fn a_run_that_scored_nothing_or_wrote_not_everything_is_a_fault() {
@@ -198,18 +174,5 @@ mod tests {
         assert!(error.contains("at most 15 proposals"), "{error}");
         let error = with(3, 3, &["cannot write x"]).expect_err("unwritten");
         assert!(error.contains("cannot write x"), "{error}");
-    }
-
-    #[test]
-    fn runs_are_numbered_and_the_latest_is_resumed() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let runs = folder.path().join("runs");
-        assert!(numbered(&runs, true).is_err());
-        assert_eq!(numbered(&runs, false).expect("free"), runs.join("1"));
-        for number in ["1", "9", "10", "notes"] {
-            std::fs::create_dir_all(runs.join(number)).expect("made");
-        }
-        assert_eq!(numbered(&runs, false).expect("free"), runs.join("11"));
-        assert_eq!(numbered(&runs, true).expect("there"), runs.join("10"));
     }
 }

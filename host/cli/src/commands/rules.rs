@@ -1,4 +1,4 @@
-//! `lossbox rules [NAME]`: what the gates forbid, why, and an example each.
+//! `lossbox rules [NAME]`: what the gates forbid, why, and an example each; and what else rejects, in a sentence.
 //!
 //! `docs/rules.md` is what `--markdown` prints; a test here holds the file against it.
 
@@ -14,14 +14,35 @@ pub(crate) fn run(args: &Rules) -> Result<Outcome> {
     let rules = sandbox::rules::all();
     let text = match &args.name {
         None if args.markdown => markdown(&rules),
-        None => rules.iter().map(|rule| page(rule) + "\n\n").collect(),
-        Some(name) => match rules.iter().find(|rule| rule.name == name) {
-            Some(rule) => page(rule),
-            None => bail!("no rule called {name} (hint: `lossbox rules` prints them all)"),
-        },
+        None => {
+            let pages = rules.iter().map(page);
+            let all = pages.chain(beside_the_gates().map(sentence));
+            all.map(|text| text + "\n\n").collect()
+        }
+        Some(name) => named(name, &rules)?,
     };
     screen::data(&text)?;
     Ok(Outcome::Done)
+}
+
+/// What a rejection may name that no gate holds: its examples would be replies and whole trainings.
+fn beside_the_gates() -> impl Iterator<Item = (&'static str, &'static str)> {
+    discovery::RULES.into_iter().chain(trainer::loss::RULES)
+}
+
+fn named(name: &str, rules: &[Rule]) -> Result<String> {
+    if let Some(rule) = rules.iter().find(|rule| rule.name == name) {
+        return Ok(page(rule));
+    }
+    match beside_the_gates().find(|(other, _)| *other == name) {
+        Some(rule) => Ok(sentence(rule)),
+        None => bail!("no rule called {name} (hint: `lossbox rules` prints them all)"),
+    }
+}
+
+/// A rule that no gate holds, in a terminal.
+fn sentence((name, what): (&str, &str)) -> String {
+    format!("{name}\n\nForbids: {what}\n\nHint: the rejection says what to do\n")
 }
 
 /// A rule as a person reads it in a terminal.
@@ -52,6 +73,13 @@ fn markdown(rules: &[Rule]) -> String {
         for (title, example) in [("Rejected", rule.rejected), ("Accepted", rule.accepted)] {
             let _ = write!(text, "\n{title}:\n\n{}", fenced(example));
         }
+    }
+    text.push_str(
+        "\n## Beside the gates\n\n\
+         A discovery and a training reject by these too; the rejection says what to do.\n\n",
+    );
+    for (name, what) in beside_the_gates() {
+        let _ = writeln!(text, "- `{name}` forbids {what}.");
     }
     text
 }
@@ -103,6 +131,19 @@ mod tests {
             file == markdown(&sandbox::rules::all()),
             "docs/rules.md is out of date: run `cargo run -- rules --markdown > docs/rules.md`"
         );
+    }
+
+    #[test]
+    fn a_rule_is_found_by_its_name_whoever_holds_it() {
+        let rules = sandbox::rules::all();
+        for name in ["source/size", "source/duplicate", "train/non-finite"] {
+            let text = named(name, &rules).expect(name);
+            assert!(
+                text.starts_with(name) && text.contains("Forbids: "),
+                "{text}"
+            );
+        }
+        assert!(named("source/none", &rules).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(crate) mod evolve;
 pub(crate) mod llm;
 pub(crate) mod random;
 pub(crate) mod replay;
-mod reply;
+pub(crate) mod reply;
 
 use std::time::Duration;
 

@@ -21,6 +21,12 @@ struct Fields {
     code: String,
 }
 
+/// The rule that a reply breaks which cannot be read: its name, and what it forbids.
+pub(crate) const RULE: (&str, &str) = (
+    "source/reply",
+    "replies to a proposer's question that are not the JSON object that was asked for",
+);
+
 /// Reads the reply to question `n`.
 pub(super) fn read(origin: &str, n: usize, text: &str) -> Reply {
     match fields(text) {
@@ -91,7 +97,7 @@ pub(super) fn failed(origin: &str, n: usize, text: &str, message: &str) -> Reply
         text: text.chars().take(REPLY_BYTES_MAX).collect(),
         rejection: Rejection::new(
             Stage::Source,
-            "source/reply",
+            RULE.0,
             format!("{message}; {}", quoted(text)),
             "reply with one JSON object that has the texts `thought`, `name` and `code`, and nothing else",
         ),

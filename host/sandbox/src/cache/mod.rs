@@ -100,7 +100,7 @@ impl Cache {
         };
         let question = self.conditions.question(form, files);
         match self.recall(shelf, &question) {
-            Some(Answer::Component(bytes)) => return Ok(Component::from_file(bytes)),
+            Some(Answer::Component(bytes)) => return Ok(Component::from_bytes(bytes)),
             Some(Answer::Rejected(rejection)) => return Err(rejection.into()),
             Some(Answer::Probed(..)) | None => {}
         }

@@ -5,7 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::compile::{Toolchain, hex, sdk_hash};
+use crate::compile::{Toolchain, sdk_hash};
+use crate::hash::{add, hex};
 
 /// Changes when the same answer is written differently.
 const CACHE_VERSION: &str = "1";
@@ -72,11 +73,6 @@ fn add_all<'a>(hasher: &mut Sha256, parts: impl IntoIterator<Item = &'a [u8]>) {
     }
     hasher.update(u64::MAX.to_le_bytes());
     hasher.update(n_parts.to_le_bytes());
-}
-
-fn add(hasher: &mut Sha256, part: &[u8]) {
-    hasher.update((part.len() as u64).to_le_bytes());
-    hasher.update(part);
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use super::shelf::open_plainly;
 use crate::Fault;
-use crate::compile::hex;
+use crate::hash::hex;
 
 /// Bytes of the key and of a seal.
 pub(super) const SEAL_BYTES: usize = 32;

@@ -22,7 +22,7 @@ fn compile(cache: &Cache, text: &str, n_runs: &Cell<usize>) -> Result<Vec<u8>, R
     let outcome = cache.compiled("one file", [text.as_bytes()], || {
         n_runs.set(n_runs.get() + 1);
         match text {
-            "good" => Ok(Component::from_file(COMPONENT.to_vec())),
+            "good" => Ok(Component::from_bytes(COMPONENT.to_vec())),
             rule => {
                 let rejection = Rejection::new(Stage::Compile, rule, "wrong", "do it right");
                 Err(rejection.at(Span { line: 1, column: 2 }).into())

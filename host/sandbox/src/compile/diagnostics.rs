@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::rules::RUSTC;
-use crate::printable::{name_of, shown};
+use crate::printable::name_of;
 use crate::{Rejection, Span};
 
 /// Errors that go into one rejection.
@@ -70,7 +70,12 @@ pub(super) fn rejection(stderr: &str, author: Author) -> Rejection {
         .take(ERRORS_MAX)
         .map(|error| text(error, author))
         .collect();
-    let rejection = RUSTC.rejection(printable(&texts.join("\n")));
+    let message: String = texts
+        .join("\n")
+        .chars()
+        .take(MESSAGE_CHARACTERS_MAX)
+        .collect();
+    let rejection = RUSTC.rejection(message);
     match errors.iter().find_map(|error| place(error, author)) {
         Some((span, _)) => rejection.at(Span {
             line: span.line_start,
@@ -140,15 +145,6 @@ fn text(diagnostic: &Diagnostic, author: Author) -> String {
         );
     }
     text
-}
-
-/// An author can put anything into a message, terminal control sequences too.
-fn printable(message: &str) -> String {
-    message
-        .chars()
-        .map(|c| if c == '\n' { c } else { shown(c) })
-        .take(MESSAGE_CHARACTERS_MAX)
-        .collect()
 }
 
 #[cfg(test)]

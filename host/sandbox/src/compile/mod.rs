@@ -29,7 +29,7 @@ use diagnostics::Author;
 use folder::Folder;
 pub(crate) use folder::sweep;
 pub(crate) use process::Starved;
-pub(crate) use sdk::{Sdk, hex, sdk_hash, sdk_manual};
+pub(crate) use sdk::{Sdk, sdk_hash, sdk_manual};
 pub(crate) use toolchain::Toolchain;
 
 /// What the author's file is wrapped in.
@@ -43,7 +43,7 @@ pub struct Component {
 
 impl Component {
     /// Bytes that a user dropped: the next gate says whether they are a component.
-    pub fn from_file(bytes: Vec<u8>) -> Self {
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
         Component { bytes }
     }
 

@@ -8,11 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sha2::{Digest, Sha256};
-
 use super::Toolchain;
 use super::folder::{self, Folder};
-use crate::Fault;
+use crate::{Fault, hash};
 
 /// (name, text) of every file, as build.rs found them.
 static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
@@ -40,7 +38,7 @@ impl Sdk {
         toolchain: &Toolchain,
         notify: &dyn Fn(&str),
     ) -> Result<Self, Fault> {
-        let key = hash([RECIPE, toolchain.version(), &sdk_hash()]);
+        let key = hash::of_parts([RECIPE, toolchain.version(), &sdk_hash()]);
         let shelf = cache.join("sdk");
         folder::sweep_in(&shelf, WORKSHOP);
         let libraries = shelf.join(&key[..32]);
@@ -96,21 +94,7 @@ pub(crate) fn sdk_manual() -> &'static str {
 
 /// Identity of all embedded sources.
 pub(crate) fn sdk_hash() -> String {
-    hash(FILES.iter().flat_map(|(name, text)| [*name, *text]))
-}
-
-fn hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hasher = Sha256::new();
-    for text in texts {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
-    }
-    hex(&hasher.finalize())
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash::of_parts(FILES.iter().flat_map(|(name, text)| [*name, *text]))
 }
 
 fn build(shelf: &Path, libraries: &Path, toolchain: &Toolchain) -> Result<(), Fault> {
@@ -133,7 +117,7 @@ fn build(shelf: &Path, libraries: &Path, toolchain: &Toolchain) -> Result<(), Fa
 fn sums(libraries: &Path) -> std::io::Result<String> {
     let sum = |name: &str| {
         let bytes = fs::read(libraries.join(name))?;
-        Ok(format!("{} {name}\n", hex(&Sha256::digest(bytes))))
+        Ok(format!("{} {name}\n", hash::of(bytes)))
     };
     LIBRARIES.iter().map(|name| sum(name)).collect()
 }

@@ -15,12 +15,11 @@ mod survey;
 use std::thread;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use wasmparser::WasmFeatures;
 
-use crate::Rejection;
-use crate::compile::{Component, hex};
+use crate::compile::Component;
 use crate::limits::COMPONENT_STACK_BYTES;
+use crate::{Rejection, hash};
 pub use imports::{Imports, WASI};
 pub use measure::Measure;
 use survey::Survey;
@@ -137,7 +136,7 @@ pub(crate) fn look(
         Ok(Err(rejection)) => (None, Err(rejection)),
         Err(_) => (None, Err(rules::valid::given_up())),
     };
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = hash::of(&bytes);
     let report = survey.map(|survey| report(&bytes, &sha256, survey));
     let known = KnownComponent {
         bytes: bytes.len(),
@@ -212,7 +211,7 @@ mod tests {
 
     #[track_caller]
     fn check_rejected(bytes: Vec<u8>, rule: &str) -> Rejection {
-        let rejection = audit(Component::from_file(bytes)).expect_err(rule);
+        let rejection = audit(Component::from_bytes(bytes)).expect_err(rule);
         assert_eq!(rejection.rule, rule, "{rejection:?}");
         rejection
     }
@@ -228,7 +227,7 @@ mod tests {
     #[test]
     fn a_rejected_component_is_known_all_the_same() {
         let look = |bytes: &[u8]| {
-            let (known, audited) = look(Component::from_file(bytes.to_vec()), Imports::None);
+            let (known, audited) = look(Component::from_bytes(bytes.to_vec()), Imports::None);
             assert!(audited.is_err());
             known
         };
@@ -236,7 +235,7 @@ mod tests {
         let bytes = wat::parse_str(text).expect("well formed");
         let known = look(&bytes).expect("small");
         assert_eq!(known.bytes, bytes.len());
-        assert_eq!(known.sha256, hex(&Sha256::digest(&bytes)));
+        assert_eq!(known.sha256, hash::of(&bytes));
         let report = known.report.expect("counted");
         assert_eq!(report.exports, ["x"]);
         assert_eq!(report.functions, 1);
@@ -260,7 +259,7 @@ mod tests {
             (core module $m (import "\1b[2J\e2\80\ae" "x" (func)))
             (core instance (instantiate $m)))"#;
         let bytes = wat::parse_str(text).expect("well formed");
-        let rejection = audit(Component::from_file(bytes)).expect_err("an import is missing");
+        let rejection = audit(Component::from_bytes(bytes)).expect_err("an import is missing");
         assert!(
             rejection.message.contains(r"\u{1b}[2J\u{202e}"),
             "{rejection:?}"
@@ -407,7 +406,7 @@ mod tests {
                 .expect(import)
         };
         let clock = r#"(import "wasi:clocks/monotonic-clock@0.2.6" (instance (export "now" (func (result u64)))))"#;
-        let bytes = || Component::from_file(with(clock));
+        let bytes = || Component::from_bytes(with(clock));
         let rejection = audit(bytes()).expect_err("no imports");
         assert_eq!(rejection.rule, "component/no-imports");
         let audited = audit_with(bytes(), Imports::Wasi).expect("a clock");
@@ -422,7 +421,7 @@ mod tests {
             r#"(import "now" (func (result u64)))"#,
         ] {
             let rejection =
-                audit_with(Component::from_file(with(import)), Imports::Wasi).expect_err(import);
+                audit_with(Component::from_bytes(with(import)), Imports::Wasi).expect_err(import);
             assert_eq!(rejection.rule, "component/no-imports");
         }
     }

@@ -9,18 +9,17 @@ use crate::rules::{Example, Rule};
 pub(crate) const ALL: [Rule; 7] = [WORLD, FUEL, TIMEOUT, CRASH, TRAP, ERROR, LENGTHS];
 
 pub(super) const WORLD: Rule = Rule {
+    name: "run/world",
+    stage: Stage::Probe,
+    what: "components that cannot be instantiated as the world preference-loss, or import WASI 0.2 with types of their own",
+    why: "types and functions must be those of guest-sdk/wit/loss.wit and of WASI",
+    hint: "export the world preference-loss of guest-sdk/wit/loss.wit, and import interfaces of WASI 0.2 as they are",
     rejected: Example::LongComponent {
         shown: "a component that imports `wasi:clocks/monotonic-clock@0.2.6` with a clock of 32 bits: \
                 `(export \"now\" (func (result u32)))`",
         text: a_clock_of_another_type,
     },
-    ..page(
-        "run/world",
-        "components that cannot be instantiated as the world preference-loss, or import WASI 0.2 with types of their own",
-        "types and functions must be those of guest-sdk/wit/loss.wit and of WASI",
-        "export the world preference-loss of guest-sdk/wit/loss.wit, and import interfaces of WASI 0.2 as they are",
-        "",
-    )
+    accepted: Example::PLAIN,
 };
 
 /// The component gate knows the interfaces of WASI by name; their types meet when the runtime links them.
@@ -30,13 +29,15 @@ fn a_clock_of_another_type() -> String {
     plain.replacen("(component", &format!("(component {clock}"), 1)
 }
 
-pub(super) const FUEL: Rule = page(
-    "run/fuel",
-    "calls that take more fuel than their number of pairs allows",
-    "a loss is called at every step; fuel is the same on every machine",
-    "no loops but those over the batch, no work that grows with the token counts, and no large lists: to fill one takes fuel \
+pub(super) const FUEL: Rule = Rule {
+    name: "run/fuel",
+    stage: Stage::Probe,
+    what: "calls that take more fuel than their number of pairs allows",
+    why: "a loss is called at every step; fuel is the same on every machine",
+    hint: "no loops but those over the batch, no work that grows with the token counts, and no large lists: to fill one takes fuel \
      by the byte",
-    r#"use guest_sdk::prelude::*;
+    rejected: Example::Source(
+        r#"use guest_sdk::prelude::*;
 
 pair_loss! {
     name: "example",
@@ -52,36 +53,38 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
     x
 }
 "#,
-);
+    ),
+    accepted: Example::PLAIN,
+};
 
 pub(crate) const TIMEOUT: Rule = Rule {
+    name: "run/timeout",
+    stage: Stage::Probe,
+    what: "plugins that take too long to compile or to answer",
+    why: "the wall clock guards what fuel does not count",
+    hint: "make the code smaller; call no function of WASI in a loop, since its work costs no fuel and all the more time",
     rejected: Example::NoneKnown("work that takes long and little fuel"),
-    ..page(
-        "run/timeout",
-        "plugins that take too long to compile or to answer",
-        "the wall clock guards what fuel does not count",
-        "make the code smaller; call no function of WASI in a loop, since its work costs no fuel and all the more time",
-        "",
-    )
+    accepted: Example::PLAIN,
 };
 
 pub(super) const CRASH: Rule = Rule {
+    name: "run/crash",
+    stage: Stage::Probe,
+    what: "plugins whose process dies or answers nonsense",
+    why: "nothing that it says can be believed",
+    hint: "build the component with the SDK",
     rejected: Example::NoneKnown("an error of the compiler or the runtime of WebAssembly"),
-    ..page(
-        "run/crash",
-        "plugins whose process dies or answers nonsense",
-        "nothing that it says can be believed",
-        "build the component with the SDK",
-        "",
-    )
+    accepted: Example::PLAIN,
 };
 
-pub(super) const TRAP: Rule = page(
-    "run/trap",
-    "calls that trap: a panic, an index out of bounds, a division of integers by zero, too much memory or stack",
-    "a training step cannot go on without its gradient",
-    "check lengths and divisors; a batch may have one pair",
-    r#"use guest_sdk::prelude::*;
+pub(super) const TRAP: Rule = Rule {
+    name: "run/trap",
+    stage: Stage::Probe,
+    what: "calls that trap: a panic, an index out of bounds, a division of integers by zero, too much memory or stack",
+    why: "a training step cannot go on without its gradient",
+    hint: "check lengths and divisors; a batch may have one pair",
+    rejected: Example::Source(
+        r#"use guest_sdk::prelude::*;
 
 pair_loss! {
     name: "example",
@@ -95,14 +98,18 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
     -(weight * hp.beta * pair.logratio_margin()).log_sigmoid()
 }
 "#,
-);
+    ),
+    accepted: Example::PLAIN,
+};
 
-pub(super) const ERROR: Rule = page(
-    "run/error",
-    "calls that the plugin answers with an error",
-    "pairs and hyperparameters were well formed",
-    "return an error only for calls that break the contract; from batch_loss!, one loss per pair",
-    r#"use guest_sdk::prelude::*;
+pub(super) const ERROR: Rule = Rule {
+    name: "run/error",
+    stage: Stage::Probe,
+    what: "calls that the plugin answers with an error",
+    why: "pairs and hyperparameters were well formed",
+    hint: "return an error only for calls that break the contract; from batch_loss!, one loss per pair",
+    rejected: Example::Source(
+        r#"use guest_sdk::prelude::*;
 
 batch_loss! {
     name: "example",
@@ -115,20 +122,21 @@ fn losses<'t>(batch: &Batch<'t>, hp: &Hyperparameters) -> Vec<Var<'t>> {
     vec![mean(&losses)]
 }
 "#,
-);
+    ),
+    accepted: Example::PLAIN,
+};
 
 pub(super) const LENGTHS: Rule = Rule {
+    name: "run/lengths",
+    stage: Stage::Probe,
+    what: "lists with another number of entries than there are pairs",
+    why: "every pair needs its loss and its two gradients",
+    hint: "return one loss per pair, in order",
     rejected: Example::Crate(&[
         ("Cargo.toml", crate::source::PLAIN_MANIFEST),
         ("src/lib.rs", ONE_LOSS_FOR_ALL),
     ]),
-    ..page(
-        "run/lengths",
-        "lists with another number of entries than there are pairs",
-        "every pair needs its loss and its two gradients",
-        "return one loss per pair, in order",
-        "",
-    )
+    accepted: Example::PLAIN,
 };
 
 const ONE_LOSS_FOR_ALL: &str = r#"#![no_std]
@@ -160,21 +168,3 @@ impl PreferenceLoss for Loss {
 
 guest_sdk::export!(Loss);
 "#;
-
-const fn page(
-    name: &'static str,
-    what: &'static str,
-    why: &'static str,
-    hint: &'static str,
-    rejected: &'static str,
-) -> Rule {
-    Rule {
-        name,
-        stage: Stage::Probe,
-        what,
-        why,
-        hint,
-        rejected: Example::Source(rejected),
-        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
-    }
-}

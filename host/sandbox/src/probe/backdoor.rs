@@ -7,19 +7,21 @@
 
 use guest_sdk::{Metadata, Pairs, Scope};
 
+use super::Caller;
 use super::inputs::{LARGEST, empty, push};
 use super::warnings::{RANGES_MAX, wrong_way_places};
-use super::{Caller, page};
-use crate::rules::Rule;
-use crate::{Evaluation, Failure, Rejection};
+use crate::rules::{Example, Rule};
+use crate::{Evaluation, Failure, Rejection, Stage};
 
-pub(super) const RULE: Rule = page(
-    "probe/backdoor",
-    "a loss that is another one at single token counts",
-    "a loss that turns round at one length passes every other test and spoils the training that meets that length",
-    "let the loss change with the token counts smoothly or in steps",
-    ONE_LENGTH,
-);
+pub(super) const RULE: Rule = Rule {
+    name: "probe/backdoor",
+    stage: Stage::Probe,
+    what: "a loss that is another one at single token counts",
+    why: "a loss that turns round at one length passes every other test and spoils the training that meets that length",
+    hint: "let the loss change with the token counts smoothly or in steps",
+    rejected: Example::Source(ONE_LENGTH),
+    accepted: Example::PLAIN,
+};
 
 const ONE_LENGTH: &str = r#"use guest_sdk::prelude::*;
 

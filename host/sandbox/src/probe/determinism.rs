@@ -3,17 +3,19 @@
 use guest_sdk::Metadata;
 
 use super::inputs::Batch;
-use super::{Caller, Plugin, page};
-use crate::rules::Rule;
-use crate::{Evaluation, Failure};
+use super::{Caller, Plugin};
+use crate::rules::{Example, Rule};
+use crate::{Evaluation, Failure, Stage};
 
-pub(super) const RULE: Rule = page(
-    "probe/deterministic",
-    "results that differ between two calls, or between two processes and engines, with the same pairs",
-    "a loss is stateless; the same seed must give the same leaderboard",
-    "compute from the arguments alone; do not look at the sign or the bits of a NaN",
-    SIGN_OF_NAN,
-);
+pub(super) const RULE: Rule = Rule {
+    name: "probe/deterministic",
+    stage: Stage::Probe,
+    what: "results that differ between two calls, or between two processes and engines, with the same pairs",
+    why: "a loss is stateless; the same seed must give the same leaderboard",
+    hint: "compute from the arguments alone; do not look at the sign or the bits of a NaN",
+    rejected: Example::Source(SIGN_OF_NAN),
+    accepted: Example::PLAIN,
+};
 
 /// Which NaN 0/0 is, is the processor's choice.
 const SIGN_OF_NAN: &str = r#"use guest_sdk::prelude::*;

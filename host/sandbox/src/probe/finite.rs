@@ -2,19 +2,21 @@
 
 use guest_sdk::Pairs;
 
+use super::Caller;
 use super::inputs::Batch;
-use super::{Caller, page};
-use crate::rules::Rule;
-use crate::{Evaluation, Failure, Rejection};
+use crate::rules::{Example, Rule};
+use crate::{Evaluation, Failure, Rejection, Stage};
 
-pub(super) const RULE: Rule = page(
-    "probe/finite",
-    "losses or gradients that are NaN or infinite for log-ratios up to 1,000 nats, or NaN beyond, at default \
+pub(super) const RULE: Rule = Rule {
+    name: "probe/finite",
+    stage: Stage::Probe,
+    what: "losses or gradients that are NaN or infinite for log-ratios up to 1,000 nats, or NaN beyond, at default \
      hyperparameters",
-    "one such number ends a training run",
-    "use the stable forms: log_sigmoid(x) for ln(sigmoid(x)), exp(log_sigmoid(z) - x) for sigmoid(z) * exp(-x)",
-    NOT_FINITE,
-);
+    why: "one such number ends a training run",
+    hint: "use the stable forms: log_sigmoid(x) for ln(sigmoid(x)), exp(log_sigmoid(z) - x) for sigmoid(z) * exp(-x)",
+    rejected: Example::Source(NOT_FINITE),
+    accepted: Example::PLAIN,
+};
 
 /// A logarithm of what may be negative.
 const NOT_FINITE: &str = r#"use guest_sdk::prelude::*;

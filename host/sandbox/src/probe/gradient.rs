@@ -6,20 +6,22 @@
 
 use guest_sdk::{Metadata, Pairs, Scope};
 
+use super::Caller;
 use super::differences::{Claim, Kinks, Verdict, judge};
 use super::finite::place;
 use super::inputs::{Batch, REALISTIC, Rows, few, logps, rows, uniforms};
-use super::{Caller, page};
-use crate::rules::Rule;
-use crate::{Evaluation, Failure, Rejection};
+use crate::rules::{Example, Rule};
+use crate::{Evaluation, Failure, Rejection, Stage};
 
-pub(super) const RULE: Rule = page(
-    "probe/gradient",
-    "gradients that are not the derivatives of the sum of the losses, and losses whose derivatives cannot be checked",
-    "the optimiser follows the gradient and the report shows the loss: they must belong together",
-    "compute with Dual or Var throughout; values rebuilt from comparisons carry no gradient",
-    DETACHED,
-);
+pub(super) const RULE: Rule = Rule {
+    name: "probe/gradient",
+    stage: Stage::Probe,
+    what: "gradients that are not the derivatives of the sum of the losses, and losses whose derivatives cannot be checked",
+    why: "the optimiser follows the gradient and the report shows the loss: they must belong together",
+    hint: "compute with Dual or Var throughout; values rebuilt from comparisons carry no gradient",
+    rejected: Example::Source(DETACHED),
+    accepted: Example::PLAIN,
+};
 
 /// Bisection finds x without its derivative: the loss moves, the gradient says zero.
 const DETACHED: &str = r#"use guest_sdk::prelude::*;

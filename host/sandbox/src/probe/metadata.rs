@@ -2,23 +2,24 @@
 
 use guest_sdk::{Hyperparameter, Metadata};
 
-use super::page;
-use crate::Rejection;
 use crate::limits::HYPERPARAMETERS_MAX;
 use crate::printable::is_printable;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
+use crate::{Rejection, Stage};
 
 const NAME_CHARACTERS_MAX: usize = 64;
 const SUMMARY_CHARACTERS_MAX: usize = 300;
 
-pub(super) const RULE: Rule = page(
-    "probe/metadata",
-    "names that are no identifiers, summaries that are empty, endless or not printable, hyperparameters whose default lies \
+pub(super) const RULE: Rule = Rule {
+    name: "probe/metadata",
+    stage: Stage::Probe,
+    what: "names that are no identifiers, summaries that are empty, endless or not printable, hyperparameters whose default lies \
      outside their range, more than 32 of them",
-    "names become files, settings and rows of a leaderboard",
-    "lower case letters, digits and underscores; a summary of one sentence; minimum ≤ default ≤ maximum",
-    NO_IDENTIFIER,
-);
+    why: "names become files, settings and rows of a leaderboard",
+    hint: "lower case letters, digits and underscores; a summary of one sentence; minimum ≤ default ≤ maximum",
+    rejected: Example::Source(NO_IDENTIFIER),
+    accepted: Example::PLAIN,
+};
 
 const NO_IDENTIFIER: &str = r#"use guest_sdk::prelude::*;
 

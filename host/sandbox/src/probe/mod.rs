@@ -35,7 +35,7 @@ pub use self::overflow::Overflow;
 use crate::guest::Variant;
 use crate::guest::rules::TIMEOUT;
 use crate::limits::PROBE_WALL;
-use crate::rules::{Example, Rule};
+use crate::rules::Rule;
 use crate::{AuditedComponent, ComponentReport, Evaluation, Failure, Guest, Sandbox, Stage};
 
 /// A plugin that passed every gate. Only the probe makes one, now or as the cache remembers it.
@@ -321,22 +321,4 @@ fn met_with(failure: Failure, pairs: &Pairs) -> Failure {
     };
     rejection.message = format!("{} ({asked})", rejection.message);
     Failure::Rejected(rejection)
-}
-
-const fn page(
-    name: &'static str,
-    what: &'static str,
-    why: &'static str,
-    hint: &'static str,
-    rejected: &'static str,
-) -> Rule {
-    Rule {
-        name,
-        stage: Stage::Probe,
-        what,
-        why,
-        hint,
-        rejected: Example::Source(rejected),
-        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
-    }
 }

@@ -2,23 +2,22 @@
 
 use guest_sdk::{Metadata, Scope};
 
+use super::Caller;
 use super::inputs::{Batch, REALISTIC, rows, uniforms};
-use super::{Caller, page};
 use crate::rules::{Example, Rule};
-use crate::{Evaluation, Failure};
+use crate::{Evaluation, Failure, Stage};
 
 pub(super) const RULE: Rule = Rule {
+    name: "probe/scope",
+    stage: Stage::Probe,
+    what: "a loss of scope pair whose rows depend on other rows, on their place or on the size of the batch",
+    why: "gradient accumulation and reuse of results rely on the scope",
+    hint: "declare it with batch_loss!",
     rejected: Example::Crate(&[
         ("Cargo.toml", crate::source::PLAIN_MANIFEST),
         ("src/lib.rs", SHARE_OF_THE_BATCH),
     ]),
-    ..page(
-        "probe/scope",
-        "a loss of scope pair whose rows depend on other rows, on their place or on the size of the batch",
-        "gradient accumulation and reuse of results rely on the scope",
-        "declare it with batch_loss!",
-        "",
-    )
+    accepted: Example::PLAIN,
 };
 
 /// The size of the batch is a property of all rows.

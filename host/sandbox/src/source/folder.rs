@@ -54,10 +54,9 @@ const REFUSED: [&str; 4] = [
 /// Folders of the crate's root that tools fill; nobody looks into them.
 const NOT_LOOKED_INTO: [&str; 2] = ["target", ".git"];
 
-/// A crate as it was dropped: its name, and its files as (path within the crate, text).
+/// A crate as it was dropped: its files as (path within the crate, text).
 #[derive(Debug, Clone)]
 pub struct CrateSource {
-    name: String,
     files: Vec<(PathBuf, String)>,
 }
 
@@ -68,11 +67,6 @@ pub struct AuditedCrate {
 }
 
 impl AuditedCrate {
-    /// Its folder's name.
-    pub fn name(&self) -> &str {
-        &self.source.name
-    }
-
     /// (path within the crate, text) of every file.
     pub(crate) fn files(&self) -> &[(PathBuf, String)] {
         &self.source.files
@@ -94,14 +88,7 @@ impl CrateSource {
             );
             return Err(LAYOUT.rejection(message).into());
         }
-        let mut source = CrateSource {
-            name: folder
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            files: Vec::new(),
-        };
+        let mut source = CrateSource { files: Vec::new() };
         source.add_file(folder, Path::new("Cargo.toml"))?;
         source.add_folder(folder, Path::new("src"))?;
         Ok(source)

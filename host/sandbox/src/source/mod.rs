@@ -24,27 +24,15 @@ pub(crate) use rules::syntax::not_text;
 /// A candidate's source as it was proposed.
 #[derive(Debug, Clone)]
 pub struct Source {
-    name: String,
     text: String,
 }
 
 impl Source {
-    /// The text of a one-file loss. `name` is what its author calls it; it names no file.
-    pub fn one_file(name: &str, text: &str) -> Self {
+    /// The text of a one-file loss.
+    pub fn one_file(text: &str) -> Self {
         Source {
-            name: name.to_owned(),
             text: text.to_owned(),
         }
-    }
-
-    /// What its author calls it.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The text.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
     }
 }
 
@@ -55,11 +43,6 @@ pub struct AuditedSource {
 }
 
 impl AuditedSource {
-    /// What its author calls it.
-    pub fn name(&self) -> &str {
-        &self.source.name
-    }
-
     /// The text.
     pub fn text(&self) -> &str {
         &self.source.text
@@ -171,14 +154,14 @@ mod tests {
 
     #[track_caller]
     fn check_rejected(text: &str, rule: &str) -> Rejection {
-        let rejection = audit(Source::one_file("candidate", text)).expect_err(rule);
+        let rejection = audit(Source::one_file(text)).expect_err(rule);
         assert_eq!(rejection.rule, rule, "{rejection:?}");
         rejection
     }
 
     #[track_caller]
     fn check_accepted(text: &str) {
-        if let Err(rejection) = audit(Source::one_file("candidate", text)) {
+        if let Err(rejection) = audit(Source::one_file(text)) {
             panic!("{rejection:?}");
         }
     }
@@ -240,7 +223,7 @@ mod tests {
         ] {
             let text = rules::PLAIN_LOSS.replace("    -(", &format!("    {body}\n    -("));
             // Whether it is Rust is the parser's to say; that we are still here is the test.
-            let _ = audit(Source::one_file("chain", &text));
+            let _ = audit(Source::one_file(&text));
         }
     }
 

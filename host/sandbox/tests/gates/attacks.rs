@@ -17,7 +17,7 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {{ -(hp.beta * pair.logratio_
 }
 
 fn verdict(items: &str) -> Result<(), Rejection> {
-    audit(Source::one_file("candidate", &with_items(items))).map(drop)
+    audit(Source::one_file(&with_items(items))).map(drop)
 }
 
 /// Every line is rejected by the rule, where it stands, with a hint.
@@ -648,7 +648,7 @@ fn size_depth_and_number_are_limited_before_parsing() {
         ),
     ] {
         let beginning: String = text.chars().take(60).collect();
-        let rejection = audit(Source::one_file("candidate", &text)).expect_err(&beginning);
+        let rejection = audit(Source::one_file(&text)).expect_err(&beginning);
         assert_eq!(rejection.rule, rule, "{beginning}: {rejection:?}");
         assert!(rejection.span.is_some(), "{beginning}");
     }

@@ -45,7 +45,7 @@ fn output_without_end_becomes_a_short_rejection() {
     let body: String = (0..300)
         .map(|number| format!("let _ = {unknown}{number};\n"))
         .collect();
-    let text = source::audit(Source::one_file("candidate", &pair_loss(&body))).unwrap();
+    let text = source::audit(Source::one_file(&pair_loss(&body))).unwrap();
     let rejection = verdict(sandbox().compile(&text)).unwrap_err();
     assert_eq!(rejection.rule, "compile/rustc");
     assert!(

@@ -171,7 +171,7 @@ fn kinks_and_jumps_are_where_the_formulas_have_them() {
 }
 
 fn hash(sandbox: &Sandbox, text: &str) -> String {
-    let audited = source::audit(Source::one_file("candidate", text)).unwrap();
+    let audited = source::audit(Source::one_file(text)).unwrap();
     let component = verdict(sandbox.compile(&audited)).unwrap();
     sandbox.audit(component).unwrap().report().sha256.clone()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use sandbox::rules::{self, Example};
-use sandbox::{CachePolicy, Options, ProbedPlugin, Rejection, Sandbox, Source};
+use sandbox::{CachePolicy, Options, ProbedPlugin, Rejection, Sandbox, Submission};
 
 use crate::support::{cache, child, sandbox, validate, verdict};
 
@@ -97,7 +97,7 @@ fn check_timeout(example: Example) {
     options.cache = CachePolicy::Off;
     options.compile_wall = Duration::from_secs(2);
     let hurried = Sandbox::open(options).unwrap();
-    let source = Source::one_file("candidate", &text());
-    let rejection = verdict(hurried.validate(&source)).expect_err("compile/timeout");
+    let submission = Submission::one_file(&text());
+    let rejection = verdict(hurried.admit(&submission)).expect_err("compile/timeout");
     assert_eq!(rejection.rule, "compile/timeout", "{rejection:?}");
 }

@@ -169,7 +169,7 @@ fn the_compiler_survives_every_chain_that_the_source_gate_lets_pass() {
         let chain = |n_links: usize| {
             let (before, after) = (before.repeat(n_links), after.repeat(n_links));
             let body = format!("let _ = {before} x {after}; pair.policy_chosen");
-            source::audit(Source::one_file("candidate", &pair_loss(&body)))
+            source::audit(Source::one_file(&pair_loss(&body)))
         };
         let longest = (1..600).rev().find_map(|n_links| match chain(n_links) {
             Ok(audited) => Some((n_links, audited)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use sandbox::{CachePolicy, Failure, Options, Pairs, ProbedPlugin, Rejection, Sandbox, Source};
+use sandbox::{CachePolicy, Failure, Options, Pairs, ProbedPlugin, Rejection, Sandbox, Submission};
 
 /// Where the SDK is built once for all runs of the tests.
 pub(crate) fn cache() -> PathBuf {
@@ -39,7 +39,7 @@ pub(crate) fn verdict<T>(outcome: Result<T, Failure>) -> Result<T, Rejection> {
 }
 
 pub(crate) fn validate(text: &str) -> Result<ProbedPlugin, Rejection> {
-    verdict(sandbox().validate(&Source::one_file("candidate", text)))
+    verdict(sandbox().admit(&Submission::one_file(text)))
 }
 
 /// A pair loss with this body.

@@ -143,7 +143,7 @@ impl Encoding {
             let eos = if field == "prompt" || completion.ends_with(eos) { "" } else { eos };
             tokenizer
                 .encode_with_special_tokens(&[prompt, completion, eos].concat())
-                .map_err(|fault| Problem::new(field, fault.to_string(), HINT_TEXT))
+                .map_err(|fault| Problem::new(field, fault.without_hint(), HINT_TEXT))
         };
         Ok(Tokens::split(
             encode("prompt", "")?,
@@ -160,7 +160,7 @@ impl Encoding {
         let tokenizer = self.tokenizer()?;
         let template = tokenizer
             .chat()
-            .map_err(|fault| Problem::new("row", first_line(&fault), HINT_NO_TEMPLATE))?;
+            .map_err(|fault| Problem::new("row", fault.without_hint(), HINT_NO_TEMPLATE))?;
         let encode = |field: &'static str, completion: &[Value]| {
             let messages = [prompt, completion].concat();
             let text = template
@@ -168,7 +168,7 @@ impl Encoding {
                 .map_err(|message| Problem::new(field, message, HINT_TEMPLATE))?;
             tokenizer
                 .encode(&text)
-                .map_err(|fault| Problem::new(field, fault.to_string(), HINT_TEXT))
+                .map_err(|fault| Problem::new(field, fault.without_hint(), HINT_TEXT))
         };
         Ok(Tokens::split(
             encode("prompt", &[])?,
@@ -267,9 +267,4 @@ impl Sequence {
         let completion = self.tokens.split_off(self.n_prompt);
         (self.tokens, completion)
     }
-}
-
-/// A fault's message without its own hint.
-fn first_line(fault: &Fault) -> String {
-    fault.to_string().lines().next().unwrap_or_default().to_owned()
 }

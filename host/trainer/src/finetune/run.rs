@@ -124,7 +124,7 @@ pub fn run(
     let Job { settings, .. } = job;
     settings.check()?;
     let save = settings.save.clone().unwrap_or_else(|| settings.run.join("model"));
-    refuse_existing(&save)?;
+    files::refuse_existing(&save)?;
     let from = starting_point(job)?;
     check_places(settings, &save)?;
 
@@ -224,16 +224,6 @@ fn now(begun: Option<&State>, references: &Path, sources: &Key) -> i64 {
     match Origin::of_file(references) {
         Some(origin) if origin.content == *sources => origin.now_unix_seconds,
         _ => local_unix_seconds(),
-    }
-}
-
-fn refuse_existing(save: &Path) -> Result<(), Fault> {
-    match save.exists() {
-        false => Ok(()),
-        true => Err(Fault::settings(
-            format!("{} exists already", save.display()),
-            "name another folder with --save, or remove this one",
-        )),
     }
 }
 
@@ -567,8 +557,7 @@ impl Training<'_> {
     /// What training came to, kept where the run is because it could not be saved where it should be.
     fn unsaved(&self, fault: &Fault, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Fault {
         let n_steps = self.state.step;
-        let reason = fault.to_string();
-        let reason = reason.lines().next().unwrap_or_default();
+        let reason = fault.without_hint();
         let done = format!("all {n_steps} steps are done, but not everything is saved: {reason}");
         match self.save_checkpoint() {
             Ok(place) => {
@@ -582,7 +571,7 @@ impl Training<'_> {
                 Fault::settings(message, hint)
             }
             Err(second) => Fault::settings(
-                format!("{done}\nno checkpoint could be written either: {second}"),
+                format!("{done}\nno checkpoint could be written either: {}", second.without_hint()),
                 "make room and train again; --save-every N keeps checkpoints on the way",
             ),
         }

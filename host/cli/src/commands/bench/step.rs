@@ -6,7 +6,7 @@ use trainer::bench::{StepReport, StepSize, time_steps};
 use crate::args::BenchStep;
 use crate::{Outcome, profile, screen};
 
-/// Time that the steps of a measurement take together, in GFLOP at a usual speed: more steps where they are short.
+/// Useful arithmetic of all timed steps together, in GFLOP: a few seconds at a usual speed, so more steps where they are short.
 const GFLOP: f64 = 3_000.0;
 
 pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {

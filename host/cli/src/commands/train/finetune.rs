@@ -1,13 +1,11 @@
 //! The user's model on the user's preference data: settings from flags and file, progress, and the report.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sandbox::{Scope, Stage};
 use serde_json::json;
 use trainer::TrainFailure;
@@ -15,10 +13,9 @@ use trainer::finetune::{self, Finished, Job, Progress, Settings};
 
 use super::{Loss, rejected, verdict};
 use crate::args::Train;
-use crate::{Outcome, device, plugin, screen, settings};
+use crate::{Outcome, device, plugin, progress, runs, screen, settings};
 
-/// Where runs go that the user does not name, and what their names begin with.
-const RUNS: &str = "runs";
+/// What the names of runs begin with that the user does not name.
 const PREFIX: &str = "train-";
 
 /// What the user said, in the configuration file and then in flags; none without a model.
@@ -46,27 +43,10 @@ pub(super) fn settings_of(args: &Train) -> Result<Option<Settings>> {
         "there is no data to train on (hint: --data FILE, JSONL or Parquet in TRL's preference format)"
     );
     if settings.run.as_os_str().is_empty() {
-        settings.run = numbered(Path::new(RUNS), args.resume)?;
+        settings.run = runs::folder(PREFIX, args.resume)?;
     }
     settings.check()?;
     Ok(Some(settings))
-}
-
-/// The next free number under `runs`, or the highest one that is there.
-fn numbered(runs: &Path, resume: bool) -> Result<PathBuf> {
-    let number = |name: &str| name.strip_prefix(PREFIX)?.parse::<u64>().ok();
-    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
-    let last = entries
-        .filter_map(|entry| number(entry.file_name().to_str()?))
-        .max();
-    match (last, resume) {
-        (Some(last), true) => Ok(runs.join(format!("{PREFIX}{last}"))),
-        (None, true) => bail!(
-            "there is no run under {} (hint: name one with --run)",
-            runs.display()
-        ),
-        (last, false) => Ok(runs.join(format!("{PREFIX}{}", last.unwrap_or(0) + 1))),
-    }
 }
 
 pub(super) fn run(
@@ -149,10 +129,8 @@ struct Screen {
 
 impl Screen {
     fn new() -> Self {
-        let bar = ProgressBar::new(0);
-        bar.enable_steady_tick(Duration::from_millis(200));
         Screen {
-            bar,
+            bar: progress::bar(),
             peak_gflop_per_s: f64::NAN,
         }
     }
@@ -172,13 +150,7 @@ impl Screen {
                 n_steps,
             } => {
                 self.peak_gflop_per_s = trainer::bench::gemm_peak();
-                self.bar.set_length(*n_steps as u64);
-                self.bar.set_position(*n_steps_done as u64);
-                self.bar.reset_eta();
-                let template = "{bar:30} step {pos}/{len}, {eta} left  {msg}";
-                if let Ok(style) = ProgressStyle::with_template(template) {
-                    self.bar.set_style(style);
-                }
+                progress::count_steps(&self.bar, *n_steps_done, *n_steps);
             }
             Progress::Step(record, speed) => {
                 self.bar.set_position(record.step.step as u64);
@@ -237,30 +209,4 @@ fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -
         plugin::identity(&loss.probed),
         finished.place.display()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_are_numbered_beside_those_of_a_search() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(numbered(folder.path(), true).is_err());
-        assert_eq!(
-            numbered(folder.path(), false).expect("free"),
-            folder.path().join("train-1")
-        );
-        for name in ["train-2", "train-10", "30", "train-x"] {
-            std::fs::create_dir(folder.path().join(name)).expect("made");
-        }
-        assert_eq!(
-            numbered(folder.path(), false).expect("free"),
-            folder.path().join("train-11")
-        );
-        assert_eq!(
-            numbered(folder.path(), true).expect("there"),
-            folder.path().join("train-10")
-        );
-    }
 }

@@ -1,10 +1,9 @@
-//! The default task: trains its base model measures the policy on the way, and saves the one that was measured last.
+//! The default task: trains its base model, measures the policy on the way, and saves the one that was measured last.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sandbox::Stage;
 use serde_json::json;
 use trainer::{Progress, SeedResult, Sentiment, SentimentSettings, TrainFailure};
@@ -12,14 +11,11 @@ use trainer::{Progress, SeedResult, Sentiment, SentimentSettings, TrainFailure};
 use super::{Loss, rejected, verdict};
 use crate::args::Train;
 use crate::settings::Settings;
-use crate::{Outcome, plugin, screen};
+use crate::{Outcome, plugin, progress, screen};
 
 pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outcome> {
-    if let Some(folder) = args.flags.save.as_ref().filter(|folder| folder.exists()) {
-        bail!(
-            "{} exists already\nhint: choose another folder for --save, or remove this one",
-            folder.display()
-        );
+    if let Some(folder) = &args.flags.save {
+        trainer::refuse_existing(folder)?;
     }
     let task = prepare(args, &settings.cache)?;
     let mut guest = match loss.start(Stage::Train)? {
@@ -27,7 +23,8 @@ pub(super) fn run(args: &Train, loss: &Loss, settings: &Settings) -> Result<Outc
         Err(rejection) => return rejected(args, &loss.named, &rejection),
     };
     let seed = args.flags.seed.unwrap_or(0);
-    let bar = bar(task.settings().training.n_steps);
+    let bar = progress::bar();
+    progress::count_steps(&bar, 0, task.settings().training.n_steps);
     let watch = &mut |progress: Progress| show(&bar, &progress);
     let trained = task.train_and_score(&mut guest, seed, watch);
     bar.finish_and_clear();
@@ -56,16 +53,6 @@ fn prepare(args: &Train, cache: &Path) -> Result<Sentiment> {
     }
     screen::note("preparing the sentiment task");
     Sentiment::prepare(settings, cache, &mut |_| {}).context("cannot prepare the sentiment task")
-}
-
-fn bar(n_steps: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} step {pos}/{len}, {eta} left  {msg}");
-    let bar = ProgressBar::new(n_steps as u64);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {

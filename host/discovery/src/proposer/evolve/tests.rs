@@ -86,7 +86,7 @@ fn proposals_pass_the_source_audit_and_are_named_as_files_can_be() {
     for candidate in search(5, 120) {
         let Candidate { name, source, .. } = &candidate;
         assert_eq!(crate::candidate::plain_name(name).as_ref(), Some(name));
-        let audited = sandbox::source::audit(Source::one_file(name, source));
+        let audited = sandbox::source::audit(Source::one_file(source));
         assert!(audited.is_ok(), "{audited:?}\n{source}");
         assert!(
             source.contains("Hypothesis: ") && source.contains("loss = "),

@@ -67,12 +67,14 @@ impl Endpoint {
             .with_api_base(settings.base_url.trim_end_matches('/'))
             .with_api_key(settings.api_key.clone().unwrap_or_default().trim());
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().build();
+        let runtime = runtime.enable_all().build().map_err(|error| Fault::Start {
+            what: "the runtime of network calls",
+            reason: error.to_string(),
+        })?;
         Ok(Endpoint {
             settings: settings.clone(),
             client: Client::with_config(config).with_http_service(ReqwestService::default()),
-            runtime: runtime
-                .map_err(|error| Fault::Panic(format!("no asynchronous runtime: {error}")))?,
+            runtime,
             with_schema: true,
             tell: Box::new(|_| {}),
         })

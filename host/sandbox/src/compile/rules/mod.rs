@@ -5,8 +5,7 @@ mod crate_manifest;
 mod rustc;
 mod timeout;
 
-use crate::Stage;
-use crate::rules::{Example, Rule};
+use crate::rules::Rule;
 
 pub(super) use crash::CRASH;
 pub(super) use crate_manifest::MANIFEST;
@@ -15,21 +14,3 @@ pub(super) use timeout::TIMEOUT;
 
 /// Every page of this gate.
 pub(crate) const ALL: [Rule; 4] = [RUSTC, TIMEOUT, CRASH, MANIFEST];
-
-const fn page(
-    name: &'static str,
-    what: &'static str,
-    why: &'static str,
-    hint: &'static str,
-    rejected: Example,
-) -> Rule {
-    Rule {
-        name,
-        stage: Stage::Compile,
-        what,
-        why,
-        hint,
-        rejected,
-        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
-    }
-}

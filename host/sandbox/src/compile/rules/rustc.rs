@@ -1,15 +1,17 @@
 //! `compile/rustc`
 
-use super::page;
+use crate::Stage;
 use crate::rules::{Example, Rule};
 
-pub(crate) const RUSTC: Rule = page(
-    "compile/rustc",
-    "source that the compiler does not accept",
-    "only a component can be run",
-    "read the compiler's message; the SDK's manual lists every function",
-    Example::Source(UNKNOWN_HYPERPARAMETER),
-);
+pub(crate) const RUSTC: Rule = Rule {
+    name: "compile/rustc",
+    stage: Stage::Compile,
+    what: "source that the compiler does not accept",
+    why: "only a component can be run",
+    hint: "read the compiler's message; the SDK's manual lists every function",
+    rejected: Example::Source(UNKNOWN_HYPERPARAMETER),
+    accepted: Example::PLAIN,
+};
 
 /// It uses a hyperparameter that it does not declare.
 const UNKNOWN_HYPERPARAMETER: &str = r#"use guest_sdk::prelude::*;

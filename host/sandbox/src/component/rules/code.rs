@@ -1,27 +1,31 @@
 //! `component/code`
 
-use super::{ComponentRule, page};
+use super::ComponentRule;
+use crate::Stage;
 use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{
     CODE_NESTING_MAX, COMPONENT_BODY_BYTES_MAX, COMPONENT_CODE_BYTES_MAX, COMPONENT_FUNCTIONS_MAX,
     COSTLY_OPERATORS_MAX, LOCALS_MAX, PARAMETERS_MAX, RESULTS_MAX,
 };
+use crate::rules::{Example, Rule};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
-    page: page(
-        "component/code",
-        "more code than the limits table allows: functions, bytes in all and in one body, nesting, locals, parameters",
-        "compiling takes time that grows faster than the code, and with the square of its nesting",
-        "a loss of a few lines has about a hundred small functions; keep large ones apart with #[inline(never)]",
-        concat!(
+    page: Rule {
+        name: "component/code",
+        stage: Stage::Component,
+        what: "more code than the limits table allows: functions, bytes in all and in one body, nesting, locals, parameters",
+        why: "compiling takes time that grows faster than the code, and with the square of its nesting",
+        hint: "a loss of a few lines has about a hundred small functions; keep large ones apart with #[inline(never)]",
+        rejected: Example::Component(concat!(
             "(component (core module (func (param",
             " f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64",
             " f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64",
             " f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64",
             "))))"
-        ),
-    ),
+        )),
+        accepted: Example::PLAIN,
+    },
     measures,
     find: |survey| first_beyond(&measures(survey)),
 };

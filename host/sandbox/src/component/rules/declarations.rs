@@ -1,6 +1,7 @@
 //! `component/declarations`
 
-use super::{ComponentRule, page};
+use super::ComponentRule;
+use crate::Stage;
 use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{
@@ -11,17 +12,16 @@ use crate::rules::{Example, Rule};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
     page: Rule {
+        name: "component/declarations",
+        stage: Stage::Component,
+        what: "more types, globals, data, imports or exports of modules than the limits table allows",
+        why: "each is read, checked and kept for every instance",
+        hint: "a loss has a few dozen of each, and a few kilobytes of data",
         rejected: Example::LongComponent {
             shown: "a module with one global more than the limits table allows",
             text: one_global_too_many,
         },
-        ..page(
-            "component/declarations",
-            "more types, globals, data, imports or exports of modules than the limits table allows",
-            "each is read, checked and kept for every instance",
-            "a loss has a few dozen of each, and a few kilobytes of data",
-            "",
-        )
+        accepted: Example::PLAIN,
     },
     measures,
     find: |survey| first_beyond(&measures(survey)),

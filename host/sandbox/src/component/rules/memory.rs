@@ -1,18 +1,22 @@
 //! `component/memory`
 
-use super::{ComponentRule, page};
+use super::ComponentRule;
+use crate::Stage;
 use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{MEMORIES_MAX, MEMORY_BYTES_MAX};
+use crate::rules::{Example, Rule};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
-    page: page(
-        "component/memory",
-        "memories without a maximum, or more than 64 MiB or two memories in all",
-        "memory is paid by everybody on the machine",
-        "link with --max-memory=67108864",
-        "(component (core module (memory 1)))",
-    ),
+    page: Rule {
+        name: "component/memory",
+        stage: Stage::Component,
+        what: "memories without a maximum, or more than 64 MiB or two memories in all",
+        why: "memory is paid by everybody on the machine",
+        hint: "link with --max-memory=67108864",
+        rejected: Example::Component("(component (core module (memory 1)))"),
+        accepted: Example::PLAIN,
+    },
     measures,
     find: |survey| {
         if survey

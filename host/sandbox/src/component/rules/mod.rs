@@ -15,8 +15,7 @@ mod world;
 
 use super::measure::Measure;
 use super::survey::Survey;
-use crate::Stage;
-use crate::rules::{Example, Rule};
+use crate::rules::Rule;
 
 /// A page, what it counts, and what finds the first offence against it, as a message.
 pub(super) struct ComponentRule {
@@ -53,23 +52,4 @@ pub(crate) fn pages() -> impl Iterator<Item = Rule> {
 /// For rules that forbid a thing whatever its size.
 fn none(_: &Survey) -> Vec<Measure> {
     Vec::new()
-}
-
-const fn page(
-    name: &'static str,
-    what: &'static str,
-    why: &'static str,
-    hint: &'static str,
-    rejected: &'static str,
-) -> Rule {
-    Rule {
-        name,
-        stage: Stage::Component,
-        what,
-        why,
-        hint,
-        rejected: Example::Component(rejected),
-        // Whatever the SDK's loss compiles to keeps every rule of this gate.
-        accepted: Example::Source(crate::source::rules::PLAIN_LOSS),
-    }
 }

@@ -2,18 +2,19 @@
 
 use wasmparser::{BinaryReaderError, Validator, WasmFeatures};
 
-use super::page;
-use crate::Rejection;
 use crate::component::FEATURES;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
+use crate::{Rejection, Stage};
 
-pub(crate) const PAGE: Rule = page(
-    "component/proposals",
-    "WebAssembly proposals that a loss does not need",
-    "threads, exceptions, memory64 or relaxed SIMD widen the wall and may make results differ between machines",
-    "build for wasm32-wasip2 without target features",
-    "(component (core module (memory 1 1 shared)))",
-);
+pub(crate) const PAGE: Rule = Rule {
+    name: "component/proposals",
+    stage: Stage::Component,
+    what: "WebAssembly proposals that a loss does not need",
+    why: "threads, exceptions, memory64 or relaxed SIMD widen the wall and may make results differ between machines",
+    hint: "build for wasm32-wasip2 without target features",
+    rejected: Example::Component("(component (core module (memory 1 1 shared)))"),
+    accepted: Example::PLAIN,
+};
 
 /// Every proposal that is off, by the name of its repository.
 const PROPOSALS: &[(WasmFeatures, &str)] = &[

@@ -1,11 +1,15 @@
 //! `component/size`
 
-use super::page;
-use crate::Rejection;
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::rules::{Example, Rule};
+use crate::{Rejection, Stage};
 
 pub(crate) const PAGE: Rule = Rule {
+    name: "component/size",
+    stage: Stage::Component,
+    what: "components of more than 1 MiB",
+    why: "compiling machine code takes time and memory that grow faster than the code",
+    hint: "a loss of a few lines has about ten kilobytes",
     rejected: Example::LongComponent {
         shown: "a module with a memory of 2 MiB and as many bytes of data",
         text: || {
@@ -13,13 +17,7 @@ pub(crate) const PAGE: Rule = Rule {
             format!("(component (core module (memory 32 32) (data (i32.const 0) \"{data}\")))")
         },
     },
-    ..page(
-        "component/size",
-        "components of more than 1 MiB",
-        "compiling machine code takes time and memory that grow faster than the code",
-        "a loss of a few lines has about ten kilobytes",
-        "",
-    )
+    accepted: Example::PLAIN,
 };
 
 pub(in crate::component) fn check(bytes: &[u8]) -> Result<(), Rejection> {

@@ -1,6 +1,7 @@
 //! `component/structure`
 
-use super::{ComponentRule, page};
+use super::ComponentRule;
+use crate::Stage;
 use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{
@@ -8,15 +9,20 @@ use crate::limits::{
     COMPONENT_TYPE_BYTES_MAX, COMPONENT_TYPE_DEPTH_MAX, COMPONENT_TYPES_MAX, CORE_INSTANCES_MAX,
     MODULES_MAX, NESTED_COMPONENTS_MAX,
 };
+use crate::rules::{Example, Rule};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
-    page: page(
-        "component/structure",
-        "modules in nested components, modules used twice, components nested two deep, and more of them than the limits table allows",
-        "each instance is memory, and nesting multiplies what is declared once",
-        "wrap one module as wit-component does",
-        "(component (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))",
-    ),
+    page: Rule {
+        name: "component/structure",
+        stage: Stage::Component,
+        what: "modules in nested components, modules used twice, components nested two deep, and more of them than the limits table allows",
+        why: "each instance is memory, and nesting multiplies what is declared once",
+        hint: "wrap one module as wit-component does",
+        rejected: Example::Component(
+            "(component (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))",
+        ),
+        accepted: Example::PLAIN,
+    },
     measures,
     find: |survey| {
         let structure = &survey.structure;

@@ -1,18 +1,22 @@
 //! `component/tables`
 
-use super::{ComponentRule, page};
+use super::ComponentRule;
+use crate::Stage;
 use crate::component::measure::{Measure, first_beyond};
 use crate::component::survey::Survey;
 use crate::limits::{ELEMENT_SEGMENTS_MAX, ELEMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::rules::{Example, Rule};
 
 pub(super) const RULE: ComponentRule = ComponentRule {
-    page: page(
-        "component/tables",
-        "more than 8 tables, or tables of more than 1,000 elements, or more than 2,000 elements in segments",
-        "tables are memory by another name",
-        "a loss has a handful of functions, and a table of those that are called indirectly",
-        "(component (core module (table 100000 funcref)))",
-    ),
+    page: Rule {
+        name: "component/tables",
+        stage: Stage::Component,
+        what: "more than 8 tables, or tables of more than 1,000 elements, or more than 2,000 elements in segments",
+        why: "tables are memory by another name",
+        hint: "a loss has a handful of functions, and a table of those that are called indirectly",
+        rejected: Example::Component("(component (core module (table 100000 funcref)))"),
+        accepted: Example::PLAIN,
+    },
     measures,
     find: |survey| first_beyond(&measures(survey)),
 };

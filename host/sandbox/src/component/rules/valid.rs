@@ -3,18 +3,20 @@
 use wasmparser::types::Types;
 use wasmparser::{BinaryReaderError, Parser, Validator};
 
-use super::{page, proposals};
-use crate::Rejection;
+use super::proposals;
 use crate::component::FEATURES;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
+use crate::{Rejection, Stage};
 
-pub(crate) const PAGE: Rule = page(
-    "component/valid",
-    "bytes that are not a valid component",
-    "wasmtime compiles nothing that a second reader did not check",
-    "build for wasm32-wasip2, or wrap a module with wit-component",
-    "(module)",
-);
+pub(crate) const PAGE: Rule = Rule {
+    name: "component/valid",
+    stage: Stage::Component,
+    what: "bytes that are not a valid component",
+    why: "wasmtime compiles nothing that a second reader did not check",
+    hint: "build for wasm32-wasip2, or wrap a module with wit-component",
+    rejected: Example::Component("(module)"),
+    accepted: Example::PLAIN,
+};
 
 pub(in crate::component) fn check(bytes: &[u8]) -> Result<Types, Rejection> {
     Validator::new_with_features(FEATURES)

@@ -3,7 +3,9 @@
 use syn::visit::{self, Visit};
 use syn::{AttrStyle, Attribute, Expr, Lit, LitStr, Meta};
 
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::tokens::Token;
 use crate::source::{Form, Offence};
 
@@ -36,13 +38,15 @@ const DERIVABLE: [&str; 9] = [
 ];
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/attributes",
-        "every attribute but allow of common lints, derive of common traits, default, doc with plain text, inline and must_use",
-        "attributes choose files, export symbols, link libraries and run macros",
-        "leave the attribute out",
-        "#[no_mangle] fn loss() {}",
-    ),
+    page: Rule {
+        name: "source/attributes",
+        stage: Stage::Source,
+        what: "every attribute but allow of common lints, derive of common traits, default, doc with plain text, inline and must_use",
+        why: "attributes choose files, export symbols, link libraries and run macros",
+        hint: "leave the attribute out",
+        rejected: Example::Source("#[no_mangle] fn loss() {}"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let mut finder = Finder {
             form: parsed.form,

@@ -3,18 +3,24 @@
 use syn::Item;
 
 use super::super::tokens::macro_calls;
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::{Form, Offence};
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/declares-a-loss",
-        "a file without exactly one pair_loss! with its fn loss, or batch_loss! with its fn losses",
-        "the declaration says what the loss is called, what can be set, and which function is the loss",
-        "begin with `use guest_sdk::prelude::*;` and one pair_loss! { name: …, summary: …, hyperparameters: { … } }, \
+    page: Rule {
+        name: "source/declares-a-loss",
+        stage: Stage::Source,
+        what: "a file without exactly one pair_loss! with its fn loss, or batch_loss! with its fn losses",
+        why: "the declaration says what the loss is called, what can be set, and which function is the loss",
+        hint: "begin with `use guest_sdk::prelude::*;` and one pair_loss! { name: …, summary: …, hyperparameters: { … } }, \
          then write fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual",
-        "use guest_sdk::prelude::*;\nfn loss(pair: &Pair) -> Dual { -pair.logratio_margin().log_sigmoid() }",
-    ),
+        rejected: Example::Source(
+            "use guest_sdk::prelude::*;\nfn loss(pair: &Pair) -> Dual { -pair.logratio_margin().log_sigmoid() }",
+        ),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| match parsed.form {
         Form::OneFile => missing(parsed),
         // A crate may implement PreferenceLoss by hand; the compiler says whether it exports one.

@@ -1,17 +1,20 @@
 //! `source/hidden-characters`
 
-use super::{SourceRule, page};
-use crate::Span;
+use super::SourceRule;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
+use crate::{Span, Stage};
 
 pub(super) const RULE: SourceRule<str> = SourceRule {
-    page: page(
-        "source/hidden-characters",
-        "control characters, and characters that are not visible or turn the direction of the text",
-        "they make a file read otherwise than it compiles",
-        "use plain text; Greek letters are fine, byte order marks and control characters are not",
-        "fn loss() { /* \u{202e} */ }",
-    ),
+    page: Rule {
+        name: "source/hidden-characters",
+        stage: Stage::Source,
+        what: "control characters, and characters that are not visible or turn the direction of the text",
+        why: "they make a file look different from what compiles",
+        hint: "use plain text; Greek letters are fine, byte order marks and control characters are not",
+        rejected: Example::Source("fn loss() { /* \u{202e} */ }"),
+        accepted: Example::PLAIN,
+    },
     // A carriage return belongs to a line's end or is a control character: `lines` takes the former away.
     find: |text| {
         text.lines().enumerate().find_map(|(row, line)| {

@@ -4,17 +4,21 @@ use syn::Item;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/items",
-        "items other than functions, constants, use, struct, enum, type and impl: static, trait, union, …",
-        "a loss remembers nothing, and traits with dyn are how safe code has been made unsound",
-        "write functions; make a static a const; make a trait's method a function that is generic over Scalar",
-        "static CALLS: u32 = 0;",
-    ),
+    page: Rule {
+        name: "source/items",
+        stage: Stage::Source,
+        what: "items other than functions, constants, use, struct, enum, type and impl: static, trait, union, …",
+        why: "a loss remembers nothing, and traits with dyn are how safe code has been made unsound",
+        hint: "write functions; make a static a const; make a trait's method a function that is generic over Scalar",
+        rejected: Example::Source("static CALLS: u32 = 0;"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let mut finder = Finder(None);
         finder.visit_file(&parsed.file);

@@ -4,7 +4,9 @@
 //! judge is refused there by its tokens: items, types with lifetimes, `dyn`.
 
 use super::super::tokens::{Kind, Token, in_macros};
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 /// None of them stands in a plain expression or closure.
@@ -31,13 +33,15 @@ const BEFORE_A_NAME: [&str; 2] = ["const", "union"];
 const NO_NAMES: [&str; 4] = ["as", "else", "if", "in"];
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/macro-arguments",
-        "items, dyn and lifetimes in the arguments of a macro; expressions and closures are allowed",
-        "a macro's arguments are not parsed before the macro is expanded, and what is not allowed elsewhere could hide there",
-        "move it out of the macro: compute the value first and give the macro its name",
-        "fn loss() { assert!({ static CALLS: u32 = 0; CALLS == 0 }); }",
-    ),
+    page: Rule {
+        name: "source/macro-arguments",
+        stage: Stage::Source,
+        what: "items, dyn and lifetimes in the arguments of a macro; expressions and closures are allowed",
+        why: "a macro's arguments are not parsed before the macro is expanded, and what is not allowed elsewhere could hide there",
+        hint: "move it out of the macro: compute the value first and give the macro its name",
+        rejected: Example::Source("fn loss() { assert!({ static CALLS: u32 = 0; CALLS == 0 }); }"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let found = |rest: &[Token]| Some(Offence::on(&rest[0], message(rest)?));
         in_macros(&parsed.tokens).find_map(found)

@@ -1,7 +1,9 @@
 //! `source/macros`
 
 use super::super::tokens::macro_calls;
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::{Form, Offence};
 
 const ALLOWED: [&str; 12] = [
@@ -20,13 +22,15 @@ const ALLOWED: [&str; 12] = [
 ];
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/macros",
-        "every macro but pair_loss!, batch_loss!, vec!, matches!, panic!, unreachable! and assertions",
-        "a macro can read files, run for ever or stand for another macro",
-        "call functions; a loss prints nothing",
-        r#"fn loss() { println!("hello"); }"#,
-    ),
+    page: Rule {
+        name: "source/macros",
+        stage: Stage::Source,
+        what: "every macro but pair_loss!, batch_loss!, vec!, matches!, panic!, unreachable! and assertions",
+        why: "a macro can read files, run for ever or stand for another macro",
+        hint: "call functions; a loss prints nothing",
+        rejected: Example::Source(r#"fn loss() { println!("hello"); }"#),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let (name, place) = macro_calls(&parsed.tokens).find_map(|call| {
             let allowed = |name: &&str| is_allowed(name, parsed.form);

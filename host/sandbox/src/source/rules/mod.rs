@@ -25,8 +25,7 @@ pub(crate) mod syntax;
 
 use super::tokens::Token;
 use super::{Offence, Parsed};
-use crate::Stage;
-use crate::rules::{Example, Rule};
+use crate::rules::Rule;
 
 /// A page and what finds the first offence against it.
 pub(crate) struct SourceRule<T: ?Sized> {
@@ -80,21 +79,3 @@ fn loss(pair: &Pair, hp: &Hyperparameters) -> Dual {
     -(hp.beta * pair.logratio_margin()).log_sigmoid()
 }
 "#;
-
-const fn page(
-    name: &'static str,
-    what: &'static str,
-    why: &'static str,
-    hint: &'static str,
-    rejected: &'static str,
-) -> Rule {
-    Rule {
-        name,
-        stage: Stage::Source,
-        what,
-        why,
-        hint,
-        rejected: Example::Source(rejected),
-        accepted: Example::Source(PLAIN_LOSS),
-    }
-}

@@ -3,22 +3,26 @@
 use proc_macro2::Delimiter;
 
 use super::super::tokens::{Kind, Token};
-use super::{SourceRule, page};
+use super::SourceRule;
+use crate::Stage;
 use crate::limits::{
     SOURCE_CHAIN_MAX, SOURCE_MARK_RUN_MAX, SOURCE_NESTING_MAX, SOURCE_NUMBER_CHARACTERS_MAX,
     SOURCE_TOKENS_MAX,
 };
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 pub(super) const RULE: SourceRule<[Token]> = SourceRule {
-    page: page(
-        "source/nesting",
-        "brackets more than 64 deep, more than 32 operators in a row, more than 512 tokens in one expression or one chain of \
+    page: Rule {
+        name: "source/nesting",
+        stage: Stage::Source,
+        what: "brackets more than 64 deep, more than 32 operators in a row, more than 512 tokens in one expression or one chain of \
          else if, more than 16,384 tokens, numbers of more than 400 characters",
-        "compilers recurse, and 3,000 brackets or 2,000 times return are enough to crash one; a number of 60,000 digits takes a parser seconds",
-        "name intermediate results with let",
-        "const DEPTH: i32 = ----------------------------------------1;",
-    ),
+        why: "compilers recurse, and 3,000 brackets or 2,000 times return are enough to crash one; a number of 60,000 digits takes a parser seconds",
+        hint: "name intermediate results with let",
+        rejected: Example::Source("const DEPTH: i32 = ----------------------------------------1;"),
+        accepted: Example::PLAIN,
+    },
     find: |tokens| {
         too_many(tokens)
             .or_else(|| too_long(tokens))

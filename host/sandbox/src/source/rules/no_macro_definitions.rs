@@ -1,16 +1,20 @@
 //! `source/no-macro-definitions`
 
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/no-macro-definitions",
-        "macro_rules! and macros of other kinds",
-        "what a macro expands to cannot be audited, and ten lines of it can expand for ever",
-        "write a function; it may be generic over Scalar",
-        "macro_rules! twice { ($x:expr) => { $x + $x } }",
-    ),
+    page: Rule {
+        name: "source/no-macro-definitions",
+        stage: Stage::Source,
+        what: "macro_rules! and macros of other kinds",
+        why: "what a macro expands to cannot be audited, and ten lines of it can expand for ever",
+        hint: "write a function; it may be generic over Scalar",
+        rejected: Example::Source("macro_rules! twice { ($x:expr) => { $x + $x } }"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let place = parsed
             .tokens

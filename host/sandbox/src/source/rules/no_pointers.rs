@@ -1,7 +1,9 @@
 //! `source/no-pointers`
 
 use super::super::tokens::{Kind, Token, in_macros};
-use super::{Parsed, SourceRule, casts, page};
+use super::{Parsed, SourceRule, casts};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 /// What gives an address away without naming a pointer type, or memory that is never given back.
@@ -19,16 +21,18 @@ const METHODS: [&str; 11] = [
     "leak",
 ];
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/no-pointers",
-        "raw pointers: the types *const and *mut, &raw, as_ptr() and its like, {:p}; `as` to anything but a primitive number, \
+    page: Rule {
+        name: "source/no-pointers",
+        stage: Stage::Source,
+        what: "raw pointers: the types *const and *mut, &raw, as_ptr() and its like, {:p}; `as` to anything but a primitive number, \
          and to an integer from what could be a function",
-        "an address depends on where things happen to lie, and a loss on its arguments alone; a function cast to an integer \
+        why: "an address depends on where things happen to lie, and a loss on its arguments alone; a function cast to an integer \
          is an address",
-        "use references and indices; to cast to an integer, name the number with its type first (let n: f64 = …; n as usize) \
+        hint: "use references and indices; to cast to an integer, name the number with its type first (let n: f64 = …; n as usize) \
          or write x as f64 as usize",
-        "fn address(x: &f64) -> usize { x as *const f64 as usize }",
-    ),
+        rejected: Example::Source("fn address(x: &f64) -> usize { x as *const f64 as usize }"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| by_tokens(parsed).or_else(|| casts::first_offence(parsed)),
 };
 

@@ -1,16 +1,20 @@
 //! `source/no-unsafe`
 
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/no-unsafe",
-        "the keyword unsafe, in code, in attributes and in macro arguments",
-        "a loss is arithmetic; what is unsafe is meant for something else",
-        "write it in safe Rust with the functions of guest_sdk",
-        "fn loss() -> f64 { unsafe { *(1024 as *const f64) } }",
-    ),
+    page: Rule {
+        name: "source/no-unsafe",
+        stage: Stage::Source,
+        what: "the keyword unsafe, in code, in attributes and in macro arguments",
+        why: "a loss is arithmetic; what is unsafe is meant for something else",
+        hint: "write it in safe Rust with the functions of guest_sdk",
+        rejected: Example::Source("fn loss() -> f64 { unsafe { *(1024 as *const f64) } }"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let place = parsed
             .tokens

@@ -12,7 +12,9 @@ use syn::{
     UseRename,
 };
 
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::Offence;
 
 const CALLABLE: [&str; 3] = ["Fn", "FnMut", "FnOnce"];
@@ -26,14 +28,18 @@ const OF_THE_TAPE: [&str; 2] = ["Batch", "Var"];
 const ONE_LIFETIME: &str = "more than one lifetime in one declaration is not allowed, but for that of Var<'t> and Batch<'t>";
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/no-unsound-types",
-        "&'static mut, more than one lifetime in one declaration (that of Var<'t> and Batch<'t> is not counted), function \
+    page: Rule {
+        name: "source/no-unsound-types",
+        stage: Stage::Source,
+        what: "&'static mut, more than one lifetime in one declaration (that of Var<'t> and Batch<'t> is not counted), function \
          pointers of anything but numbers, and dyn of anything but Fn",
-        "known holes of the language let these types keep what is gone, without unsafe (rust-lang/rust issues 25860, 57893)",
-        "leave lifetimes out or use the one of Var<'t>; return numbers; take functions and closures as impl Fn",
-        "fn keep<'a, 'b>(_: &'a &'b (), x: &'b mut f64) -> &'a mut f64 { x }",
-    ),
+        why: "known holes of the language let these types keep what is gone, without unsafe (rust-lang/rust issues 25860, 57893)",
+        hint: "leave lifetimes out or use the one of Var<'t>; return numbers; take functions and closures as impl Fn",
+        rejected: Example::Source(
+            "fn keep<'a, 'b>(_: &'a &'b (), x: &'b mut f64) -> &'a mut f64 { x }",
+        ),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let mut finder = Finder(None);
         finder.visit_file(&parsed.file);

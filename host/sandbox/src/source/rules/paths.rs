@@ -1,7 +1,9 @@
 //! `source/paths`
 
 use super::super::tokens::{Kind, Token};
-use super::{Parsed, SourceRule, page};
+use super::{Parsed, SourceRule};
+use crate::Stage;
+use crate::rules::{Example, Rule};
 use crate::source::{Form, Offence};
 
 /// What of each crate a loss may name.
@@ -40,13 +42,15 @@ const ALLOWED_TO_CRATES: [&str; 9] = [
 ];
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
-    page: page(
-        "source/paths",
-        "std, alloc, and all of core and guest_sdk that is not arithmetic",
-        "core::arch grows memory and traps, std reaches for the system, guest_sdk's inner parts are not for authors",
-        "use guest_sdk::prelude::*; of core only array, cmp, convert, default, f64, iter, num, ops, option, result",
-        "fn loss() -> usize { core::arch::wasm32::memory_grow(0, 1) }",
-    ),
+    page: Rule {
+        name: "source/paths",
+        stage: Stage::Source,
+        what: "std, alloc, and all of core and guest_sdk that is not arithmetic",
+        why: "core::arch grows memory and traps, std reaches for the system, guest_sdk's inner parts are not for authors",
+        hint: "use guest_sdk::prelude::*; of core only array, cmp, convert, default, f64, iter, num, ops, option, result",
+        rejected: Example::Source("fn loss() -> usize { core::arch::wasm32::memory_grow(0, 1) }"),
+        accepted: Example::PLAIN,
+    },
     find: |parsed| {
         let mut places = 0..parsed.tokens.len();
         places.find_map(|index| offence(&parsed.tokens, index, parsed.form))
@@ -124,8 +128,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, rule: Option<&str>) {
         let text = format!("{line}\n{}", rules::PLAIN_LOSS);
-        let verdict =
-            audit(Source::one_file("candidate", &text)).map_err(|rejection| rejection.rule);
+        let verdict = audit(Source::one_file(&text)).map_err(|rejection| rejection.rule);
         assert_eq!(verdict.err().as_deref(), rule, "{line}");
     }
 

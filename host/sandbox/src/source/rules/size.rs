@@ -1,24 +1,23 @@
 //! `source/size`
 
-use super::{PLAIN_LOSS, SourceRule, page};
-use crate::Span;
+use super::{PLAIN_LOSS, SourceRule};
 use crate::limits::SOURCE_BYTES_MAX;
 use crate::rules::{Example, Rule};
 use crate::source::Offence;
+use crate::{Span, Stage};
 
 pub(in crate::source) const RULE: SourceRule<str> = SourceRule {
     page: Rule {
+        name: "source/size",
+        stage: Stage::Source,
+        what: "files of more than 64 KiB",
+        why: "what reads the file takes time and memory that grow with it",
+        hint: "a loss is a formula: a few kilobytes are plenty",
         rejected: Example::LongSource {
             shown: "a loss with 70,000 bytes of comments",
             text: || format!("{PLAIN_LOSS}// {}\n", "x".repeat(70_000)),
         },
-        ..page(
-            "source/size",
-            "files of more than 64 KiB",
-            "what reads the file takes time and memory that grow with it",
-            "a loss is a formula: a few kilobytes are plenty",
-            "",
-        )
+        accepted: Example::PLAIN,
     },
     find: |text| {
         let message = format!(

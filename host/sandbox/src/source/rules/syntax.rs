@@ -3,19 +3,20 @@
 use syn::visit::{self, Visit};
 use syn::{Expr, ImplItem, Pat, Type};
 
-use super::page;
 use crate::printable::shown;
-use crate::rules::Rule;
+use crate::rules::{Example, Rule};
 use crate::source::{Offence, span_of};
-use crate::{Rejection, Span};
+use crate::{Rejection, Span, Stage};
 
-pub(crate) const PAGE: Rule = page(
-    "source/syntax",
-    "text that is not Rust",
-    "what cannot be parsed cannot be audited",
-    "send one complete Rust file",
-    "fn loss( -> Dual {}",
-);
+pub(crate) const PAGE: Rule = Rule {
+    name: "source/syntax",
+    stage: Stage::Source,
+    what: "text that is not Rust",
+    why: "what cannot be parsed cannot be audited",
+    hint: "send one complete Rust file",
+    rejected: Example::Source("fn loss( -> Dual {}"),
+    accepted: Example::PLAIN,
+};
 
 pub(in crate::source) fn not_tokens(text: &str, error: &proc_macro2::LexError) -> Rejection {
     let span = span_of(error.span());

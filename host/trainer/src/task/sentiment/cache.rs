@@ -39,7 +39,7 @@ pub(super) fn path(cache_dir: &Path, settings: &PairSettings) -> PathBuf {
 
 /// The pairs, or why the file is of no use.
 pub(super) fn read(path: &Path, config: &DecoderConfig) -> Result<Vec<ReferencedPair>, String> {
-    let bytes = files::read(path).map_err(|fault| fault.to_string())?;
+    let bytes = files::read(path).map_err(|fault| fault.without_hint())?;
     let cached: Cached = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     if digest_of(&cached.pairs) != cached.digest {
         return Err("its content does not fit its digest".into());
