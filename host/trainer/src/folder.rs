@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::lora;
 use crate::model::{Model, ModelDirectory};
 use crate::tokenizer::Tokenizer;
+pub(crate) use crate::tokenizer::chat::local_unix_seconds;
 
 /// A model with everything that lies beside it.
 #[derive(Debug)]

@@ -20,14 +20,13 @@ use crate::data::{self, EncodedPair, Outcome, Position, PreferenceFile, Tally, W
 use crate::device::Device;
 use crate::fault::{Fault, TrainFailure};
 use crate::files;
-use crate::folder::ModelFolder;
+use crate::folder::{ModelFolder, local_unix_seconds};
 use crate::hash::{Key, hash_of_file, hex, key};
 use crate::lora::Adapters;
 use crate::loss::PreferenceLoss;
 use crate::model::{Model, ModelDirectory, write_tensors};
 use crate::pairs::ReferencedPair;
 use crate::step::{self, Trainer};
-use crate::tokenizer::chat::local_unix_seconds;
 
 /// What to do.
 #[derive(Debug, Clone)]

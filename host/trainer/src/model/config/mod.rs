@@ -335,11 +335,12 @@ mod tests {
     #[test]
     fn end_tokens_are_those_that_the_vocabulary_has() {
         let of = |changes: Value| parse(&with(changes)).expect("a config").end_tokens;
-        assert_eq!(of(json!({})), []);
-        assert_eq!(of(json!({"eos_token_id": null})), []);
+        let none: [u32; 0] = [];
+        assert_eq!(of(json!({})), none);
+        assert_eq!(of(json!({"eos_token_id": null})), none);
         assert_eq!(of(json!({"eos_token_id": 2047})), [2047]);
-        assert_eq!(of(json!({"eos_token_id": 2048})), []);
-        assert_eq!(of(json!({"eos_token_id": -1})), []);
+        assert_eq!(of(json!({"eos_token_id": 2048})), none);
+        assert_eq!(of(json!({"eos_token_id": -1})), none);
         assert_eq!(of(json!({"eos_token_id": [7, -1, 128_009, 0]})), [7, 0]);
         check_refused(json!({"eos_token_id": "</s>"}), "eos_token_id");
         check_refused(json!({"eos_token_id": [0, 0.5]}), "eos_token_id");
