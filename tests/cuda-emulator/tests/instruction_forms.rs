@@ -80,6 +80,7 @@ fn floats_of_either_width() {
     check("min.f64 d64, a64, b64;", [g(1.25), g(-3.0), 0], g(-3.0));
     check("min.f64 d64, a64, b64;", [g(f64::NAN), g(2.0), 0], g(2.0));
     check("min.f64 d64, a64, b64;", [g(0.0), g(-0.0), 0], g(-0.0));
+    check("max.f64 d64, a64, b64;", [g(-0.0), g(0.0), 0], g(0.0));
     check("neg.f64 d64, a64;", [g(0.0), 0, 0], g(-0.0));
     check("sqrt.rn.f64 d64, a64;", [g(2.0), 0, 0], g(2.0_f64.sqrt()));
     check("sqrt.rn.f64 d64, a64;", [g(0.0), 0, 0], g(0.0));

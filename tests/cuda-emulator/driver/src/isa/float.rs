@@ -242,11 +242,25 @@ fn double(m: &Mnemonic) -> Option<Pure> {
         "rsqrt" => lanes!(|a: f64| 1.0 / a.sqrt()),
         "neg" => lanes!(|a: f64| -a),
         "abs" => lanes!(|a: f64| a.abs()),
-        "min" => lanes!(|a: f64, b: f64| a.min(b)),
-        "max" => lanes!(|a: f64, b: f64| a.max(b)),
+        // -0 comes before +0; a number before NaN.
+        "min" => lanes!(|a: f64, b: f64| if a == b { signed(a, b, true) } else { a.min(b) }),
+        "max" => lanes!(|a: f64, b: f64| if a == b {
+            signed(a, b, false)
+        } else {
+            a.max(b)
+        }),
         "copysign" => lanes!(|a: f64, b: f64| b.copysign(a)),
         _ => return None,
     })
+}
+
+/// Of two equal numbers one that has the sign, if there is one.
+fn signed(a: f64, b: f64, is_negative: bool) -> f64 {
+    if a.is_sign_negative() == is_negative {
+        a
+    } else {
+        b
+    }
 }
 
 /// A number without the lower half of its bits.
