@@ -191,7 +191,7 @@ fn a_card_is_measured_part_by_part() {
     };
     let report = &report[0];
     let parity = report["parity"].as_array().unwrap();
-    assert_eq!(parity.len(), 4);
+    assert_eq!(parity.len(), 8);
     assert!(
         parity.iter().all(|parity| parity["good"] == true),
         "{parity:?}"

@@ -213,24 +213,24 @@ fn models(extent: Extent) -> Vec<Sized> {
 /// Two with heads of any size, and two with those that tensor cores have kernels for, where a completion sees more keys than go
 /// into one tile.
 fn small() -> [Sized; 4] {
-    let gpt2 = |width: usize, context: usize| {
+    let gpt2 = |layers: usize, width: usize, context: usize| {
         json!({
-            "model_type": "gpt2", "n_layer": 2, "n_embd": width, "n_head": 2, "vocab_size": 50,
+            "model_type": "gpt2", "n_layer": layers, "n_embd": width, "n_head": 2, "vocab_size": 50,
             "n_positions": context,
         })
     };
-    let llama = |width: usize, context: usize| {
+    let llama = |layers: usize, width: usize, context: usize| {
         json!({
-            "model_type": "llama", "hidden_size": width, "intermediate_size": 24, "num_hidden_layers": 2,
+            "model_type": "llama", "hidden_size": width, "intermediate_size": 24, "num_hidden_layers": layers,
             "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 50,
             "max_position_embeddings": context,
         })
     };
     [
-        ("small GPT-2", gpt2(16, 16), 12, 3),
-        ("small Llama", llama(16, 16), 12, 3),
-        ("GPT-2 with heads of 64", gpt2(128, 80), 80, 2),
-        ("Llama with heads of 128", llama(256, 80), 80, 2),
+        ("small GPT-2", gpt2(2, 16, 16), 12, 3),
+        ("small Llama", llama(2, 16, 16), 12, 3),
+        ("GPT-2 with heads of 64", gpt2(1, 128, 80), 80, 2),
+        ("Llama with heads of 128", llama(1, 256, 80), 80, 2),
     ]
     .map(|(name, config, tokens, pairs)| Sized { name, config, tokens, pairs, steps: 2 })
 }
