@@ -7,16 +7,14 @@ use std::process::Command;
 /// Is there in the process of a test's own.
 const MARK: &str = "CUDA_EMULATOR_ALONE";
 
-/// Whether this process is the calling test's own. If not, the test is run in one, and this returns when that has ended:
+/// Whether this process is the calling test's own. If not, the test is run in one, and this returns when that has ended. A
+/// test begins with it:
 ///
-/// ```
-/// #[test]
-/// fn a_kernel_stays_within_its_buffers() {
-///     if !cuda_emulator::is_alone() {
-///         return;
-///     }
-///     // … cudarc, and nobody else who reports …
+/// ```no_run
+/// if !cuda_emulator::is_alone() {
+///     return;
 /// }
+/// // … cudarc, and nobody else who reports …
 /// ```
 ///
 /// The harness names the thread of each test, except with `--test-threads 1`: then nothing else runs, and this is true.
