@@ -91,6 +91,8 @@ fn checked(file: PairsFile) -> Result<Pairs> {
         bail!("policy_chosen_logps is empty: expected at least one pair");
     }
     if let Err(message) = pairs.check_lengths() {
+        // The contract writes its names with dashes.
+        let message = message.replace('-', "_");
         bail!("{message} (hint: every list has as many entries as policy_chosen_logps)");
     }
     for (name, tokens) in [
@@ -128,7 +130,7 @@ mod tests {
             r#"{"policy_chosen_logps": [-1.0, -2.0], "policy_rejected_logps": [-1.0],
                 "reference_chosen_logps": [-1.0, -2.0], "reference_rejected_logps": [-1.0, -2.0],
                 "chosen_tokens": [1, 1], "rejected_tokens": [1, 1]}"#,
-            "expected 2 policy-rejected-logps, got 1",
+            "expected 2 policy_rejected_logps, got 1",
         );
     }
 

@@ -57,9 +57,11 @@ fn offence(path: &Path) -> Option<String> {
         .then(|| format!("{name}: expected one of {expected:?}, got {verdict}: {message}"))
 }
 
-/// What is wrong with any of these, with as many at a time as there are cores.
+/// What is wrong with any of these, with as many at a time as there are cores, up to eight: the host's memory has a bound.
 fn offences(files: &[PathBuf]) -> Vec<String> {
-    let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let n_threads = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(8);
     let of_thread = |first| {
         let files = files.iter().skip(first).step_by(n_threads);
         files.filter_map(|path| offence(path)).collect::<Vec<_>>()

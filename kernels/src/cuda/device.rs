@@ -209,6 +209,8 @@ impl Device {
         let taken = take().or_else(|error| match &self.pool {
             Some(pool) if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 pool.shrink_to(&[], &self.stream);
+                // What is freed in the stream's order is free by then.
+                self.stream.synchronize()?;
                 take()
             }
             _ => Err(error),

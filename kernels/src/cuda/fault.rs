@@ -202,7 +202,7 @@ impl Fault {
             CUresult::CUDA_ERROR_NO_DEVICE
             | CUresult::CUDA_ERROR_INVALID_DEVICE
             | CUresult::CUDA_ERROR_STUB_LIBRARY => Self::NoDevice { ordinal, error },
-            _ => Self::Driver { call: "cuDevicePrimaryCtxRetain", error },
+            _ => Self::Driver { call: "opening the device", error },
         }
     }
 
@@ -238,7 +238,16 @@ fn hint(error: &DriverError) -> &'static str {
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS => {
             "; hint: a kernel left its memory, which is a mistake of ours: `compute-sanitizer` names it"
         }
-        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => "; hint: update the driver",
+        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+        | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+        | CUresult::CUDA_ERROR_INVALID_PTX => "; hint: update the driver",
+        CUresult::CUDA_ERROR_SYSTEM_NOT_READY => {
+            "; hint: a service of the driver is not running: `nvidia-smi` says which, with NVSwitch the fabric manager"
+        }
+        CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
+            "; hint: this card does not take CUDA's compatibility libraries: leave them out of LD_LIBRARY_PATH"
+        }
+        CUresult::CUDA_ERROR_UNKNOWN => "; hint: see what `nvidia-smi` says, or compute on the CPU",
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
             "; hint: the driver was updated under a running system: reboot"
         }

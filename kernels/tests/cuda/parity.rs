@@ -303,6 +303,8 @@ fn check_log_probs<R: Real>(device: &Device) {
         (9, 5, 11, None, 4 * 9, None),
         (30, 17, 517, None, all, Some(300)),
         (30, 17, 517, None, 4 * 30 * 64, Some(300)),
+        // As many rows as a block has threads.
+        (256, 1, 3, None, all, None),
     ] {
         let shape = logprob::Shape { rows, width, vocabulary, softcap };
         let (hidden, mut head) = (random::<R>(rows * width, 1), random::<R>(vocabulary * width, 2));

@@ -25,6 +25,9 @@ const LONG: [Segment; 4] = [
     Segment { start: 147, len: 5, prefix_start: 0, prefix_len: 20 },
 ];
 
+/// A run that is longer than what sees its first tile through a window of 18 or 34.
+const LONE: [Segment; 1] = [Segment { start: 0, len: 98, prefix_start: 0, prefix_len: 0 }];
+
 const HEADS: [Heads; 8] = [
     Heads { heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, softcap: None, window: None },
     Heads { heads: 2, kv_heads: 1, head_dim: 128, scale: 0.3, softcap: Some(2.0), window: None },
@@ -81,6 +84,7 @@ fn random_heads(seed: u64, tiled: bool) -> Heads {
 /// Over runs of several tiles.
 pub(super) fn check_tiles<R: Real>(device: &Device) {
     check_passes::<R>(device, &LONG, TILED);
+    check_passes::<R>(device, &LONE, TILED);
     (1..4).for_each(|seed| {
         check_passes::<R>(device, &random_segments(seed), [random_heads(seed, true)]);
     });

@@ -122,7 +122,7 @@ fn what_does_not_start_is_told_from_what_is_missing() {
     const NO_BINARY_FOR_GPU: i32 = 209;
     let context = "cuDevicePrimaryCtxRetain";
     let fault = fault_of_opening(emulator, || emulator.fail(context, DEVICE_UNAVAILABLE), || ());
-    says(&fault, &["cuDevicePrimaryCtxRetain failed", "`nvidia-smi` names it"]);
+    says(&fault, &["opening the device failed", "`nvidia-smi` names it"]);
     let fault =
         fault_of_opening(emulator, || emulator.fail("cublasLtCreate", NOT_INITIALIZED), || ());
     says(&fault, &["cuBLASLt does not start", "NOT_INITIALIZED", "a newer driver"]);
@@ -131,7 +131,14 @@ fn what_does_not_start_is_told_from_what_is_missing() {
     emulator.fail("cuModuleLoadData", NO_BINARY_FOR_GPU);
     let loaded = residual::cuda::add(&own, &mut x.as_view_mut(), &y.as_view());
     let fault = loaded.expect_err("the module was not loaded").to_string();
-    says(&fault, &["does not load residual.cu, compiled for sm_90a (f32)", "NO_BINARY_FOR_GPU"]);
+    says(
+        &fault,
+        &[
+            "does not load residual.cu, compiled for sm_90a (f32)",
+            "NO_BINARY_FOR_GPU",
+            "update the driver",
+        ],
+    );
 }
 
 #[test]

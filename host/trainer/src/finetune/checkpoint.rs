@@ -71,7 +71,8 @@ pub(super) fn write(
     let parent = folder(run);
     let place = parent.join(format!("{PREFIX}{}", state.step));
     if place.exists() {
-        return Ok(place);
+        // The same weights; whether the step's evaluation is due may have changed.
+        return write_state(&place, state).map(|()| place);
     }
     std::fs::create_dir_all(&parent).map_err(|source| Fault::file("create", &parent, source))?;
     files::create_folder(&place, |partial| fill(partial, directory, trainer, state))?;
@@ -94,6 +95,10 @@ fn fill(
     for (name, values) in MOMENTS.into_iter().zip([trained.first, trained.second]) {
         write_tensors(&place.join(name), tensors, &values)?;
     }
+    write_state(place, state)
+}
+
+fn write_state(place: &Path, state: &State) -> Result<(), Fault> {
     let state = serde_json::to_vec_pretty(state).expect("a state is plain data");
     files::write(&place.join(STATE), &state)
 }

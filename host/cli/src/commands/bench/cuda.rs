@@ -84,7 +84,9 @@ fn table(report: &CudaReport) -> String {
         ));
     }
     if let Some(reason) = &report.refused_capture {
-        lines.push(format!("steps are launched kernel by kernel: {reason}"));
+        lines.push(format!(
+            "a part of each step at least is launched kernel by kernel: {reason}"
+        ));
     }
     lines.join("\n") + "\n"
 }
