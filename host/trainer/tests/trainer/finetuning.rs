@@ -413,6 +413,14 @@ fn a_loss_that_fails_ends_the_run_with_a_checkpoint_of_the_last_good_state() {
     }
 }
 
+/// A run gave the model and the metrics of the run that nothing went wrong in, to the byte.
+fn same_as_good(place: &Place, name: &str) {
+    for file in ["model/model.safetensors", "metrics.jsonl"] {
+        let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
+        assert!(good == other, "{name}: {file} differs");
+    }
+}
+
 /// An evaluation asks the loss twice here: three of four pairs, then one.
 #[test]
 fn an_evaluation_that_fails_is_done_when_the_run_goes_on() {
@@ -430,10 +438,7 @@ fn an_evaluation_that_fails_is_done_when_the_run_goes_on() {
             assert!(place.path(&format!("{name}/checkpoints/step-{step}")).is_dir(), "{name}");
         }
         on(&job);
-        for file in ["model/model.safetensors", "metrics.jsonl"] {
-            let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
-            assert!(good == other, "{name}: {file} differs");
-        }
+        same_as_good(&place, name);
     }
 }
 
@@ -458,10 +463,7 @@ fn an_evaluation_that_is_stopped_is_done_when_the_run_goes_on() {
         assert!(ended.ended_early && ended.place.ends_with(format!("checkpoints/step-{step}")));
         job.resume = true;
         on(&job);
-        for file in ["model/model.safetensors", "metrics.jsonl"] {
-            let [good, other] = ["good", name].map(|run| place.read(&format!("{run}/{file}")));
-            assert!(good == other, "{name}: {file} differs");
-        }
+        same_as_good(&place, name);
     }
 }
 
