@@ -15,23 +15,15 @@ struct Lossbox {
 
 impl Lossbox {
     fn new() -> Self {
-        Lossbox {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Lossbox { folder: tempfile::tempdir().unwrap() }
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_lossbox-under-test"))
             .args(arguments)
             .current_dir(self.folder.path())
-            .env(
-                "LOSSBOX_CACHE",
-                Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
-            )
-            .env(
-                "XDG_STATE_HOME",
-                Path::new(env!("CARGO_TARGET_TMPDIR")).join("state"),
-            )
+            .env("LOSSBOX_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+            .env("XDG_STATE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("state"))
             .env_remove("OPENAI_API_KEY")
             .output()
             .unwrap()
@@ -45,10 +37,7 @@ impl Lossbox {
 fn json_of(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|error| {
-        panic!(
-            "{error}: {text} {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
+        panic!("{error}: {text} {}", String::from_utf8_lossy(&output.stderr))
     })
 }
 
@@ -65,28 +54,13 @@ fn one_pair() -> String {
 fn call_agrees_with_the_closed_form_of_dpo() {
     let lossbox = Lossbox::new();
     lossbox.write("pairs.json", &one_pair());
-    let output = lossbox.run(&[
-        "call",
-        "dpo",
-        "--pairs",
-        "pairs.json",
-        "--set",
-        "beta=0.5",
-        "--json",
-    ]);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output =
+        lossbox.run(&["call", "dpo", "--pairs", "pairs.json", "--set", "beta=0.5", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let answer = json_of(&output);
     // ρ = (−10 + 11) − (−12 + 11) = 2, x = 1: loss ln(1 + e⁻¹), gradient ∓β σ(−1).
     let close = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-14;
-    assert!(
-        close(&answer["losses"][0], (-1.0_f64).exp().ln_1p()),
-        "{answer}"
-    );
+    assert!(close(&answer["losses"][0], (-1.0_f64).exp().ln_1p()), "{answer}");
     let gradient = 0.5 / (1.0 + 1.0_f64.exp());
     assert!(close(&answer["policy_chosen"][0], -gradient), "{answer}");
     assert!(close(&answer["policy_rejected"][0], gradient), "{answer}");
@@ -101,19 +75,13 @@ fn audit_accepts_a_built_in_loss_from_any_folder() {
     assert_eq!(verdict["verdict"], "accepted");
     assert_eq!(verdict["scope"], "pair");
     let warnings = verdict["warnings"].to_string();
-    assert!(
-        warnings.contains("wrong way"),
-        "DiscoPOP pushes the wrong way at 0: {warnings}"
-    );
+    assert!(warnings.contains("wrong way"), "DiscoPOP pushes the wrong way at 0: {warnings}");
 }
 
 #[test]
 fn audit_rejects_a_file_reader_with_its_place_and_exit_code_1() {
     let lossbox = Lossbox::new();
-    lossbox.write(
-        "thief.rs",
-        "const STOLEN: &str = include_str!(\"/etc/hostname\");\n",
-    );
+    lossbox.write("thief.rs", "const STOLEN: &str = include_str!(\"/etc/hostname\");\n");
     let output = lossbox.run(&["audit", "thief.rs", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let verdict = json_of(&output);
@@ -122,10 +90,7 @@ fn audit_rejects_a_file_reader_with_its_place_and_exit_code_1() {
     assert_eq!(verdict["rule"], "source/no-include");
     assert!(!verdict["hint"].as_str().unwrap().is_empty());
     // Whatever was asked for, the verdict is the same JSON.
-    for command in [
-        &["build", "thief.rs"][..],
-        &["train", "--loss", "./thief.rs"],
-    ] {
+    for command in [&["build", "thief.rs"][..], &["train", "--loss", "./thief.rs"]] {
         let output = lossbox.run(&[command, &["--json"]].concat());
         assert_eq!(output.status.code(), Some(1), "{command:?}");
         assert_eq!(json_of(&output), verdict, "{command:?}");
@@ -137,11 +102,7 @@ fn a_new_plugin_passes_its_own_audit() {
     let lossbox = Lossbox::new();
     assert_eq!(lossbox.run(&["new", "my_loss"]).status.code(), Some(0));
     let again = lossbox.run(&["new", "my_loss"]);
-    assert_eq!(
-        again.status.code(),
-        Some(2),
-        "an existing plugin is not overwritten"
-    );
+    assert_eq!(again.status.code(), Some(2), "an existing plugin is not overwritten");
     let output = lossbox.run(&["audit", "my_loss", "--json"]);
     assert_eq!(
         json_of(&output)["verdict"],
@@ -160,55 +121,25 @@ fn mistakes_on_the_command_line_name_the_remedy_and_exit_with_2() {
     for (arguments, expected) in [
         (vec!["audit", "no_such_loss"], "the built-in losses are dpo"),
         (vec!["audit", "./missing.rs"], "there is no ./missing.rs"),
-        (
-            vec!["call", "dpo", "--pairs", "missing.json"],
-            "cannot read missing.json",
-        ),
-        (
-            vec!["call", "dpo", "--pairs", "short.json"],
-            "is not a pairs file",
-        ),
+        (vec!["call", "dpo", "--pairs", "missing.json"], "cannot read missing.json"),
+        (vec!["call", "dpo", "--pairs", "short.json"], "is not a pairs file"),
         (
             vec!["call", "dpo", "--pairs", "pairs.json", "--set", "gamma=1"],
             "no hyperparameter called gamma",
         ),
+        (vec!["call", "dpo", "--pairs", "pairs.json", "--set", "beta=1e9"], "out of range"),
         (
-            vec!["call", "dpo", "--pairs", "pairs.json", "--set", "beta=1e9"],
-            "out of range",
-        ),
-        (
-            vec![
-                "call",
-                "dpo",
-                "--pairs",
-                "pairs.json",
-                "--set",
-                "beta=1",
-                "--set",
-                "beta=2",
-            ],
+            vec!["call", "dpo", "--pairs", "pairs.json", "--set", "beta=1", "--set", "beta=2"],
             "beta is set twice",
         ),
         (vec!["audit", "pairs.json"], "write ./pairs.json"),
         (vec!["new", "dpo"], "take another name"),
         (vec!["new", "../escape"], "cannot be a plugin's name"),
-        (
-            vec!["train", "--loss", "dpo", "--lr", "1e-5"],
-            "--model DIR",
-        ),
-        (
-            vec!["train", "--loss", "dpo", "--model", ".", "--steps", "1"],
-            "--data FILE",
-        ),
+        (vec!["train", "--loss", "dpo", "--lr", "1e-5"], "--model DIR"),
+        (vec!["train", "--loss", "dpo", "--model", ".", "--steps", "1"], "--data FILE"),
         (vec!["train", "--config", "train.toml"], "batch_pairs"),
-        (
-            vec!["logps", "--model", "missing", "--data", "pairs.json"],
-            "hf download missing",
-        ),
-        (
-            vec!["rules", "no/such-rule"],
-            "`lossbox rules` prints them all",
-        ),
+        (vec!["logps", "--model", "missing", "--data", "pairs.json"], "hf download missing"),
+        (vec!["rules", "no/such-rule"], "`lossbox rules` prints them all"),
     ] {
         let output = lossbox.run(&arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -231,15 +162,9 @@ fn rules_are_listed_and_each_has_a_page() {
 fn bench_measures_a_plugin_and_its_native_twin() {
     let lossbox = Lossbox::new();
     let bench = |plugin: &str| {
-        let output = lossbox.run(&[
-            "bench", "plugin", plugin, "--pairs", "64", "--calls", "3", "--json",
-        ]);
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output =
+            lossbox.run(&["bench", "plugin", plugin, "--pairs", "64", "--calls", "3", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         json_of(&output)
     };
     let found = bench("dpo");
@@ -258,10 +183,7 @@ fn bench_measures_a_plugin_and_its_native_twin() {
         let median = found[figure].as_f64().unwrap_or_default();
         let spread = &found["spread"][figure];
         let (low, high) = (spread["low"].as_f64(), spread["high"].as_f64());
-        assert!(
-            median > 0.0 && low <= Some(median) && Some(median) <= high,
-            "{figure}: {found}"
-        );
+        assert!(median > 0.0 && low <= Some(median) && Some(median) <= high, "{figure}: {found}");
         assert!(spread["n"].as_u64() >= Some(3), "{figure}: {found}");
     }
     let of = |figure: &str| found[figure].as_f64().unwrap_or_default();
@@ -294,25 +216,14 @@ const TOKEN_PAIRS: &str = r#"{"prompt_ids": [1, 2, 3], "chosen_ids": [4, 5], "re
 fn training_a_model_of_ones_own_makes_the_chosen_likelier_and_overwrites_nothing() {
     let lossbox = Lossbox::new();
     lossbox.write("pairs.jsonl", TOKEN_PAIRS);
-    lossbox.write(
-        "train.toml",
-        "lr = 1e-3\nbatch-pairs = 2\nschedule = 'constant'\n",
-    );
+    lossbox.write("train.toml", "lr = 1e-3\nbatch-pairs = 2\nschedule = 'constant'\n");
     let model = small_model();
     let margin_under = |model: &str| -> f64 {
         let output = lossbox.run(&["logps", "--model", model, "--data", "pairs.jsonl", "--json"]);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(
-            text.lines().count(),
-            2,
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert_eq!(text.lines().count(), 2, "{}", String::from_utf8_lossy(&output.stderr));
         let row: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!(
-            (&row["chosen_tokens"], &row["rejected_tokens"]),
-            (&json!(2), &json!(1))
-        );
+        assert_eq!((&row["chosen_tokens"], &row["rejected_tokens"]), (&json!(2), &json!(1)));
         row["chosen_logps"].as_f64().unwrap() - row["rejected_logps"].as_f64().unwrap()
     };
     let train = [
@@ -335,10 +246,7 @@ fn training_a_model_of_ones_own_makes_the_chosen_likelier_and_overwrites_nothing
     ];
     let output = lossbox.run(&train);
     let report = json_of(&output);
-    assert_eq!(
-        (&report["steps"], &report["place"]),
-        (&json!(5), &json!("tuned"))
-    );
+    assert_eq!((&report["steps"], &report["place"]), (&json!(5), &json!("tuned")));
     assert_eq!(report["last"]["learning_rate"], 1e-3);
     assert!(margin_under("tuned") > margin_under(&model) + 0.1);
     let again = lossbox.run(&train);

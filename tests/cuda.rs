@@ -57,10 +57,7 @@ impl Place {
         let others = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let all = std::iter::once(libraries).chain(std::env::split_paths(&others));
         let path = std::env::join_paths(all).unwrap();
-        self.lossbox(arguments)
-            .env("LD_LIBRARY_PATH", path)
-            .output()
-            .unwrap()
+        self.lossbox(arguments).env("LD_LIBRARY_PATH", path).output().unwrap()
     }
 
     fn without_card(&self, arguments: &[&str]) -> Output {
@@ -84,21 +81,13 @@ fn printed(what: &str, output: &Output) -> Option<Vec<Value>> {
     }
     assert!(output.status.success(), "{what}: {errors}");
     let lines = String::from_utf8(output.stdout.clone()).unwrap();
-    Some(
-        lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect(),
-    )
+    Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 #[track_caller]
 fn assert_close(got: &Value, expected: &Value, what: &str) {
     let (got, expected) = (got.as_f64().unwrap(), expected.as_f64().unwrap());
-    assert!(
-        (got - expected).abs() <= 1e-5 * expected.abs(),
-        "{what}: {got} and not {expected}"
-    );
+    assert!((got - expected).abs() <= 1e-5 * expected.abs(), "{what}: {got} and not {expected}");
 }
 
 #[test]
@@ -106,32 +95,10 @@ fn training_on_a_card_says_what_it_says_on_the_cpu() {
     let place = Place::new();
     let model = small_model();
     let train = |device: &[&'static str], run: &'static str| {
-        let common = [
-            "train",
-            "--loss",
-            "dpo",
-            "--data",
-            "pairs.jsonl",
-            "--model",
-            &model,
-        ];
-        let more = [
-            "--steps",
-            "3",
-            "--batch-pairs",
-            "2",
-            "--lr",
-            "1e-3",
-            "--json",
-            "--run",
-            run,
-        ];
-        let all: Vec<String> = common
-            .iter()
-            .chain(&more)
-            .chain(device)
-            .map(|word| (*word).to_owned())
-            .collect();
+        let common = ["train", "--loss", "dpo", "--data", "pairs.jsonl", "--model", &model];
+        let more = ["--steps", "3", "--batch-pairs", "2", "--lr", "1e-3", "--json", "--run", run];
+        let all: Vec<String> =
+            common.iter().chain(&more).chain(device).map(|word| (*word).to_owned()).collect();
         all
     };
     let on_card = train(&["--device", "cuda", "--precision", "f32"], "on-card");
@@ -145,27 +112,14 @@ fn training_on_a_card_says_what_it_says_on_the_cpu() {
     for name in ["loss", "grad_norm", "logps/chosen", "entropy"] {
         assert_close(&got[0]["last"][name], &expected[0]["last"][name], name);
     }
-    assert!(
-        place
-            .folder
-            .path()
-            .join("on-card/model/model.safetensors")
-            .exists()
-    );
+    assert!(place.folder.path().join("on-card/model/model.safetensors").exists());
 }
 
 #[test]
 fn log_probs_on_a_card_are_those_of_the_cpu() {
     let place = Place::new();
     let model = small_model();
-    let common = [
-        "logps",
-        "--data",
-        "pairs.jsonl",
-        "--json",
-        "--model",
-        &model,
-    ];
+    let common = ["logps", "--data", "pairs.jsonl", "--json", "--model", &model];
     let card = [&common[..], &["--device", "cuda", "--precision", "f32"]].concat();
     let Some(got) = printed("log-probs", &place.with_card(&card)) else {
         return;
@@ -174,11 +128,7 @@ fn log_probs_on_a_card_are_those_of_the_cpu() {
     assert_eq!((got.len(), expected.len()), (6, 6));
     for (got, expected) in got.iter().zip(&expected) {
         assert_close(&got["chosen_logps"], &expected["chosen_logps"], "chosen");
-        assert_close(
-            &got["rejected_logps"],
-            &expected["rejected_logps"],
-            "rejected",
-        );
+        assert_close(&got["rejected_logps"], &expected["rejected_logps"], "rejected");
     }
 }
 
@@ -192,16 +142,10 @@ fn a_card_is_measured_part_by_part() {
     let report = &report[0];
     let parity = report["parity"].as_array().unwrap();
     assert_eq!(parity.len(), 8);
-    assert!(
-        parity.iter().all(|parity| parity["good"] == true),
-        "{parity:?}"
-    );
+    assert!(parity.iter().all(|parity| parity["good"] == true), "{parity:?}");
     let operations = report["operations"].as_array().unwrap();
     let positive = |operation: &Value| operation["us"].as_f64().unwrap() > 0.0;
-    assert!(
-        operations.len() > 20 && operations.iter().all(positive),
-        "{operations:?}"
-    );
+    assert!(operations.len() > 20 && operations.iter().all(positive), "{operations:?}");
     assert_eq!(report["refused_epilogues"].as_array().unwrap().len(), 0);
     assert!(report["refused_capture"].is_null(), "{report}");
     for step in report["steps"].as_array().unwrap() {
@@ -217,29 +161,17 @@ fn a_card_that_is_not_there_is_named_with_the_remedy() {
     let common = ["logps", "--data", "pairs.jsonl", "--model", &model];
     let refused = place.without_card(&[&common[..], &["--precision", "f32"]].concat());
     let errors = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && errors.contains("add --device cuda"),
-        "{errors}"
-    );
+    assert!(!refused.status.success() && errors.contains("add --device cuda"), "{errors}");
     let refused = place.without_card(&[&common[..], &["--device", "gpu"]].concat());
     let errors = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && errors.contains("cuda:N"),
-        "{errors}"
-    );
+    assert!(!refused.status.success() && errors.contains("cuda:N"), "{errors}");
     if Path::new("/dev/nvidia0").exists() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: no driver: this machine has one"
-        );
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no driver: this machine has one");
         return;
     }
     let refused = place.without_card(&[&common[..], &["--device", "cuda"]].concat());
     let errors = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        errors.contains("no CUDA driver") && errors.contains("hint:"),
-        "{errors}"
-    );
+    assert!(errors.contains("no CUDA driver") && errors.contains("hint:"), "{errors}");
     assert!(!refused.status.success() && refused.stdout.is_empty());
 }
 

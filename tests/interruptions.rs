@@ -64,15 +64,7 @@ impl Place {
     fn train(&self, loss: &str, run: &str, more: &[&str]) -> Command {
         let mut command = self.lossbox();
         command
-            .args([
-                "train",
-                "--loss",
-                loss,
-                "--data",
-                "pairs.jsonl",
-                "--run",
-                run,
-            ])
+            .args(["train", "--loss", loss, "--data", "pairs.jsonl", "--run", run])
             .args(["--batch-pairs", "2", "--model"])
             .arg(small_model())
             .args(more);
@@ -87,10 +79,7 @@ impl Place {
     fn check_same(&self, run: &str) {
         for file in ["model/model.safetensors", "metrics.jsonl"] {
             let [whole, other] = ["whole", run].map(|run| self.read(&format!("{run}/{file}")));
-            assert!(
-                whole == other,
-                "{run}: {file} differs from that of the undisturbed run"
-            );
+            assert!(whole == other, "{run}: {file} differs from that of the undisturbed run");
         }
     }
 }
@@ -114,10 +103,7 @@ struct Running(Option<Child>);
 
 impl Running {
     fn start(command: &mut Command) -> Self {
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Running(Some(child.unwrap()))
     }
 
@@ -161,15 +147,11 @@ impl Drop for Running {
 }
 
 fn checkpoints(run: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(run.join("checkpoints"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
     paths
         .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("step-"))
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"))
         })
         .collect()
 }
@@ -178,16 +160,7 @@ fn checkpoints(run: &Path) -> Vec<PathBuf> {
 fn a_run_goes_on_after_ctrl_c_and_after_a_kill_as_if_nothing_had_happened() {
     let place = Place::new();
     let steps = STEPS.to_string();
-    let options = [
-        "--steps",
-        &steps,
-        "--lr",
-        "1e-4",
-        "--warmup",
-        "10",
-        "--schedule",
-        "cosine",
-    ];
+    let options = ["--steps", &steps, "--lr", "1e-4", "--warmup", "10", "--schedule", "cosine"];
     check_exit(&place.run(&mut place.train("dpo", "whole", &options)), 0);
 
     let interrupted = place.path("interrupted");
@@ -198,16 +171,10 @@ fn a_run_goes_on_after_ctrl_c_and_after_a_kill_as_if_nothing_had_happened() {
     let output = running.interrupt();
     check_exit(&output, 0);
     let said = stderr(&output);
-    assert!(
-        said.contains("ended early") && said.contains("--resume --run interrupted"),
-        "{said}"
-    );
+    assert!(said.contains("ended early") && said.contains("--resume --run interrupted"), "{said}");
     assert!(!interrupted.join("model").exists() && checkpoints(&interrupted).len() == 1);
     let resumed = [&options[..], &["--resume"]].concat();
-    check_exit(
-        &place.run(&mut place.train("dpo", "interrupted", &resumed)),
-        0,
-    );
+    check_exit(&place.run(&mut place.train("dpo", "interrupted", &resumed)), 0);
     place.check_same("interrupted");
 
     let killed = place.path("killed");
@@ -276,43 +243,24 @@ fn a_loss_that_fails_on_real_data_ends_with_a_verdict_and_a_checkpoint() {
     let place = Place::new();
     place.write(
         "trap.rs",
-        &dpo_until_learnt(
-            "trap",
-            "return margin * [1.0, 2.0][pair.chosen_tokens as usize];",
-        ),
+        &dpo_until_learnt("trap", "return margin * [1.0, 2.0][pair.chosen_tokens as usize];"),
     );
-    place.write(
-        "nan.rs",
-        &dpo_until_learnt("nan", "return margin * f64::NAN;"),
-    );
+    place.write("nan.rs", &dpo_until_learnt("nan", "return margin * f64::NAN;"));
     for (name, rule) in [("trap", "run/trap"), ("nan", "train/non-finite")] {
         let options = ["--steps", "3000", "--lr", "1e-5"];
         let output = place.run(&mut place.train(&format!("./{name}.rs"), name, &options));
         let said = stderr(&output);
         check_exit(&output, 1);
-        assert!(
-            said.contains(rule) && said.contains("checkpoint: "),
-            "{said}"
-        );
+        assert!(said.contains(rule) && said.contains("checkpoint: "), "{said}");
         let run = place.path(name);
-        let [checkpoint] = &checkpoints(&run)[..] else {
-            panic!("one checkpoint: {said}")
-        };
+        let [checkpoint] = &checkpoints(&run)[..] else { panic!("one checkpoint: {said}") };
         assert!(!run.join("model").exists());
         // It is a model that can be used, and the state before the step that failed.
-        let n_lines = place
-            .read(&format!("{name}/metrics.jsonl"))
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count();
-        assert!(
-            checkpoint.ends_with(format!("step-{n_lines}")) && n_lines > 0,
-            "{checkpoint:?}"
-        );
+        let n_lines =
+            place.read(&format!("{name}/metrics.jsonl")).iter().filter(|b| **b == b'\n').count();
+        assert!(checkpoint.ends_with(format!("step-{n_lines}")) && n_lines > 0, "{checkpoint:?}");
         let mut logps = place.lossbox();
-        logps
-            .args(["logps", "--data", "pairs.jsonl", "--model"])
-            .arg(checkpoint);
+        logps.args(["logps", "--data", "pairs.jsonl", "--model"]).arg(checkpoint);
         check_exit(&place.run(&mut logps), 0);
     }
 }
@@ -321,42 +269,21 @@ fn a_loss_that_fails_on_real_data_ends_with_a_verdict_and_a_checkpoint() {
 #[test]
 fn weights_that_training_destroys_end_it_with_a_verdict_and_the_state_before() {
     let place = Place::new();
-    let options = [
-        "--steps",
-        "99",
-        "--lr",
-        "1e3",
-        "--weight-decay",
-        "1e3",
-        "--schedule",
-        "constant",
-    ];
+    let options =
+        ["--steps", "99", "--lr", "1e3", "--weight-decay", "1e3", "--schedule", "constant"];
     let output = place.run(&mut place.train("dpo", "run", &options));
     let said = stderr(&output);
     check_exit(&output, 1);
-    assert!(
-        said.contains("train/non-finite") && said.contains("checkpoint: "),
-        "{said}"
-    );
+    assert!(said.contains("train/non-finite") && said.contains("checkpoint: "), "{said}");
     let [checkpoint] = &checkpoints(&place.path("run"))[..] else {
         panic!("one checkpoint: {said}")
     };
-    let n_lines = place
-        .read("run/metrics.jsonl")
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count();
-    assert!(
-        n_lines > 0 && checkpoint.ends_with(format!("step-{n_lines}")),
-        "{checkpoint:?}"
-    );
+    let n_lines = place.read("run/metrics.jsonl").iter().filter(|b| **b == b'\n').count();
+    assert!(n_lines > 0 && checkpoint.ends_with(format!("step-{n_lines}")), "{checkpoint:?}");
     let failed = format!("at training step {}", n_lines + 1);
     assert!(said.contains(&failed), "{said}");
     let weights = std::fs::read(checkpoint.join("model.safetensors")).unwrap();
-    assert!(
-        numbers(&weights).iter().all(|weight| weight.is_finite()),
-        "{said}"
-    );
+    assert!(numbers(&weights).iter().all(|weight| weight.is_finite()), "{said}");
     // The same step fails again, and what is there stays.
     let resumed = [&options[..], &["--resume"]].concat();
     let again = place.run(&mut place.train("dpo", "run", &resumed));
@@ -370,35 +297,20 @@ fn numbers(file: &[u8]) -> Vec<f32> {
     let (length, rest) = file.split_at(8);
     let header = u64::from_le_bytes(length.try_into().unwrap()) as usize;
     let (numbers, _) = rest[header..].as_chunks::<4>();
-    numbers
-        .iter()
-        .map(|number| f32::from_le_bytes(*number))
-        .collect()
+    numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()
 }
 
 #[test]
 fn weights_that_are_no_numbers_end_a_run_before_its_first_step() {
     let place = Place::new();
     std::fs::create_dir(place.path("broken")).unwrap();
-    std::fs::copy(
-        small_model().join("config.json"),
-        place.path("broken/config.json"),
-    )
-    .unwrap();
+    std::fs::copy(small_model().join("config.json"), place.path("broken/config.json")).unwrap();
     let mut weights = std::fs::read(small_model().join("model.safetensors")).unwrap();
     let last = weights.len() - 4;
     weights[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(place.path("broken/model.safetensors"), weights).unwrap();
     let mut train = place.lossbox();
-    train.args([
-        "train",
-        "--loss",
-        "dpo",
-        "--data",
-        "pairs.jsonl",
-        "--run",
-        "run",
-    ]);
+    train.args(["train", "--loss", "dpo", "--data", "pairs.jsonl", "--run", "run"]);
     train.args(["--steps", "3", "--model", "broken"]);
     let output = place.run(&mut train);
     check_exit(&output, 2);

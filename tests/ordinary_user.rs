@@ -63,10 +63,8 @@ impl Nobody {
 /// `None`, and a line that says so, where there is nobody to become or no compiler that they can reach.
 fn nobody() -> Option<Nobody> {
     let skip = |why: &str| {
-        let _ = writeln!(
-            io::stderr(),
-            "SKIPPED an_ordinary_user_passes_all_gates_as_root_does: {why}"
-        );
+        let _ =
+            writeln!(io::stderr(), "SKIPPED an_ordinary_user_passes_all_gates_as_root_does: {why}");
         None
     };
     let folder = tempfile::tempdir().unwrap();
@@ -112,25 +110,16 @@ fn an_ordinary_user_passes_all_gates_as_root_does() {
     let body = "-(hp.beta * pair.logratio_margin()).log_sigmoid()";
     let with = |name: &str, text: &str| {
         let renamed = GOOD.replace("\"good\"", &format!("{name:?}"));
-        nobody.write(
-            &format!("{name}.rs"),
-            renamed.replace(body, text).as_bytes(),
-        );
+        nobody.write(&format!("{name}.rs"), renamed.replace(body, text).as_bytes());
     };
     nobody.write("good.rs", GOOD.as_bytes());
-    with(
-        "thief",
-        "{ const X: &str = include_str!(\"/etc/passwd\"); pair.logratio_margin() }",
-    );
+    with("thief", "{ const X: &str = include_str!(\"/etc/passwd\"); pair.logratio_margin() }");
     with("unknown", "-pair.no_such_thing()");
     with(
         "endless",
         "{ let mut x = pair.logratio_margin(); while x < 1e9 || x >= 1e9 { x = x * 1.5; } x }",
     );
-    with(
-        "trap",
-        "[pair.logratio_margin(); 2][pair.chosen_tokens as usize]",
-    );
+    with("trap", "[pair.logratio_margin(); 2][pair.chosen_tokens as usize]");
     with(
         "spoof",
         "{ let x = pair.logratio_margin(); if x > 0.5 { x * 0.0 + 1.0 } else { x * 0.0 / 0.0 } }",

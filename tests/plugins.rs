@@ -153,14 +153,8 @@ fn everything_in_the_folder_is_listed_with_its_verdict_and_rejections_are_no_fai
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     let hash = mine["hash"].as_str().unwrap();
     assert!(text.contains(&format!("mine@{}", &hash[..12])), "{text}");
-    assert!(
-        text.contains("thief rejected at source by source/no-include"),
-        "{text}"
-    );
-    assert!(
-        text.contains("plugins/dpo.rs shadows the built-in dpo"),
-        "{text}"
-    );
+    assert!(text.contains("thief rejected at source by source/no-include"), "{text}");
+    assert!(text.contains("plugins/dpo.rs shadows the built-in dpo"), "{text}");
 }
 
 #[test]
@@ -180,12 +174,7 @@ fn a_name_with_a_hash_means_this_content_and_no_other() {
         for digits in [digits, &digits[..8]] {
             let named = format!("mine@{digits}");
             let output = lossbox.run(&["call", &named, "--pairs", "pairs.json", "--json"]);
-            assert_eq!(
-                output.status.code(),
-                Some(0),
-                "{named}: {}",
-                stderr(&output)
-            );
+            assert_eq!(output.status.code(), Some(0), "{named}: {}", stderr(&output));
             let answer = json_of(&output);
             assert_eq!(answer["name"], "mine");
             assert_eq!(answer["hash"], audited["hash"]);
@@ -207,11 +196,7 @@ fn a_name_with_a_hash_means_this_content_and_no_other() {
     assert!(!lossbox.path("mine.wasm").exists());
     let output = lossbox.run(&["audit", "mine@latest"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("not the beginning of a hash"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("not the beginning of a hash"), "{}", stderr(&output));
     // A rejected plugin is known by its source.
     lossbox.write("plugins/thief.rs", THIEF);
     let rejected = json_of(&lossbox.run(&["audit", "thief", "--json"]));
@@ -239,11 +224,7 @@ fn a_rejected_component_is_shown_as_far_as_it_is_known() {
     let shown = lossbox.run(&["audit", "infinite"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     for part in [
-        format!(
-            "sha256 {}, {} bytes",
-            probed["hash"].as_str().unwrap(),
-            probed["bytes"]
-        ),
+        format!("sha256 {}, {} bytes", probed["hash"].as_str().unwrap(), probed["bytes"]),
         "exports       lossbox:preference/loss@0.1.0".to_owned(),
         "imports       none".to_owned(),
     ] {
@@ -334,12 +315,7 @@ fn verdicts_are_cached_and_a_tampered_one_is_noticed_and_made_again() {
     let third = audit();
     assert_eq!(third.status.code(), Some(0), "{}", stderr(&third));
     assert_eq!(json_of(&third), json_of(&first));
-    assert_eq!(
-        stderr(&third).matches("tampered with").count(),
-        2,
-        "{}",
-        stderr(&third)
-    );
+    assert_eq!(stderr(&third).matches("tampered with").count(), 2, "{}", stderr(&third));
     for (path, bytes) in entries.iter().zip(&written) {
         assert_eq!(&fs::read(path).unwrap(), bytes, "made again");
     }
@@ -351,14 +327,8 @@ fn a_rejection_is_cached_unless_the_source_gate_says_it() {
     let mut lossbox = Lossbox::new();
     own_cache(&mut lossbox);
     lossbox.write("thief.rs", THIEF);
-    lossbox.write(
-        "typo.rs",
-        &loss("typo", 1.0).replace("log_sigmoid", "log_sigmoyd"),
-    );
-    lossbox.write(
-        "nan.rs",
-        &loss("nan", 1.0).replace(".log_sigmoid()", ".ln()"),
-    );
+    lossbox.write("typo.rs", &loss("typo", 1.0).replace("log_sigmoid", "log_sigmoyd"));
+    lossbox.write("nan.rs", &loss("nan", 1.0).replace(".log_sigmoid()", ".ln()"));
     for (file, rule, n_entries) in [
         ("thief.rs", "source/no-include", 0),
         ("typo.rs", "compile/rustc", 1),
@@ -447,13 +417,7 @@ impl Watching {
     /// Sends SIGINT and waits for the end.
     fn interrupt(mut self) -> (Option<i32>, Vec<String>) {
         let kill = format!("kill -INT {}", self.child.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -507,11 +471,7 @@ fn a_change_in_the_folder_is_told_once_until_ctrl_c() {
 
     // Moved into its place, as careful programs write.
     lossbox.write("plugins/.tmp", THIEF);
-    fs::rename(
-        lossbox.path("plugins/.tmp"),
-        lossbox.path("plugins/good.rs"),
-    )
-    .unwrap();
+    fs::rename(lossbox.path("plugins/.tmp"), lossbox.path("plugins/good.rs")).unwrap();
     watching.until("good", "changed", &"rejected".into());
 
     fs::remove_file(lossbox.path("plugins/bad.rs")).unwrap();
@@ -556,11 +516,7 @@ fn a_folder_that_is_not_there_cannot_be_watched_and_has_only_built_in_losses() {
     let lossbox = Lossbox::new();
     let output = lossbox.run(&["plugins", "--watch"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("lossbox new"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("lossbox new"), "{}", stderr(&output));
     let rows = lossbox.list();
     assert!(rows.len() >= 13);
     for row in &rows {

@@ -66,11 +66,7 @@ fn last_line(output: &Output) -> Value {
 
 /// Starts the command, kills it without warning at the first line of talk that contains `place`, and waits for its end.
 fn kill_at(mut command: Command, place: &str) {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut talk = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut said = String::new();
     loop {
@@ -86,17 +82,9 @@ fn kill_at(mut command: Command, place: &str) {
     }
     child.kill().unwrap();
     let mut report = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut report)
-        .unwrap();
+    child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
     let status = child.wait().unwrap();
-    assert!(
-        !status.success() && report.is_empty(),
-        "it was killed: {report}"
-    );
+    assert!(!status.success() && report.is_empty(), "it was killed: {report}");
 }
 
 #[test]
@@ -110,10 +98,7 @@ fn a_run_prints_its_report_and_one_that_is_killed_and_resumed_prints_the_same() 
     let whole = last_line(&output);
     assert!(whole["run"].is_string() && whole["seconds"].as_f64() > Some(0.0));
     let board = whole["leaderboard"].as_array().unwrap();
-    let mut names: Vec<&str> = board
-        .iter()
-        .filter_map(|row| row["name"].as_str())
-        .collect();
+    let mut names: Vec<&str> = board.iter().filter_map(|row| row["name"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["dpo", "tested_square"], "{whole}");
     for row in board {
@@ -143,17 +128,11 @@ fn a_run_prints_its_report_and_one_that_is_killed_and_resumed_prints_the_same() 
 #[test]
 fn doctor_reports_in_json_and_exits_with_2_where_something_is_missing() {
     let folder = tempfile::tempdir().unwrap();
-    let output = lossbox(folder.path(), &["doctor", "--json"])
-        .output()
-        .unwrap();
+    let output = lossbox(folder.path(), &["doctor", "--json"]).output().unwrap();
     let findings = last_line(&output);
     let findings = findings.as_array().unwrap();
     let missing = |it: &&Value| it["status"] == "missing";
-    let expected = if findings.iter().any(|it| missing(&it)) {
-        2
-    } else {
-        0
-    };
+    let expected = if findings.iter().any(|it| missing(&it)) { 2 } else { 0 };
     assert_eq!(output.status.code(), Some(expected), "{findings:?}");
 
     let mut without_rustc = lossbox(folder.path(), &["doctor", "--json"]);
@@ -163,22 +142,14 @@ fn doctor_reports_in_json_and_exits_with_2_where_something_is_missing() {
     let findings = last_line(&output);
     let compiler = findings.as_array().unwrap().iter().find(missing).unwrap();
     assert_eq!(compiler["what"], "compiler");
-    let (detail, remedy) = (
-        compiler["detail"].to_string(),
-        compiler["remedy"].to_string(),
-    );
-    assert!(
-        !detail.contains("hint") && remedy.contains("rustup"),
-        "{compiler}"
-    );
+    let (detail, remedy) = (compiler["detail"].to_string(), compiler["remedy"].to_string());
+    assert!(!detail.contains("hint") && remedy.contains("rustup"), "{compiler}");
 }
 
 #[test]
 fn build_writes_a_component_that_others_can_read_and_says_why_it_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    let built = lossbox(folder.path(), &["build", "dpo", "--json"])
-        .output()
-        .unwrap();
+    let built = lossbox(folder.path(), &["build", "dpo", "--json"]).output().unwrap();
     assert_eq!(built.status.code(), Some(0), "{}", talk(&built));
     assert_eq!(last_line(&built)["verdict"], "accepted");
     let path = folder.path().join("dpo.wasm");
@@ -211,21 +182,11 @@ const PAIR: &str = r#"{"policy_chosen_logps": [-10], "policy_rejected_logps": [-
 fn a_stdout_that_takes_nothing_is_a_fault_and_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["rules"][..], &["audit", "dpo"], &["doctor"]] {
-        let full = fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
-        let output = lossbox(folder.path(), arguments)
-            .stdout(full)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output =
+            lossbox(folder.path(), arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", talk(&output));
-        assert!(
-            talk(&output).contains("cannot write to stdout"),
-            "{}",
-            talk(&output)
-        );
+        assert!(talk(&output).contains("cannot write to stdout"), "{}", talk(&output));
 
         let mut child = lossbox(folder.path(), arguments)
             .stdout(Stdio::piped())
@@ -234,11 +195,7 @@ fn a_stdout_that_takes_nothing_is_a_fault_and_no_panic() {
             .unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
-        assert!(
-            matches!(output.status.code(), Some(0 | 2)),
-            "{}",
-            talk(&output)
-        );
+        assert!(matches!(output.status.code(), Some(0 | 2)), "{}", talk(&output));
         assert!(!talk(&output).contains("panicked"), "{}", talk(&output));
     }
 }

@@ -18,9 +18,7 @@ impl<'t> Batch<'t> {
     pub(crate) fn new(pairs: &Pairs, tape: &'t Tape) -> Batch<'t> {
         let input = |logp| tape.input(logp);
         let pair = |row| Pair::of_row(pairs, row, input, input);
-        Batch {
-            pairs: (0..pairs.len()).map(pair).collect(),
-        }
+        Batch { pairs: (0..pairs.len()).map(pair).collect() }
     }
 
     /// The number of pairs.

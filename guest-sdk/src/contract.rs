@@ -43,10 +43,7 @@ impl Pairs {
         let lists = [
             ("policy-rejected-logps", self.policy_rejected_logps.len()),
             ("reference-chosen-logps", self.reference_chosen_logps.len()),
-            (
-                "reference-rejected-logps",
-                self.reference_rejected_logps.len(),
-            ),
+            ("reference-rejected-logps", self.reference_rejected_logps.len()),
             ("chosen-tokens", self.chosen_tokens.len()),
             ("rejected-tokens", self.rejected_tokens.len()),
         ];
@@ -62,10 +59,7 @@ impl Pairs {
 impl Metadata {
     /// The default of every hyperparameter, in order: what `evaluate` takes unless the user sets some.
     pub fn defaults(&self) -> Vec<f64> {
-        self.hyperparameters
-            .iter()
-            .map(|hyperparameter| hyperparameter.default)
-            .collect()
+        self.hyperparameters.iter().map(|hyperparameter| hyperparameter.default).collect()
     }
 }
 

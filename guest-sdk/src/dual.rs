@@ -22,19 +22,13 @@ impl Dual {
     /// The policy's log-prob of the chosen completion.
     #[inline]
     pub(crate) fn chosen(logp: f64) -> Dual {
-        Dual {
-            value: logp,
-            tangents: [1.0, 0.0],
-        }
+        Dual { value: logp, tangents: [1.0, 0.0] }
     }
 
     /// The policy's log-prob of the rejected completion.
     #[inline]
     pub(crate) fn rejected(logp: f64) -> Dual {
-        Dual {
-            value: logp,
-            tangents: [0.0, 1.0],
-        }
+        Dual { value: logp, tangents: [0.0, 1.0] }
     }
 
     /// The value, and the derivatives by the chosen and the rejected log-prob.
@@ -48,11 +42,7 @@ impl Dual {
 /// either: 0·∞ would make a gradient NaN where the loss merely overflows.
 #[inline]
 fn through(tangent: f64, derivative: f64) -> f64 {
-    if tangent == 0.0 {
-        0.0
-    } else {
-        tangent * derivative
-    }
+    if tangent == 0.0 { 0.0 } else { tangent * derivative }
 }
 
 impl Scalar for Dual {}
@@ -66,20 +56,14 @@ impl Primitive for Dual {
     #[inline]
     fn chain(self, value: f64, derivative: f64, _: Key) -> Dual {
         let [chosen, rejected] = self.tangents;
-        Dual {
-            value,
-            tangents: [through(chosen, derivative), through(rejected, derivative)],
-        }
+        Dual { value, tangents: [through(chosen, derivative), through(rejected, derivative)] }
     }
 
     #[inline]
     fn join(self, other: Dual, value: f64, (dx, dy): (f64, f64), _: Key) -> Dual {
         let tangent =
             |input: usize| through(self.tangents[input], dx) + through(other.tangents[input], dy);
-        Dual {
-            value,
-            tangents: [tangent(0), tangent(1)],
-        }
+        Dual { value, tangents: [tangent(0), tangent(1)] }
     }
 }
 
@@ -87,10 +71,7 @@ impl From<f64> for Dual {
     /// A constant.
     #[inline]
     fn from(value: f64) -> Dual {
-        Dual {
-            value,
-            tangents: [0.0; 2],
-        }
+        Dual { value, tangents: [0.0; 2] }
     }
 }
 

@@ -34,11 +34,7 @@ pub fn evaluate_batch(
     let tape = Tape::new();
     let outputs = losses(&Batch::new(pairs, &tape));
     if outputs.len() != pairs.len() {
-        return Err(format!(
-            "expected {} losses, got {}",
-            pairs.len(),
-            outputs.len()
-        ));
+        return Err(format!("expected {} losses, got {}", pairs.len(), outputs.len()));
     }
     let derivatives = tape.gradient(&outputs);
     let mut gradients = with_capacity(pairs.len());

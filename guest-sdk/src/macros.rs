@@ -102,29 +102,20 @@ pub fn metadata(
     scope: Scope,
     hyperparameters: &[(&str, f64, f64, f64)],
 ) -> Metadata {
-    let hyperparameter =
-        |&(name, default, minimum, maximum): &(&str, f64, f64, f64)| Hyperparameter {
-            name: name.into(),
-            default,
-            minimum,
-            maximum,
-        };
+    let hyperparameter = |&(name, default, minimum, maximum): &(&str, f64, f64, f64)| {
+        Hyperparameter { name: name.into(), default, minimum, maximum }
+    };
     Metadata {
         name: name.into(),
         summary: summary.into(),
         citation: citation.first().map(|&citation| citation.into()),
         scope,
-        hyperparameters: hyperparameters
-            .iter()
-            .map(hyperparameter)
-            .collect::<Vec<_>>(),
+        hyperparameters: hyperparameters.iter().map(hyperparameter).collect::<Vec<_>>(),
     }
 }
 
 /// The values of `N` hyperparameters, or what is wrong with them.
 #[doc(hidden)]
 pub fn hyperparameter_values<const N: usize>(values: &[f64]) -> Result<[f64; N], String> {
-    values
-        .try_into()
-        .map_err(|_| format!("expected {N} hyperparameters, got {}", values.len()))
+    values.try_into().map_err(|_| format!("expected {N} hyperparameters, got {}", values.len()))
 }

@@ -27,13 +27,7 @@ impl Cleanup {
         // SAFETY: the size is not 0.
         let start = unsafe { alloc(layout) };
         match NonNull::new(start) {
-            Some(block) => (
-                start,
-                Some(Cleanup {
-                    start: block,
-                    layout,
-                }),
-            ),
+            Some(block) => (start, Some(Cleanup { start: block, layout })),
             None => handle_alloc_error(layout),
         }
     }

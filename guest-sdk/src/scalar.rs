@@ -113,11 +113,7 @@ pub trait Scalar:
     #[inline]
     fn powf(self, exponent: f64) -> Self {
         let x = self.value(KEY);
-        let slope = if exponent == 0.0 {
-            0.0
-        } else {
-            exponent * libm::pow(x, exponent - 1.0)
-        };
+        let slope = if exponent == 0.0 { 0.0 } else { exponent * libm::pow(x, exponent - 1.0) };
         self.chain(libm::pow(x, exponent), slope, KEY)
     }
 
@@ -181,11 +177,7 @@ pub trait Scalar:
     #[inline]
     fn relu(self) -> Self {
         let x = self.value(KEY);
-        if x <= 0.0 {
-            self.chain(0.0, 0.0, KEY)
-        } else {
-            self
-        }
+        if x <= 0.0 { self.chain(0.0, 0.0, KEY) } else { self }
     }
 
     /// |x|. The gradient at 0 is 0.

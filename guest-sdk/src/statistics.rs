@@ -7,10 +7,7 @@ use crate::scalar::primitive::KEY;
 
 /// Σ xᵢ, added in order. 0 for an empty slice.
 pub fn sum<S: Scalar>(x: &[S]) -> S {
-    x.iter()
-        .copied()
-        .reduce(|sum, term| sum + term)
-        .unwrap_or(S::from(0.0))
+    x.iter().copied().reduce(|sum, term| sum + term).unwrap_or(S::from(0.0))
 }
 
 /// The arithmetic mean. NaN for an empty slice.
@@ -31,11 +28,7 @@ pub fn variance<S: Scalar>(x: &[S]) -> S {
 /// The sample standard deviation √variance. Where it is 0, so is its gradient.
 pub fn std_dev<S: Scalar>(x: &[S]) -> S {
     let variance = variance(x);
-    if variance == 0.0 {
-        S::from(0.0)
-    } else {
-        variance.sqrt()
-    }
+    if variance == 0.0 { S::from(0.0) } else { variance.sqrt() }
 }
 
 /// The rows in ascending order, each with its gradient; equal rows stay in the order they had.

@@ -46,32 +46,18 @@ const NOBODY: usize = usize::MAX;
 
 impl Tape {
     pub(crate) fn new() -> Tape {
-        Tape {
-            nodes: RefCell::new(Vec::new()),
-        }
+        Tape { nodes: RefCell::new(Vec::new()) }
     }
 
     /// A number to differentiate by. Inputs are numbered from 0 in the order of these calls.
     pub(crate) fn input(&self, value: f64) -> Var<'_> {
-        self.push(
-            value,
-            Node {
-                parents: [NOBODY; 2],
-                derivatives: [0.0; 2],
-            },
-        )
+        self.push(value, Node { parents: [NOBODY; 2], derivatives: [0.0; 2] })
     }
 
     fn push(&self, value: f64, node: Node) -> Var<'_> {
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(node);
-        Var {
-            value,
-            origin: Some(Origin {
-                tape: self,
-                node: nodes.len() - 1,
-            }),
-        }
+        Var { value, origin: Some(Origin { tape: self, node: nodes.len() - 1 }) }
     }
 
     /// The derivative of the sum of `outputs` by every node; the inputs come first.
@@ -118,26 +104,18 @@ impl<'t> Primitive for Var<'t> {
     fn chain(self, value: f64, derivative: f64, _: Key) -> Var<'t> {
         match self.origin {
             None => Var::from(value),
-            Some(Origin { tape, node }) => tape.push(
-                value,
-                Node {
-                    parents: [node, NOBODY],
-                    derivatives: [derivative, 0.0],
-                },
-            ),
+            Some(Origin { tape, node }) => {
+                tape.push(value, Node { parents: [node, NOBODY], derivatives: [derivative, 0.0] })
+            }
         }
     }
 
     #[inline]
     fn join(self, other: Var<'t>, value: f64, (dx, dy): (f64, f64), key: Key) -> Var<'t> {
         match (self.origin, other.origin) {
-            (Some(x), Some(y)) => x.tape.push(
-                value,
-                Node {
-                    parents: [x.node, y.node],
-                    derivatives: [dx, dy],
-                },
-            ),
+            (Some(x), Some(y)) => {
+                x.tape.push(value, Node { parents: [x.node, y.node], derivatives: [dx, dy] })
+            }
             (Some(_), None) => self.chain(value, dx, key),
             (None, _) => other.chain(value, dy, key),
         }
@@ -148,10 +126,7 @@ impl From<f64> for Var<'_> {
     /// A constant.
     #[inline]
     fn from(value: f64) -> Self {
-        Var {
-            value,
-            origin: None,
-        }
+        Var { value, origin: None }
     }
 }
 

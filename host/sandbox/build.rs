@@ -16,18 +16,15 @@ use sha2::{Digest as _, Sha256};
 fn main() {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    let sdk = manifest
-        .join("../../guest-sdk")
-        .canonicalize()
-        .expect("guest-sdk lies in the workspace");
+    let sdk =
+        manifest.join("../../guest-sdk").canonicalize().expect("guest-sdk lies in the workspace");
     println!("cargo:rerun-if-changed={}", sdk.display());
     println!("cargo:rerun-if-changed=build.rs");
 
     let mut files = Vec::new();
-    for (folder, parts) in [
-        (&sdk, ["src", "wit"].as_slice()),
-        (&libm(&sdk, &out), ["src"].as_slice()),
-    ] {
+    for (folder, parts) in
+        [(&sdk, ["src", "wit"].as_slice()), (&libm(&sdk, &out), ["src"].as_slice())]
+    {
         let name = match folder == &sdk {
             true => "guest-sdk",
             false => "libm",
@@ -38,10 +35,8 @@ fn main() {
         files.push((format!("{name}/Cargo.toml"), folder.join("Cargo.toml")));
     }
     for name in ["MANUAL.md", "LICENSE.txt"] {
-        for (folder, path) in [
-            ("guest-sdk", sdk.join(name)),
-            ("libm", libm(&sdk, &out).join(name)),
-        ] {
+        for (folder, path) in [("guest-sdk", sdk.join(name)), ("libm", libm(&sdk, &out).join(name))]
+        {
             if path.is_file() {
                 files.push((format!("{folder}/{name}"), path));
             }
@@ -50,11 +45,7 @@ fn main() {
     files.sort();
     let mut table = String::from("&[\n");
     for (name, path) in files {
-        let _ = writeln!(
-            table,
-            "    ({name:?}, include_str!({:?})),",
-            path.display().to_string()
-        );
+        let _ = writeln!(table, "    ({name:?}, include_str!({:?})),", path.display().to_string());
     }
     table.push_str("]\n");
     fs::write(out.join("sdk_files.rs"), table).expect("the output folder can be written");
@@ -114,27 +105,18 @@ fn libm(sdk: &Path, out: &Path) -> PathBuf {
         .find(|package| package.name.as_str() == "libm")
         .expect("libm is the only dependency");
     let manifest = libm.manifest_path.as_std_path();
-    manifest
-        .parent()
-        .expect("a manifest lies in a folder")
-        .to_owned()
+    manifest.parent().expect("a manifest lies in a folder").to_owned()
 }
 
 /// Every `.rs` and `.wit` file below `folder`, as (name in the archive, path).
 fn collect(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
     for entry in fs::read_dir(folder).expect("the sources can be read") {
         let path = entry.expect("the sources can be read").path();
-        let file = path
-            .file_name()
-            .expect("an entry has a name")
-            .to_string_lossy()
-            .into_owned();
+        let file = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
         let name = format!("{name}/{file}");
         if path.is_dir() {
             collect(&path, &name, files);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "rs" || extension == "wit")
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "wit")
         {
             files.push((name, path));
         }

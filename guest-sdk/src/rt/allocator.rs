@@ -16,10 +16,7 @@ unsafe extern "C" {
 }
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump {
-    end: Cell::new(0),
-    alive: Cell::new(0),
-};
+static ALLOCATOR: Bump = Bump { end: Cell::new(0), alive: Cell::new(0) };
 
 struct Bump {
     /// Where the newest block ends.
@@ -53,11 +50,8 @@ impl Bump {
 // ends within memory; `dealloc` gives back the newest block alone.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let free = if self.alive.get() == 0 {
-            &raw const __heap_base as usize
-        } else {
-            self.end.get()
-        };
+        let free =
+            if self.alive.get() == 0 { &raw const __heap_base as usize } else { self.end.get() };
         let block = free.checked_next_multiple_of(layout.align());
         let end = block.and_then(|block| block.checked_add(layout.size()));
         match (block, end) {

@@ -23,11 +23,7 @@ pub(super) unsafe extern "C" fn cabi_realloc(
         if old_size == 0 {
             alloc(Layout::from_size_align_unchecked(new_size, align))
         } else {
-            realloc(
-                old,
-                Layout::from_size_align_unchecked(old_size, align),
-                new_size,
-            )
+            realloc(old, Layout::from_size_align_unchecked(old_size, align), new_size)
         }
     };
     if block.is_null() {

@@ -11,11 +11,7 @@ type Description = (&'static str, Scope, &'static [(&'static str, f64)]);
 const DESCRIPTIONS: &[Description] = &[
     ("aqfl", Scope::Batch, &[("beta", 0.05), ("tau", 0.05)]),
     ("aql", Scope::Batch, &[("beta", 0.05), ("tau", 0.05)]),
-    (
-        "cdpo",
-        Scope::Pair,
-        &[("beta", 0.1), ("label_smoothing", 0.1)],
-    ),
+    ("cdpo", Scope::Pair, &[("beta", 0.1), ("label_smoothing", 0.1)]),
     ("cell", Scope::Pair, &[("beta", 0.05)]),
     ("dbaql", Scope::Batch, &[("beta", 0.05), ("tau", 0.05)]),
     ("discopop", Scope::Pair, &[("beta", 0.05), ("tau", 0.05)]),
@@ -40,11 +36,8 @@ fn scopes_and_defaults_are_those_of_the_papers() {
     assert_eq!(ALL.len(), DESCRIPTIONS.len());
     for &(name, scope, defaults) in DESCRIPTIONS {
         let found = (named(name).describe)();
-        let hyperparameters: Vec<(&str, f64)> = found
-            .hyperparameters
-            .iter()
-            .map(|it| (it.name.as_str(), it.default))
-            .collect();
+        let hyperparameters: Vec<(&str, f64)> =
+            found.hyperparameters.iter().map(|it| (it.name.as_str(), it.default)).collect();
         assert_eq!(found.scope, scope, "{name}");
         assert_eq!(hyperparameters, defaults, "{name}");
     }
@@ -55,14 +48,7 @@ fn every_plugin_cites_its_paper_and_summarises_itself() {
     for plugin in ALL {
         let found = (plugin.describe)();
         let citation = found.citation.expect("a published loss has a source");
-        assert!(
-            citation.starts_with("arXiv:") || citation.starts_with("https://"),
-            "{citation}"
-        );
-        assert!(
-            !found.summary.is_empty() && !found.summary.ends_with('.'),
-            "{}",
-            found.summary
-        );
+        assert!(citation.starts_with("arXiv:") || citation.starts_with("https://"), "{citation}");
+        assert!(!found.summary.is_empty() && !found.summary.ends_with('.'), "{}", found.summary);
     }
 }

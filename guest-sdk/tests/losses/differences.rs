@@ -32,11 +32,7 @@ fn gradients_are_those_of_the_losses() {
 fn gradients_flow_through_the_statistics_of_the_batch() {
     // At these settings σ of the variance is not saturated, and no statistic is 0.
     for name in ["aqfl", "aql", "dbaql"] {
-        check(
-            named(name),
-            &spread_pairs(7, 4.0),
-            &[("beta", 0.5), ("tau", 1.0)],
-        );
+        check(named(name), &spread_pairs(7, 4.0), &[("beta", 0.5), ("tau", 1.0)]);
     }
     check(named("kto_pair"), &spread_pairs(7, 4.0), &[("beta", 0.5)]);
 }
@@ -46,10 +42,8 @@ fn check(plugin: &Plugin, pairs: &Pairs, settings: &[(&str, f64)]) {
     let found = plugin.with(pairs, settings);
     let scale: f64 = 1.0 + found.losses.iter().map(|loss| loss.abs()).sum::<f64>();
     for row in 0..pairs.len() {
-        for (side, gradient) in [
-            (CHOSEN, &found.policy_chosen),
-            (REJECTED, &found.policy_rejected),
-        ] {
+        for (side, gradient) in [(CHOSEN, &found.policy_chosen), (REJECTED, &found.policy_rejected)]
+        {
             let expected = slope(plugin, pairs, settings, side, row);
             assert!(
                 (gradient[row] - expected).abs() <= TOLERANCE * scale,

@@ -3,9 +3,8 @@
 use crate::pairs::pairs_of_logratios;
 use crate::plugins::{ALL, Plugin, With, named};
 
-const LOGRATIOS: [f64; 11] = [
-    -1000.0, -999.0, -300.0, -20.0, -1e-9, 0.0, 1e-9, 20.0, 300.0, 999.0, 1000.0,
-];
+const LOGRATIOS: [f64; 11] =
+    [-1000.0, -999.0, -300.0, -20.0, -1e-9, 0.0, 1e-9, 20.0, 300.0, 999.0, 1000.0];
 
 fn all_combinations() -> Vec<(f64, f64)> {
     let each = |chosen: f64| LOGRATIOS.map(|rejected| (chosen, rejected));
@@ -18,14 +17,7 @@ fn assert_finite(plugin: &Plugin, logratios: &[(f64, f64)]) {
     let numbers = [found.losses, found.policy_chosen, found.policy_rejected].concat();
     assert_eq!(numbers.len(), 3 * logratios.len());
     let bad = numbers.iter().position(|number| !number.is_finite());
-    assert_eq!(
-        bad,
-        None,
-        "{} of {:?}: {:?}",
-        plugin.name,
-        logratios,
-        bad.map(|at| numbers[at])
-    );
+    assert_eq!(bad, None, "{} of {:?}: {:?}", plugin.name, logratios, bad.map(|at| numbers[at]));
 }
 
 #[test]
@@ -54,22 +46,14 @@ fn dbaql_keeps_its_exponential_where_one_minus_c_alone_would_vanish() {
     let pairs = pairs_of_logratios(&[(-100.0, 0.0), (100.0, 0.0)]);
     let found = named("dbaql").with(&pairs, &[("beta", 1.0), ("tau", 20.0)]);
     let expected = 40.0_f64.exp() + 100.0 / 0.9;
-    assert!(
-        (found.losses[0] / expected - 1.0).abs() < 1e-12,
-        "{:e}",
-        found.losses[0]
-    );
+    assert!((found.losses[0] / expected - 1.0).abs() < 1e-12, "{:e}", found.losses[0]);
 }
 
 #[test]
 fn a_batch_without_pairs_has_no_losses() {
     for plugin in ALL {
         let found = plugin.with(&pairs_of_logratios(&[]), &[]);
-        assert!(
-            found.losses.is_empty() && found.policy_chosen.is_empty(),
-            "{}",
-            plugin.name
-        );
+        assert!(found.losses.is_empty() && found.policy_chosen.is_empty(), "{}", plugin.name);
     }
 }
 

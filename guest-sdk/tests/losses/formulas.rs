@@ -35,10 +35,7 @@ fn check(name: &str, formula: Formula) {
     for (beta, tau) in [(0.05, 0.05), (0.3, 0.5), (1.0, 2.0)] {
         for (n_pairs, width) in [(1, 4.0), (2, 4.0), (64, 1.0), (64, 16.0)] {
             let plugin = named(name);
-            let has_tau = (plugin.describe)()
-                .hyperparameters
-                .iter()
-                .any(|it| it.name == "tau");
+            let has_tau = (plugin.describe)().hyperparameters.iter().any(|it| it.name == "tau");
             let settings = &[("beta", beta), ("tau", tau)][..if has_tau { 2 } else { 1 }];
             let pairs = spread_pairs(n_pairs, width);
             let found = plugin.with(&pairs, settings);
@@ -46,10 +43,9 @@ fn check(name: &str, formula: Formula) {
             let losses = formula(&Rows::new(&pairs, None), beta, tau);
             let values: Vec<f64> = losses.iter().map(|loss| loss.value).collect();
             assert_close(&found.losses, &values, 1e-12, &what);
-            for (side, gradient) in [
-                (Side::Chosen, &found.policy_chosen),
-                (Side::Rejected, &found.policy_rejected),
-            ] {
+            for (side, gradient) in
+                [(Side::Chosen, &found.policy_chosen), (Side::Rejected, &found.policy_rejected)]
+            {
                 let slope = |row| -> f64 {
                     let losses = formula(&Rows::new(&pairs, Some((side, row))), beta, tau);
                     losses.iter().map(|loss| loss.slope).sum()
@@ -65,9 +61,7 @@ fn check(name: &str, formula: Formula) {
 fn padll_is_its_formula() {
     check("padll", |pairs, beta, _| {
         let weight = |rho: Number| if rho.value >= 0.0 { 0.9 } else { 0.45 };
-        margins(pairs)
-            .map(|rho| logistic(rho * beta) * weight(rho))
-            .collect()
+        margins(pairs).map(|rho| logistic(rho * beta) * weight(rho)).collect()
     });
 }
 
@@ -82,16 +76,10 @@ fn cell_is_its_formula() {
 #[test]
 fn pfl_is_its_formula() {
     check("pfl", |pairs, beta, tau| {
-        let rows = margins(pairs)
-            .zip(&pairs.policy_chosen)
-            .zip(&pairs.policy_rejected);
+        let rows = margins(pairs).zip(&pairs.policy_chosen).zip(&pairs.policy_rejected);
         rows.map(|((rho, chosen), rejected)| {
             let z = rho * beta / tau;
-            if chosen.value > rejected.value {
-                logistic(z) * 0.5
-            } else {
-                hinge(z) * 2.0
-            }
+            if chosen.value > rejected.value { logistic(z) * 0.5 } else { hinge(z) * 2.0 }
         })
         .collect()
     });
@@ -102,9 +90,7 @@ fn kto_pair_is_its_formula() {
     check("kto_pair", |pairs, beta, _| {
         let z_chosen = positive(mean(&chosen_logratios(pairs)));
         let z_rejected = positive(mean(&rejected_logratios(pairs)));
-        let rows = chosen_logratios(pairs)
-            .into_iter()
-            .zip(rejected_logratios(pairs));
+        let rows = chosen_logratios(pairs).into_iter().zip(rejected_logratios(pairs));
         rows.map(|(a, b)| sigmoid((z_rejected - a) * beta) + sigmoid((b - z_chosen) * beta))
             .collect()
     });
@@ -116,9 +102,7 @@ fn dbaql_is_its_formula() {
         let x: Vec<Number> = margins(pairs).map(|rho| rho * beta).collect();
         let z: Vec<Number> = x.iter().map(|x| *x / tau).collect();
         let (c, not_c) = (sigmoid(variance(&z)), sigmoid(-variance(&z)));
-        x.iter()
-            .map(|x| c * logistic(*x / 0.9) + not_c * exponential(*x * 0.9))
-            .collect()
+        x.iter().map(|x| c * logistic(*x / 0.9) + not_c * exponential(*x * 0.9)).collect()
     });
 }
 
@@ -165,10 +149,7 @@ fn margins(rows: &Rows) -> impl Iterator<Item = Number> {
 }
 
 fn differences(left: &[Number], right: &[Number]) -> Vec<Number> {
-    left.iter()
-        .zip(right)
-        .map(|(left, right)| *left - *right)
-        .collect()
+    left.iter().zip(right).map(|(left, right)| *left - *right).collect()
 }
 
 fn sigmoid(x: Number) -> Number {
@@ -248,20 +229,14 @@ impl Number {
 
     /// f(x) from the value and the derivative of f at x.
     fn through(self, value: f64, derivative: f64) -> Self {
-        Self {
-            value,
-            slope: derivative * self.slope,
-        }
+        Self { value, slope: derivative * self.slope }
     }
 }
 
 impl Add for Number {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self {
-            value: self.value + other.value,
-            slope: self.slope + other.slope,
-        }
+        Self { value: self.value + other.value, slope: self.slope + other.slope }
     }
 }
 

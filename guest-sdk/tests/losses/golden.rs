@@ -22,29 +22,14 @@ fn check(plugin: &str, entry_name: &str, renamed: &[(&str, &str)], n_entries: us
     for entry in entries {
         let settings: Vec<(&str, f64)> = renamed
             .iter()
-            .map(|(ours, theirs)| {
-                (
-                    *ours,
-                    entry["params"][theirs].as_f64().expect("a parameter"),
-                )
-            })
+            .map(|(ours, theirs)| (*ours, entry["params"][theirs].as_f64().expect("a parameter")))
             .collect();
         let found = named(plugin).with(&golden_pairs(), &settings);
         let gradient = &entry["grad"];
         let what = |part: &str| format!("{plugin} {settings:?}, {part}");
-        assert_close(
-            &found.losses,
-            &numbers(&entry["loss"]),
-            TOLERANCE,
-            &what("loss"),
-        );
+        assert_close(&found.losses, &numbers(&entry["loss"]), TOLERANCE, &what("loss"));
         let (chosen, rejected) = ("policy_chosen_logps", "policy_rejected_logps");
-        assert_close(
-            &found.policy_chosen,
-            &numbers(&gradient[chosen]),
-            TOLERANCE,
-            &what(chosen),
-        );
+        assert_close(&found.policy_chosen, &numbers(&gradient[chosen]), TOLERANCE, &what(chosen));
         assert_close(
             &found.policy_rejected,
             &numbers(&gradient[rejected]),
@@ -57,9 +42,7 @@ fn check(plugin: &str, entry_name: &str, renamed: &[(&str, &str)], n_entries: us
 /// Whether an entry has only parameters that our loss has too.
 fn is_ours(entry: &Value, renamed: &[(&str, &str)]) -> bool {
     let parameters = entry["params"].as_object().expect("parameters");
-    parameters
-        .keys()
-        .all(|name| renamed.iter().any(|(_, theirs)| theirs == name))
+    parameters.keys().all(|name| renamed.iter().any(|(_, theirs)| theirs == name))
 }
 
 #[test]
@@ -80,30 +63,15 @@ fn slic_is_that_of_pytorch() {
 
 #[test]
 fn ipo_on_sums_is_that_of_pytorch() {
-    check(
-        "ipo",
-        "ipo_summed(0.24 formula on summed log-probs)",
-        &[("beta", "beta")],
-        1,
-    );
+    check("ipo", "ipo_summed(0.24 formula on summed log-probs)", &[("beta", "beta")], 1);
 }
 
 #[test]
 fn discopop_is_that_of_pytorch() {
-    check(
-        "discopop",
-        "discopop",
-        &[("beta", "beta"), ("tau", "discopop_tau")],
-        2,
-    );
+    check("discopop", "discopop", &[("beta", "beta"), ("tau", "discopop_tau")], 2);
 }
 
 #[test]
 fn simpo_is_that_of_pytorch() {
-    check(
-        "simpo",
-        "simpo",
-        &[("beta", "beta"), ("gamma", "simpo_gamma")],
-        2,
-    );
+    check("simpo", "simpo", &[("beta", "beta"), ("gamma", "simpo_gamma")], 2);
 }

@@ -64,10 +64,7 @@ fn it_is_monotone_from_a_tau_of_a_tenth_up() {
         let slopes = (-4000..=4000).map(|step| discopop(f64::from(step) * 1e-4, tau).1);
         slopes.fold(f64::NEG_INFINITY, f64::max)
     };
-    assert!(
-        steepest(0.109770) > 0.0,
-        "non-monotone below tau = 0.109780"
-    );
+    assert!(steepest(0.109770) > 0.0, "non-monotone below tau = 0.109780");
     assert!(steepest(0.109790) < 0.0, "monotone above tau = 0.109780");
 }
 

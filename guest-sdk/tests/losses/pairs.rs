@@ -12,21 +12,14 @@ pub(crate) fn golden() -> Value {
 /// The numbers of a JSON list.
 pub(crate) fn numbers(list: &Value) -> Vec<f64> {
     let list = list.as_array().expect("a list");
-    list.iter()
-        .map(|number| number.as_f64().expect("a finite number"))
-        .collect()
+    list.iter().map(|number| number.as_f64().expect("a finite number")).collect()
 }
 
 /// The 80 golden rows.
 pub(crate) fn golden_pairs() -> Pairs {
     let inputs = &golden()["inputs"];
     let logps = |name: &str| numbers(&inputs[name]);
-    let tokens = |name: &str| {
-        numbers(&inputs[name])
-            .into_iter()
-            .map(|n| n as u32)
-            .collect()
-    };
+    let tokens = |name: &str| numbers(&inputs[name]).into_iter().map(|n| n as u32).collect();
     Pairs {
         policy_chosen_logps: logps("policy_chosen_logps"),
         policy_rejected_logps: logps("policy_rejected_logps"),

@@ -19,19 +19,12 @@ impl With for Plugin {
     fn with(&self, pairs: &Pairs, settings: &[(&str, f64)]) -> Gradients {
         let hyperparameters = (self.describe)().hyperparameters;
         for (name, _) in settings {
-            assert!(
-                hyperparameters.iter().any(|it| it.name == *name),
-                "{}: no {name}",
-                self.name
-            );
+            assert!(hyperparameters.iter().any(|it| it.name == *name), "{}: no {name}", self.name);
         }
         let values: Vec<f64> = hyperparameters
             .iter()
             .map(|it| {
-                settings
-                    .iter()
-                    .find(|(name, _)| *name == it.name)
-                    .map_or(it.default, |s| s.1)
+                settings.iter().find(|(name, _)| *name == it.name).map_or(it.default, |s| s.1)
             })
             .collect();
         (self.evaluate)(pairs, &values).expect("a well-formed call succeeds")

@@ -35,9 +35,7 @@ macro_rules! functions {
 }
 
 // Multiples of 2⁻⁴, so that the steps of the differences are exact.
-const SIGNED: &[f64] = &[
-    -5.0, -2.75, -1.5, -0.5625, -0.125, 0.0625, 0.25, 0.9375, 1.75, 3.0, 5.5,
-];
+const SIGNED: &[f64] = &[-5.0, -2.75, -1.5, -0.5625, -0.125, 0.0625, 0.25, 0.9375, 1.75, 3.0, 5.5];
 const POSITIVE: &[f64] = &[0.75, 0.875, 1.0, 1.5, 2.0, 3.25, 5.0];
 const ABOVE_MINUS_ONE: &[f64] = &[-0.25, -0.0625, 0.125, 0.5, 1.0, 3.5];
 const UP_TO_TWO: &[f64] = &[-2.0, -1.125, -0.25, 0.0, 0.0625, 0.5, 1.0, 1.875];
@@ -111,20 +109,14 @@ fn slopes_are_those_of_the_values() {
                 "{} of {x}: {expected}, got {found}",
                 function.name
             );
-            assert_eq!(
-                other, 0.0,
-                "{} does not depend on the other log-prob",
-                function.name
-            );
+            assert_eq!(other, 0.0, "{} does not depend on the other log-prob", function.name);
         }
     }
 }
 
 #[test]
 fn all_number_types_agree_bit_for_bit() {
-    let far = [
-        -1e300, -1000.0, -40.0, -1e-300, -0.0, 0.0, 1e-300, 40.0, 1000.0, 1e300,
-    ];
+    let far = [-1e300, -1000.0, -40.0, -1e-300, -0.0, 0.0, 1e-300, 40.0, 1000.0, 1e300];
     for function in FUNCTIONS {
         for &x in function.grid.iter().chain(&far) {
             let dual = by_dual(x, 0.0, |x, _| (function.of_dual)(x));

@@ -27,9 +27,8 @@ fn pairs(chosen: &[f64], rejected: &[f64]) -> Pairs {
 
 /// f(x, y) of `Dual`s with both partial derivatives.
 fn by_dual(x: f64, y: f64, f: impl Fn(Dual, Dual) -> Dual) -> [f64; 3] {
-    let found = evaluate_pairs(&pairs(&[x], &[y]), |pair| {
-        f(pair.policy_chosen, pair.policy_rejected)
-    });
+    let found =
+        evaluate_pairs(&pairs(&[x], &[y]), |pair| f(pair.policy_chosen, pair.policy_rejected));
     only_row(found)
 }
 
@@ -43,9 +42,5 @@ fn by_var(x: f64, y: f64, f: impl for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t>) -> [f
 
 fn only_row(found: Result<Gradients, String>) -> [f64; 3] {
     let found = found.expect("one well-formed pair");
-    [
-        found.losses[0],
-        found.policy_chosen[0],
-        found.policy_rejected[0],
-    ]
+    [found.losses[0], found.policy_chosen[0], found.policy_rejected[0]]
 }

@@ -16,18 +16,8 @@ const QUOTIENT: [f64; 3] = [-0.75, -0.25, -0.1875];
 /// The same body for both number types.
 macro_rules! both {
     (|$x:ident, $y:ident| $body:expr, $expected:expr) => {
-        assert_eq!(
-            by_dual(X, Y, |$x, $y| $body),
-            $expected,
-            "{}",
-            stringify!($body)
-        );
-        assert_eq!(
-            by_var(X, Y, |$x, $y| $body),
-            $expected,
-            "{}",
-            stringify!($body)
-        );
+        assert_eq!(by_dual(X, Y, |$x, $y| $body), $expected, "{}", stringify!($body));
+        assert_eq!(by_var(X, Y, |$x, $y| $body), $expected, "{}", stringify!($body));
     };
 }
 
@@ -79,14 +69,8 @@ fn iterators_of_numbers_can_be_summed() {
 
 #[test]
 fn constants_have_no_gradient() {
-    assert_eq!(
-        by_dual(X, Y, |_, _| Dual::from(0.5).exp() + 1.0),
-        [0.5_f64.exp() + 1.0, 0.0, 0.0]
-    );
-    assert_eq!(
-        by_var(X, Y, |_, _| Var::from(0.5).exp() + 1.0),
-        [0.5_f64.exp() + 1.0, 0.0, 0.0]
-    );
+    assert_eq!(by_dual(X, Y, |_, _| Dual::from(0.5).exp() + 1.0), [0.5_f64.exp() + 1.0, 0.0, 0.0]);
+    assert_eq!(by_var(X, Y, |_, _| Var::from(0.5).exp() + 1.0), [0.5_f64.exp() + 1.0, 0.0, 0.0]);
     assert_eq!(by_var(X, Y, |x, _| Var::from(2.0) * x), [6.0, 2.0, 0.0]);
     assert_eq!(by_var(X, Y, |x, _| x * Var::from(2.0)), [6.0, 2.0, 0.0]);
 }
@@ -96,17 +80,7 @@ fn comparisons_see_values_only() {
     let holds = |condition: bool| f64::from(u8::from(condition));
     both!(
         |x, y| {
-            let all = [
-                x > y,
-                y < x,
-                x > 0.0,
-                0.0 > y,
-                x == 3.0,
-                3.0 == x,
-                x != y,
-                x >= x,
-                x <= x,
-            ];
+            let all = [x > y, y < x, x > 0.0, 0.0 > y, x == 3.0, 3.0 == x, x != y, x >= x, x <= x];
             x * 0.0 + all.map(holds).iter().sum::<f64>()
         },
         [9.0, 0.0, 0.0]
@@ -118,11 +92,7 @@ fn a_helper_can_be_generic() {
     fn focal<S: Scalar>(x: S) -> S {
         let mut weight = S::from(1.0) - x.sigmoid();
         weight *= 2.0;
-        if x > 100.0 {
-            S::from(0.0)
-        } else {
-            weight * weight * 0.25 * (-x).softplus() + 1.0
-        }
+        if x > 100.0 { S::from(0.0) } else { weight * weight * 0.25 * (-x).softplus() + 1.0 }
     }
     let at_zero: f64 = focal(0.0);
     let [value, slope, _] = by_dual(0.0, 0.0, |x, _| focal(x));

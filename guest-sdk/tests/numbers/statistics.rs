@@ -23,11 +23,7 @@ fn statistic(x: &[f64], f: impl for<'t> Fn(&[Var<'t>]) -> Var<'t>) -> Gradients 
 #[track_caller]
 fn check(f: impl for<'t> Fn(&[Var<'t>]) -> Var<'t>, value: f64, slope: impl Fn(f64) -> f64) {
     let found = statistic(&X, f);
-    assert!(
-        (found.losses[0] - value).abs() < 1e-15 * value.abs().max(1.0),
-        "{}",
-        found.losses[0]
-    );
+    assert!((found.losses[0] - value).abs() < 1e-15 * value.abs().max(1.0), "{}", found.losses[0]);
     for (&x, &found) in X.iter().zip(&found.policy_chosen) {
         assert!(
             (found - slope(x)).abs() < 1e-15,
@@ -46,11 +42,7 @@ fn sum_and_mean_move_with_every_row() {
 #[test]
 fn variance_has_the_divisor_n_minus_one() {
     check(|x| variance(x), VARIANCE, |x| 2.0 * (x - MEAN) / 3.0);
-    check(
-        |x| std_dev(x),
-        VARIANCE.sqrt(),
-        |x| (x - MEAN) / 3.0 / VARIANCE.sqrt(),
-    );
+    check(|x| std_dev(x), VARIANCE.sqrt(), |x| (x - MEAN) / 3.0 / VARIANCE.sqrt());
 }
 
 #[test]
@@ -58,10 +50,7 @@ fn one_row_and_equal_rows_have_no_spread_and_no_gradient() {
     for x in [&[5.0][..], &[5.0; 3]] {
         for found in [statistic(x, |x| std_dev(x)), statistic(x, |x| variance(x))] {
             assert_eq!(found.losses[0], 0.0);
-            assert!(
-                found.policy_chosen.iter().all(|&slope| slope == 0.0),
-                "{found:?}"
-            );
+            assert!(found.policy_chosen.iter().all(|&slope| slope == 0.0), "{found:?}");
         }
     }
 }
@@ -71,9 +60,7 @@ fn sorting_carries_gradients_to_where_rows_came_from() {
     // Σ rank · x: the slope of a row is its rank
     let found = statistic(&X, |x| {
         let ranked = sorted(x);
-        (0..ranked.len())
-            .map(|rank| rank as f64 * ranked[rank])
-            .sum()
+        (0..ranked.len()).map(|rank| rank as f64 * ranked[rank]).sum()
     });
     assert_eq!(found.losses[0], 0.0 * -2.0 + 1.0 + 2.0 * 4.0 + 3.0 * 9.0);
     assert_eq!(found.policy_chosen, [1.0, 0.0, 2.0, 3.0]);
@@ -97,10 +84,7 @@ fn log_sum_exp_is_stable_and_its_gradient_is_the_softmax() {
 #[test]
 fn statistics_of_nothing_are_those_of_empty_sums() {
     let nothing: [f64; 0] = [];
-    assert_eq!(
-        (sum(&nothing), variance(&nothing), std_dev(&nothing)),
-        (0.0, 0.0, 0.0)
-    );
+    assert_eq!((sum(&nothing), variance(&nothing), std_dev(&nothing)), (0.0, 0.0, 0.0));
     assert_eq!(log_sum_exp(&nothing), f64::NEG_INFINITY);
     assert!(mean(&nothing).is_nan());
     assert!(sorted(&nothing).is_empty());

@@ -247,11 +247,7 @@ pub(crate) struct Train {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct TrainFlags {
     /// Plugin and hyperparameters, as in dpo, dpo@HASH or dpo:beta=0.1,…
-    #[arg(
-        long,
-        value_name = "PLUGIN[@HASH][:NAME=VALUE,…]",
-        required_unless_present = "config"
-    )]
+    #[arg(long, value_name = "PLUGIN[@HASH][:NAME=VALUE,…]", required_unless_present = "config")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) loss: Option<String>,
     /// Seed of training order, and of the default task's evaluation
@@ -506,10 +502,7 @@ pub(crate) struct Plugin {
     pub(crate) strict: bool,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "what serde calls gets a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls gets a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -23,9 +23,7 @@ pub(crate) fn folder(named: Option<PathBuf>) -> Result<PathBuf> {
             folder.display()
         )
     })?;
-    folder
-        .canonicalize()
-        .with_context(|| format!("cannot resolve {}", folder.display()))
+    folder.canonicalize().with_context(|| format!("cannot resolve {}", folder.display()))
 }
 
 fn default_folder() -> Result<PathBuf> {
@@ -49,7 +47,5 @@ pub(crate) fn key_file(cache: &Path) -> PathBuf {
 }
 
 fn absolute(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| Path::is_absolute(path))
+    env::var_os(variable).map(PathBuf::from).filter(|path| Path::is_absolute(path))
 }

@@ -21,11 +21,7 @@ pub(crate) fn open(
         name != DeviceName::Cpu || precision.is_none(),
         "--precision applies to CUDA devices only; the CPU computes in f32 (hint: add --device cuda, or drop --precision)"
     );
-    Ok(Device::open(
-        name,
-        precision.unwrap_or_default(),
-        Some(&kernels(settings)),
-    )?)
+    Ok(Device::open(name, precision.unwrap_or_default(), Some(&kernels(settings)))?)
 }
 
 /// The folder of compiled kernels.

@@ -57,25 +57,13 @@ pub(crate) struct Entry {
 pub(crate) fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = baselines::ALL
         .iter()
-        .map(|baseline| Entry {
-            name: baseline.name.to_owned(),
-            form: Form::BuiltIn,
-            path: None,
-        })
+        .map(|baseline| Entry { name: baseline.name.to_owned(), form: Form::BuiltIn, path: None })
         .collect();
     entries.extend(listed(folder)?.into_iter().filter_map(plugin_at));
     let generated = listed(&folder.join("generated"))?;
-    entries.extend(
-        generated
-            .into_iter()
-            .filter_map(plugin_at)
-            .filter_map(|entry| {
-                (entry.form == Form::File).then_some(Entry {
-                    form: Form::Generated,
-                    ..entry
-                })
-            }),
-    );
+    entries.extend(generated.into_iter().filter_map(plugin_at).filter_map(|entry| {
+        (entry.form == Form::File).then_some(Entry { form: Form::Generated, ..entry })
+    }));
     entries.sort();
     Ok(entries)
 }
@@ -99,11 +87,7 @@ fn plugin_at(path: PathBuf) -> Option<Entry> {
         _ if path.join("Cargo.toml").symlink_metadata().is_ok() => (name, Form::Crate),
         _ => return None,
     };
-    Some(Entry {
-        name,
-        form,
-        path: Some(path),
-    })
+    Some(Entry { name, form, path: Some(path) })
 }
 
 impl Entry {
@@ -159,20 +143,11 @@ mod tests {
         }
         fs::create_dir(at("no_crate")).expect("made");
         let entries = entries(folder.path()).expect("listed");
-        let forms: Vec<Form> = entries
-            .iter()
-            .filter(|entry| entry.name == "dpo")
-            .map(|entry| entry.form)
-            .collect();
+        let forms: Vec<Form> =
+            entries.iter().filter(|entry| entry.name == "dpo").map(|entry| entry.form).collect();
         assert_eq!(
             forms,
-            [
-                Form::File,
-                Form::Crate,
-                Form::Component,
-                Form::Generated,
-                Form::BuiltIn
-            ]
+            [Form::File, Form::Crate, Form::Component, Form::Generated, Form::BuiltIn]
         );
         assert_eq!(entries.len(), baselines::ALL.len() + 4);
     }

@@ -95,10 +95,9 @@ fn checked(file: PairsFile) -> Result<Pairs> {
         let message = message.replace('-', "_");
         bail!("{message} (hint: every list has as many entries as policy_chosen_logps)");
     }
-    for (name, tokens) in [
-        ("chosen_tokens", &pairs.chosen_tokens),
-        ("rejected_tokens", &pairs.rejected_tokens),
-    ] {
+    for (name, tokens) in
+        [("chosen_tokens", &pairs.chosen_tokens), ("rejected_tokens", &pairs.rejected_tokens)]
+    {
         if let Some(row) = tokens.iter().position(|&n_tokens| n_tokens == 0) {
             bail!("{name}[{row}] is 0: a completion has at least one token");
         }

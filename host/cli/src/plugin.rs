@@ -88,22 +88,16 @@ impl Named {
         };
         let id = self.id();
         let hashes = [
-            (
-                "component",
-                self.component.as_ref().map(|known| &*known.sha256),
-            ),
+            ("component", self.component.as_ref().map(|known| &*known.sha256)),
             ("source", self.submission.sha256()),
             ("candidate", id.as_ref().map(CandidateId::as_str)),
         ];
-        let there = hashes
-            .iter()
-            .filter_map(|(what, hash)| Some((*what, (*hash)?)));
+        let there = hashes.iter().filter_map(|(what, hash)| Some((*what, (*hash)?)));
         if there.clone().any(|(_, hash)| hash.starts_with(digits)) {
             return Ok(());
         }
-        let hashes: Vec<String> = there
-            .map(|(what, hash)| format!("{what} {}", shown(hash)))
-            .collect();
+        let hashes: Vec<String> =
+            there.map(|(what, hash)| format!("{what} {}", shown(hash))).collect();
         bail!(
             "{} is not {}@{digits}: its hashes are {} (hint: `lossbox plugins` lists what is there)",
             self.entry.place(),
@@ -132,9 +126,7 @@ pub(crate) fn identity(plugin: &ProbedPlugin) -> String {
 pub(crate) fn open_sandbox(settings: &Settings, strict: bool) -> Result<Sandbox> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut options = Options::new(&settings.cache, program);
-    options.cache = CachePolicy::Keep {
-        key_file: cache::key_file(&settings.cache),
-    };
+    options.cache = CachePolicy::Keep { key_file: cache::key_file(&settings.cache) };
     options.missing_layers = settings.missing_layers;
     options.strict = strict;
     options.notify = Some(Box::new(screen::note));
@@ -176,12 +168,7 @@ pub(crate) fn find(plugin: &str, folder: &Path) -> Result<Named> {
         false => in_folder(name, folder)?,
     };
     let submission = entry.read()?;
-    Ok(Named {
-        entry,
-        submission,
-        digits,
-        component: None,
-    })
+    Ok(Named { entry, submission, digits, component: None })
 }
 
 /// `name@digits` in two; a path that is there may contain anything.
@@ -219,11 +206,7 @@ fn at_path(plugin: &str) -> Result<Entry> {
         _ => Form::File,
     };
     let name = path.file_stem().unwrap_or_default();
-    Ok(Entry {
-        name: name.to_string_lossy().into_owned(),
-        form,
-        path: Some(path),
-    })
+    Ok(Entry { name: name.to_string_lossy().into_owned(), form, path: Some(path) })
 }
 
 fn in_folder(name: &str, folder: &Path) -> Result<Entry> {
@@ -243,10 +226,7 @@ fn in_folder(name: &str, folder: &Path) -> Result<Entry> {
 }
 
 fn built_in_names() -> String {
-    let names: Vec<&str> = discovery::baselines::ALL
-        .iter()
-        .map(|baseline| baseline.name)
-        .collect();
+    let names: Vec<&str> = discovery::baselines::ALL.iter().map(|baseline| baseline.name).collect();
     names.join(", ")
 }
 
@@ -263,31 +243,21 @@ fn is_path(plugin: &str) -> bool {
 /// When a setting is not of the form NAME=NUMBER, names no hyperparameter or is out of its range.
 pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Result<Vec<f64>> {
     let declared = &plugin.metadata().hyperparameters;
-    let mut values: Vec<f64> = declared
-        .iter()
-        .map(|hyperparameter| hyperparameter.default)
-        .collect();
+    let mut values: Vec<f64> =
+        declared.iter().map(|hyperparameter| hyperparameter.default).collect();
     let mut set = BTreeSet::new();
     for setting in settings {
         let (name, number) = setting.split_once('=').with_context(|| {
             format!("{setting:?} is not a setting (hint: write NAME=VALUE, as in beta=0.1)")
         })?;
-        let value: f64 = number
-            .trim()
-            .parse()
-            .with_context(|| format!("{name}: {number:?} is not a number"))?;
-        let Some(index) = declared
-            .iter()
-            .position(|hyperparameter| hyperparameter.name == name.trim())
+        let value: f64 =
+            number.trim().parse().with_context(|| format!("{name}: {number:?} is not a number"))?;
+        let Some(index) =
+            declared.iter().position(|hyperparameter| hyperparameter.name == name.trim())
         else {
-            let names: Vec<&str> = declared
-                .iter()
-                .map(|hyperparameter| hyperparameter.name.as_str())
-                .collect();
-            bail!(
-                "no hyperparameter called {name} (hint: this loss has {})",
-                none_or(&names)
-            );
+            let names: Vec<&str> =
+                declared.iter().map(|hyperparameter| hyperparameter.name.as_str()).collect();
+            bail!("no hyperparameter called {name} (hint: this loss has {})", none_or(&names));
         };
         let (minimum, maximum) = (declared[index].minimum, declared[index].maximum);
         if !(minimum..=maximum).contains(&value) {
@@ -318,10 +288,7 @@ mod tests {
         let apart = |text| digits_apart(text).expect("well formed");
         assert_eq!(apart("dpo"), ("dpo", None));
         assert_eq!(apart("dpo@0123ABCD"), ("dpo", Some("0123abcd".to_owned())));
-        assert_eq!(
-            apart("./a@b.rs@0123abcd"),
-            ("./a@b.rs", Some("0123abcd".to_owned()))
-        );
+        assert_eq!(apart("./a@b.rs@0123abcd"), ("./a@b.rs", Some("0123abcd".to_owned())));
         for text in ["dpo@", "dpo@0123abc", "dpo@latest00", "dpo@0123 bcd"] {
             assert!(digits_apart(text).is_err(), "{text}");
         }

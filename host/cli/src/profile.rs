@@ -60,35 +60,21 @@ pub(crate) fn start(place: Option<&Path>) -> anyhow::Result<Option<Profile>> {
         place.display()
     );
     // Beside its place until it is whole: who is interrupted finds the former file or none.
-    let folder = place
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
     let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
         .with_context(|| format!("cannot create the profile {}", place.display()))?;
     let (file, partial) = file.into_parts();
     let failure = Failure::default();
     let (chrome, trace) = ChromeLayerBuilder::new()
-        .writer(Trace {
-            file,
-            failure: Arc::clone(&failure),
-        })
+        .writer(Trace { file, failure: Arc::clone(&failure) })
         .include_args(true)
         .build();
     let sums = Sums::default();
     let wanted = Targets::new().with_targets(LISTENED_TO.map(|of| (of, LevelFilter::TRACE)));
-    let listeners = Registry::default()
-        .with(wanted)
-        .with(chrome)
-        .with(sums.clone());
+    let listeners = Registry::default().with(wanted).with(chrome).with(sums.clone());
     subscriber::set_global_default(listeners).context("a profile is being taken already")?;
     let place = place.to_owned();
-    Ok(Some(Profile {
-        place,
-        partial,
-        sums,
-        failure,
-        trace,
-    }))
+    Ok(Some(Profile { place, partial, sums, failure, trace }))
 }
 
 impl Profile {
@@ -99,11 +85,7 @@ impl Profile {
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         drop(self.trace);
         screen::note(&table(&self.sums.all()));
-        let failure = self
-            .failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         failure
             .map_or(Ok(()), Err)
             .and_then(|()| Ok(self.partial.persist(&self.place)?))
@@ -176,11 +158,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Sums {
         attributes.record(&mut flop);
         if let Some(span) = context.span(id) {
             let (since, inside) = (Instant::now(), Duration::ZERO);
-            let open = Open {
-                since,
-                inside,
-                flop: flop.0,
-            };
+            let open = Open { since, inside, flop: flop.0 };
             span.extensions_mut().insert(open);
         }
     }
@@ -280,15 +258,8 @@ mod tests {
 
     #[test]
     fn a_row_says_its_share_and_its_speed() {
-        let sum = |calls, ms, flop| Sum {
-            calls,
-            own: Duration::from_millis(ms),
-            flop,
-        };
-        let text = table(&[
-            ("matmul", sum(3, 75, 3_000_000_000)),
-            ("norm", sum(1, 25, 0)),
-        ]);
+        let sum = |calls, ms, flop| Sum { calls, own: Duration::from_millis(ms), flop };
+        let text = table(&[("matmul", sum(3, 75, 3_000_000_000)), ("norm", sum(1, 25, 0))]);
         assert_eq!(
             text,
             "operation  calls  own ms      %  GFLOP/s\n\

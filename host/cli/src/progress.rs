@@ -29,12 +29,7 @@ impl Progress {
             whole.set_style(style);
         }
         whole.enable_steady_tick(Duration::from_millis(250));
-        Progress {
-            screen,
-            whole,
-            workers: Vec::new(),
-            best: String::new(),
-        }
+        Progress { screen, whole, workers: Vec::new(), best: String::new() }
     }
 
     /// Clears the bars; the lasting lines stay.
@@ -69,9 +64,8 @@ impl Progress {
                 ));
             }
             Preparation::Sampled { n_prompts, of } => {
-                self.whole.set_message(format!(
-                    "sampling preference pairs, {n_prompts} of {of} prompts"
-                ));
+                self.whole
+                    .set_message(format!("sampling preference pairs, {n_prompts} of {of} prompts"));
             }
             Preparation::Made { n_pairs, .. } => {
                 self.say(&format!("made {n_pairs} preference pairs"))
@@ -82,11 +76,7 @@ impl Progress {
     fn train(&mut self, worker: usize, name: &str, seed_index: usize, progress: &Training) {
         let text = match progress {
             Training::Step { metrics, n_steps } => {
-                format!(
-                    "{name}, seed {}: step {} of {n_steps}",
-                    seed_index + 1,
-                    metrics.step
-                )
+                format!("{name}, seed {}: step {} of {n_steps}", seed_index + 1, metrics.step)
             }
             Training::Evaluated(point) => format!(
                 "{name}, seed {}: reward {:+.2} at {:.1} nats after {} steps",
@@ -108,13 +98,7 @@ impl Observer for Progress {
             }
             Event::Notice(text) => self.say(text),
             Event::Preparing(preparation) => self.prepare(preparation),
-            Event::Begun {
-                run_dir,
-                n_baselines,
-                n_candidates,
-                n_seeds,
-                trainings: (done, of),
-            } => {
+            Event::Begun { run_dir, n_baselines, n_candidates, n_seeds, trainings: (done, of) } => {
                 self.whole.set_length(of as u64);
                 self.whole.set_position(done as u64);
                 self.whole.reset_eta();
@@ -133,42 +117,24 @@ impl Observer for Progress {
                     proposal + 1
                 ));
             }
-            Event::AskingAgain {
-                reason,
-                wait,
-                attempt: (next, of),
-            } => self.say(&format!(
+            Event::AskingAgain { reason, wait, attempt: (next, of) } => self.say(&format!(
                 "no proposal yet: {reason}; try {next} of at most {of} in {} s",
                 wait.as_secs()
             )),
-            Event::Candidate { name, thought, .. } => self
-                .whole
-                .set_message(format!("{}{name}: {thought}", self.best)),
-            Event::Stage { name, stage, .. } => self
-                .whole
-                .set_message(format!("{}{name}: {stage}", self.best)),
-            Event::Training {
-                worker,
-                name,
-                seed_index,
-                progress,
-                ..
-            } => {
+            Event::Candidate { name, thought, .. } => {
+                self.whole.set_message(format!("{}{name}: {thought}", self.best))
+            }
+            Event::Stage { name, stage, .. } => {
+                self.whole.set_message(format!("{}{name}: {stage}", self.best))
+            }
+            Event::Training { worker, name, seed_index, progress, .. } => {
                 self.train(worker, name, seed_index, progress);
             }
-            Event::Trained {
-                trainings: (done, of),
-                ..
-            } => {
+            Event::Trained { trainings: (done, of), .. } => {
                 self.whole.set_length(of as u64);
                 self.whole.set_position(done as u64);
             }
-            Event::Scored {
-                name,
-                fitness,
-                best: (best, highest),
-                ..
-            } => {
+            Event::Scored { name, fitness, best: (best, highest), .. } => {
                 self.best = format!("best {best} {:+.3}  ", highest.mean);
                 self.say(&format!(
                     "{} {name}: fitness {:+.3} [{:+.3}, {:+.3}] over {}, reward {:+.2} at {:.1} nats",
@@ -181,32 +147,19 @@ impl Observer for Progress {
                     fitness.kl
                 ));
             }
-            Event::Rejected {
-                name, rejection, ..
-            } => {
+            Event::Rejected { name, rejection, .. } => {
                 self.say(&format!(
                     "{} {name}: {rejection}",
                     screen::paint(Colour::Red, "rejected")
                 ));
             }
-            Event::Exhausted {
-                scored,
-                wanted,
-                proposals,
-            } => self.say(&format!(
+            Event::Exhausted { scored, wanted, proposals } => self.say(&format!(
                 "{} gave {}, {wanted} wanted",
                 counted(proposals, "proposal"),
                 counted(scored, "scored candidate")
             )),
-            Event::Winner {
-                name,
-                path,
-                beaten_by,
-            } => {
-                self.say(&format!(
-                    "best proposal: {name}, written to {}",
-                    path.display()
-                ));
+            Event::Winner { name, path, beaten_by } => {
+                self.say(&format!("best proposal: {name}, written to {}", path.display()));
                 if let Some(baseline) = beaten_by {
                     self.say(&format!("the baseline {baseline} scored higher"));
                 }

@@ -15,15 +15,12 @@ pub(crate) fn folder(prefix: &str, resume: bool) -> Result<PathBuf> {
 fn numbered(runs: &Path, prefix: &str, resume: bool) -> Result<PathBuf> {
     let number = |name: &str| name.strip_prefix(prefix)?.parse::<u64>().ok();
     let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
-    let last = entries
-        .filter_map(|entry| number(entry.file_name().to_str()?))
-        .max();
+    let last = entries.filter_map(|entry| number(entry.file_name().to_str()?)).max();
     match (last, resume) {
         (Some(last), true) => Ok(runs.join(format!("{prefix}{last}"))),
-        (None, true) => bail!(
-            "there is no run under {} (hint: name one with --run)",
-            runs.display()
-        ),
+        (None, true) => {
+            bail!("there is no run under {} (hint: name one with --run)", runs.display())
+        }
         (last, false) => Ok(runs.join(format!("{prefix}{}", last.unwrap_or(0) + 1))),
     }
 }

@@ -25,9 +25,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// When stdout is closed or full.
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context(NO_STDOUT)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context(NO_STDOUT)
 }
 
 const NO_STDOUT: &str = "cannot write to stdout";
@@ -124,10 +122,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             let cells = rows.iter().map(|row| row[column].chars().count());
-            cells
-                .chain([header[column].chars().count()])
-                .max()
-                .unwrap_or(0)
+            cells.chain([header[column].chars().count()]).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();

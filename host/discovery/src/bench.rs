@@ -83,38 +83,23 @@ impl<S: Stages> Bench<'_, S> {
 
     /// Trains with every seed, on whichever workers are free.
     pub(crate) fn train(&self, loss: S::Loss) -> Result<Vec<SeedResult>, Setback> {
-        self.journal.tell(News::Entered {
-            slot: self.slot,
-            stage: Stage::Train,
-        });
+        self.journal.tell(News::Entered { slot: self.slot, stage: Stage::Train });
         let mut trainings = Trainings::new(self.seeds.len(), &self.archived);
         let ends = self.hire(Arc::new(loss), &trainings);
         let verdict = loop {
             if let Some(verdict) = trainings.verdict() {
                 break verdict;
             }
-            let TrainingEnd {
-                seed_index,
-                worker,
-                result,
-            } = ends.recv().map_err(|_| Setback::Stopped)?;
+            let TrainingEnd { seed_index, worker, result } =
+                ends.recv().map_err(|_| Setback::Stopped)?;
             let trained = match result {
                 Ok(result) => Ok(result),
                 Err(Failure::Rejected(rejection)) => Err(rejection),
                 Err(Failure::Fault(fault)) => return Err(Setback::Fault(fault)),
             };
-            self.journal.write(
-                self.slot,
-                Record::Training {
-                    seed_index,
-                    trained: trained.clone(),
-                },
-            )?;
-            self.journal.tell(News::Trained {
-                slot: self.slot,
-                worker,
-                seed_index,
-            });
+            self.journal
+                .write(self.slot, Record::Training { seed_index, trained: trained.clone() })?;
+            self.journal.tell(News::Trained { slot: self.slot, worker, seed_index });
             trainings.ended[seed_index] = Some(trained);
         };
         self.crew.dismiss(self.slot);
@@ -130,10 +115,7 @@ impl<S: Stages> Bench<'_, S> {
         stage: Stage,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Setback> {
-        self.journal.tell(News::Entered {
-            slot: self.slot,
-            stage,
-        });
+        self.journal.tell(News::Entered { slot: self.slot, stage });
         let value = work()?;
         self.journal.write(self.slot, Record::Passed { stage })?;
         Ok(value)

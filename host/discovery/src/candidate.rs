@@ -91,9 +91,7 @@ impl Outcome {
 
 /// For telling candidates apart and not for compiling.
 fn normalised(source: &str) -> String {
-    let code = source
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
+    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     let mut text = String::with_capacity(source.len());
     for line in code {
         let mut words = line.split_whitespace();
@@ -172,10 +170,7 @@ mod tests {
     #[test]
     fn layout_and_comments_do_not_make_another_candidate() {
         let id = CandidateId::of("//! A.\nfn f() -> f64 {\n    1.0\n}\n");
-        assert_eq!(
-            id,
-            CandidateId::of("fn  f() -> f64 {\r\n\n// why\n\t1.0  \n}")
-        );
+        assert_eq!(id, CandidateId::of("fn  f() -> f64 {\r\n\n// why\n\t1.0  \n}"));
         assert_ne!(id, CandidateId::of("fn f() -> f64 {\n    1.1\n}\n"));
         assert_ne!(id, CandidateId::of("fn f() -> f64 {\n    1 .0\n}\n"));
     }
@@ -189,13 +184,7 @@ mod tests {
         };
         let of = |head: &str, beta: &str| CandidateId::of_nameless(&source(head, beta));
         let plain = of("name: \"a\",\n summary: \"b\",\n", "0.1");
-        assert_eq!(
-            plain,
-            of(
-                "name: \"c\", summary: \"d \\\" e\",\ncitation: \"f\",\n",
-                "0.1"
-            )
-        );
+        assert_eq!(plain, of("name: \"c\", summary: \"d \\\" e\",\ncitation: \"f\",\n", "0.1"));
         assert_ne!(plain, of("name: \"a\",\n summary: \"b\",\n", "0.2"));
         // Texts outside the declaration are code.
         let helper = "fn f() { g(\"x\") }\n";

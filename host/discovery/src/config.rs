@@ -209,11 +209,7 @@ impl Default for LlmSettings {
 impl LlmSettings {
     /// The defaults with what `OPENAI_BASE_URL` and `OPENAI_API_KEY` say.
     pub fn from_environment() -> Self {
-        let set = |name| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.trim().is_empty())
-        };
+        let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let defaults = LlmSettings::default();
         LlmSettings {
             base_url: set("OPENAI_BASE_URL").unwrap_or(defaults.base_url),
@@ -223,9 +219,7 @@ impl LlmSettings {
     }
 
     pub(crate) fn has_key(&self) -> bool {
-        self.api_key
-            .as_ref()
-            .is_some_and(|key| !key.trim().is_empty())
+        self.api_key.as_ref().is_some_and(|key| !key.trim().is_empty())
     }
 }
 
@@ -266,30 +260,19 @@ mod tests {
             let fault = settings.check().expect_err(expected).to_string();
             assert!(fault.contains(expected), "{fault}");
         };
-        check(
-            |settings| settings.training_seeds = 0,
-            "expected at least 1 for training seeds",
-        );
-        check(
-            |settings| settings.candidates = 99,
-            "60 proposals cannot give 99 candidates",
-        );
+        check(|settings| settings.training_seeds = 0, "expected at least 1 for training seeds");
+        check(|settings| settings.candidates = 99, "60 proposals cannot give 99 candidates");
         check(
             |settings| settings.baselines = vec!["dop".to_owned()],
             "no built-in loss is called dop",
         );
-        check(
-            |settings| settings.baselines.push("dpo".to_owned()),
-            "named twice",
-        );
+        check(|settings| settings.baselines.push("dpo".to_owned()), "named twice");
     }
 
     #[test]
     fn a_key_is_never_shown() {
-        let settings = LlmSettings {
-            api_key: Some("sk-secret".to_owned()),
-            ..LlmSettings::default()
-        };
+        let settings =
+            LlmSettings { api_key: Some("sk-secret".to_owned()), ..LlmSettings::default() };
         assert!(!format!("{settings:?}").contains("secret"));
     }
 }

@@ -47,10 +47,7 @@ struct Queue<L> {
 impl<L: Send + Sync> Crew<L> {
     pub(crate) fn new() -> Self {
         Crew {
-            queue: Mutex::new(Queue {
-                jobs: BTreeMap::new(),
-                closed: false,
-            }),
+            queue: Mutex::new(Queue { jobs: BTreeMap::new(), closed: false }),
             changed: Condvar::new(),
         }
     }
@@ -79,10 +76,7 @@ impl<L: Send + Sync> Crew<L> {
 
     /// A worker's life, until the crew is closed.
     pub(crate) fn work<S: Stages<Loss = L>>(&self, worker: usize, stages: &S, journal: &Journal) {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .use_current_thread()
-            .build();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
         while let Some(job) = self.next() {
             let result = match &pool {
                 Ok(_) => train(&job, worker, stages, journal),
@@ -91,15 +85,9 @@ impl<L: Send + Sync> Crew<L> {
                     reason: error.to_string(),
                 })),
             };
-            let Job {
-                seed_index, ended, ..
-            } = job;
+            let Job { seed_index, ended, .. } = job;
             // Nobody listens once the candidate is rejected by another seed.
-            let _ = ended.send(TrainingEnd {
-                seed_index,
-                worker,
-                result,
-            });
+            let _ = ended.send(TrainingEnd { seed_index, worker, result });
         }
     }
 
@@ -112,10 +100,7 @@ impl<L: Send + Sync> Crew<L> {
             if queue.closed {
                 return None;
             }
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -131,20 +116,9 @@ fn train<S: Stages>(
     stages: &S,
     journal: &Journal,
 ) -> Result<SeedResult, Failure> {
-    let &Job {
-        slot,
-        seed_index,
-        seed,
-        ..
-    } = job;
-    let mut progress = |progress| {
-        journal.tell(News::Training {
-            slot,
-            worker,
-            seed_index,
-            progress,
-        })
-    };
+    let &Job { slot, seed_index, seed, .. } = job;
+    let mut progress =
+        |progress| journal.tell(News::Training { slot, worker, seed_index, progress });
     catch(|| stages.train(&job.loss, seed, &mut progress))
 }
 

@@ -120,10 +120,7 @@ pub struct GuestLoss {
 impl GuestLoss {
     /// `hyperparameters` has one value for each that the plugin declares, in that order.
     pub fn new(guest: Guest, hyperparameters: Vec<f64>) -> Self {
-        GuestLoss {
-            guest,
-            hyperparameters,
-        }
+        GuestLoss { guest, hyperparameters }
     }
 }
 
@@ -165,11 +162,9 @@ impl From<sandbox::Failure> for Failure {
 impl From<TrainFailure> for Failure {
     fn from(failure: TrainFailure) -> Self {
         match failure {
-            TrainFailure::Rejected(Rejected {
-                rule,
-                message,
-                hint,
-            }) => Failure::Rejected(Rejection::new(Stage::Train, &rule, message, hint)),
+            TrainFailure::Rejected(Rejected { rule, message, hint }) => {
+                Failure::Rejected(Rejection::new(Stage::Train, &rule, message, hint))
+            }
             TrainFailure::Fault(fault) => Failure::Fault(fault.into()),
         }
     }

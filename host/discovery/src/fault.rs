@@ -119,11 +119,7 @@ impl Fault {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Fault {
         let path = path.into();
-        move |source| Fault::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Fault::File { action, path, source }
     }
 
     /// The message without its hint, for a list that has one for all.
@@ -133,10 +129,7 @@ impl Fault {
     }
 
     pub(crate) fn settings(message: impl Into<String>, hint: impl Into<String>) -> Fault {
-        Fault::Settings {
-            message: message.into(),
-            hint: hint.into(),
-        }
+        Fault::Settings { message: message.into(), hint: hint.into() }
     }
 }
 

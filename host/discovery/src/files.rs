@@ -7,20 +7,15 @@ use crate::Fault;
 
 /// Writes a file by way of a temporary one beside it, and makes its folder if there is none.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fault> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Fault::file("create", folder))?;
     let mut file =
         tempfile::NamedTempFile::new_in(folder).map_err(Fault::file("write in", folder))?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.as_file().sync_all());
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all());
     written.map_err(Fault::file("write", path))?;
     readable_by_all(file.as_file()).map_err(Fault::file("write", path))?;
-    file.persist(path)
-        .map_err(|error| Fault::file("write", path)(error.error))?;
+    file.persist(path).map_err(|error| Fault::file("write", path)(error.error))?;
     Ok(())
 }
 

@@ -17,20 +17,13 @@ pub(crate) struct Journal(Sender<Message>);
 /// What a thread reports.
 pub(crate) enum Message {
     /// Write this down, then say so.
-    Write {
-        slot: usize,
-        record: Record,
-        written: SyncSender<()>,
-    },
+    Write { slot: usize, record: Record, written: SyncSender<()> },
     /// For the observer.
     News(News),
     /// The proposer's answer; `None` if it has nothing left to say.
     Proposed(Result<Option<Reply>, Fault>),
     /// A candidate's way through the pipeline ended.
-    Judged {
-        slot: usize,
-        end: Result<Fitness, Setback>,
-    },
+    Judged { slot: usize, end: Result<Fitness, Setback> },
 }
 
 /// What is worth seeing and not worth keeping.
@@ -68,11 +61,7 @@ impl Journal {
     /// Returns when the record is on disk.
     pub(crate) fn write(&self, slot: usize, record: Record) -> Result<(), Stopped> {
         let (written, wait) = sync_channel(1);
-        self.send(Message::Write {
-            slot,
-            record,
-            written,
-        });
+        self.send(Message::Write { slot, record, written });
         wait.recv().map_err(|_| Stopped)
     }
 

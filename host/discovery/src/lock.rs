@@ -20,11 +20,7 @@ pub(crate) fn file(run_dir: &Path) -> PathBuf {
 /// Takes the run in this directory, which must exist.
 pub(crate) fn take(run_dir: &Path) -> Result<RunLock, Fault> {
     let path = file(run_dir);
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(Fault::file("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(RunLock(file)),

@@ -30,9 +30,8 @@ pub(crate) fn write_winner(
         .iter()
         .filter_map(|(candidate, outcome)| Some((*candidate, outcome.fitness()?)))
         .collect();
-    let (baselines, proposals): (Vec<_>, Vec<_>) = scored
-        .into_iter()
-        .partition(|(candidate, _)| candidate.origin == baselines::ORIGIN);
+    let (baselines, proposals): (Vec<_>, Vec<_>) =
+        scored.into_iter().partition(|(candidate, _)| candidate.origin == baselines::ORIGIN);
     let Some((winner, fitness)) = best(&proposals) else {
         return Ok(None);
     };
@@ -40,18 +39,10 @@ pub(crate) fn write_winner(
     let mut lines = head(winner, fitness, origin, settled);
     lines.push(match (beaten_by, best(&baselines)) {
         (Some((baseline, best)), _) => {
-            format!(
-                "The baseline {} scored higher: {}.",
-                baseline.name,
-                measured(best)
-            )
+            format!("The baseline {} scored higher: {}.", baseline.name, measured(best))
         }
         (None, Some((baseline, best))) => {
-            format!(
-                "The best baseline is {}: {}.",
-                baseline.name,
-                measured(best)
-            )
+            format!("The best baseline is {}: {}.", baseline.name, measured(best))
         }
         (None, None) => "No baseline was scored.".to_owned(),
     });
@@ -80,11 +71,7 @@ fn head(
     origin: &Origin<'_>,
     settled: &[(&Candidate, &Outcome)],
 ) -> Vec<String> {
-    let run = origin
-        .run_dir
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let run = origin.run_dir.file_name().unwrap_or_default().to_string_lossy();
     let mut lines = vec![
         format!("Discovered by lossbox {}.", env!("CARGO_PKG_VERSION")),
         format!(
@@ -102,16 +89,11 @@ fn head(
 
 fn named(id: &CandidateId, settled: &[(&Candidate, &Outcome)]) -> String {
     let found = settled.iter().find(|(candidate, _)| candidate.id == *id);
-    found.map_or_else(
-        || id.to_string(),
-        |(candidate, _)| format!("{} ({id})", candidate.name),
-    )
+    found.map_or_else(|| id.to_string(), |(candidate, _)| format!("{} ({id})", candidate.name))
 }
 
 fn measured(fitness: &Fitness) -> String {
-    let Fitness {
-        mean, low, high, n, ..
-    } = fitness;
+    let Fitness { mean, low, high, n, .. } = fitness;
     let seeds = if *n == 1 { "seed" } else { "seeds" };
     format!("{mean:.3}, 95 % interval {low:.3} to {high:.3} over {n} {seeds}")
 }
@@ -163,18 +145,11 @@ mod tests {
         ];
         let outcomes = outcomes.map(scored);
         let settled: Vec<_> = candidates.iter().zip(&outcomes).collect();
-        let origin = Origin {
-            run_dir: Path::new("/somewhere/runs/7"),
-            seed: 3,
-            proposer: "evolve",
-        };
-        let winner = write_winner(&settled, &origin, folder.path())
-            .expect("written")
-            .expect("a winner");
-        (
-            std::fs::read_to_string(&winner.path).expect("there"),
-            winner,
-        )
+        let origin =
+            Origin { run_dir: Path::new("/somewhere/runs/7"), seed: 3, proposer: "evolve" };
+        let winner =
+            write_winner(&settled, &origin, folder.path()).expect("written").expect("a winner");
+        (std::fs::read_to_string(&winner.path).expect("there"), winner)
     }
 
     #[test]
@@ -197,14 +172,8 @@ mod tests {
     #[test]
     fn a_baseline_that_leads_is_named() {
         let (text, winner) = write([0.75, 0.25, 0.5]);
-        assert_eq!(
-            (winner.name.as_str(), winner.beaten_by.as_deref()),
-            ("other", Some("dpo"))
-        );
-        assert!(
-            text.contains("// The baseline dpo scored higher: 0.750"),
-            "{text}"
-        );
+        assert_eq!((winner.name.as_str(), winner.beaten_by.as_deref()), ("other", Some("dpo")));
+        assert!(text.contains("// The baseline dpo scored higher: 0.750"), "{text}");
     }
 
     #[test]
@@ -213,20 +182,9 @@ mod tests {
         std::fs::write(folder.path().join("child.rs"), "fn another() {}\n").expect("written");
         let winner = candidate("child", "evolve", &[]);
         let path = free_path(folder.path(), &winner, "child\n");
-        assert_eq!(
-            path,
-            folder
-                .path()
-                .join(format!("child_{}.rs", &winner.id.as_str()[..8]))
-        );
-        std::fs::write(
-            folder.path().join("child.rs"),
-            "// An older head.\n\nchild\n",
-        )
-        .expect("written");
-        assert_eq!(
-            free_path(folder.path(), &winner, "child\n"),
-            folder.path().join("child.rs")
-        );
+        assert_eq!(path, folder.path().join(format!("child_{}.rs", &winner.id.as_str()[..8])));
+        std::fs::write(folder.path().join("child.rs"), "// An older head.\n\nchild\n")
+            .expect("written");
+        assert_eq!(free_path(folder.path(), &winner, "child\n"), folder.path().join("child.rs"));
     }
 }

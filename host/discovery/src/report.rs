@@ -172,14 +172,9 @@ mod tests {
 
     #[test]
     fn of_equals_the_baseline_leads_and_children_name_their_parents() {
-        let baseline = Candidate {
-            origin: crate::baselines::ORIGIN.to_owned(),
-            ..candidate("dpo", "09")
-        };
-        let child = Candidate {
-            parents: vec![baseline.id.clone()],
-            ..candidate("child", "01")
-        };
+        let baseline =
+            Candidate { origin: crate::baselines::ORIGIN.to_owned(), ..candidate("dpo", "09") };
+        let child = Candidate { parents: vec![baseline.id.clone()], ..candidate("child", "01") };
         let outcome = scored(0.5);
         let rows = leaderboard(&[(&child, &outcome), (&baseline, &outcome)]);
         assert_eq!((rows[0].name.as_str(), rows[0].parents.len()), ("dpo", 0));
@@ -188,17 +183,10 @@ mod tests {
 
     #[test]
     fn the_best_comes_first_and_ties_go_by_identity() {
-        let candidates = [
-            candidate("c", "03"),
-            candidate("a", "01"),
-            candidate("b", "02"),
-        ];
+        let candidates = [candidate("c", "03"), candidate("a", "01"), candidate("b", "02")];
         let outcomes = [scored(0.5), scored(0.5), scored(0.75)];
         let settled: Vec<_> = candidates.iter().zip(&outcomes).collect();
-        let names: Vec<String> = leaderboard(&settled)
-            .into_iter()
-            .map(|row| row.name)
-            .collect();
+        let names: Vec<String> = leaderboard(&settled).into_iter().map(|row| row.name).collect();
         assert_eq!(names, ["b", "a", "c"]);
     }
 
@@ -212,10 +200,7 @@ mod tests {
             run: "runs/1".to_owned(),
             leaderboard: leaderboard(&settled),
             rejected: rejected(&settled),
-            candidates: Counts {
-                asked: 2,
-                scored: 1,
-            },
+            candidates: Counts { asked: 2, scored: 1 },
             n_seeds: 3,
             seconds: 1.5,
             winner: None,

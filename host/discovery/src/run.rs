@@ -40,12 +40,7 @@ pub fn run(config: &Config, observer: &mut dyn Observer) -> Result<Report, Fault
     files::check_writable(&config.plugins_dir.join(GENERATED))?;
     let claim = claim(&config.run_dir, config.resume)?;
     let _lock = lock::take(&config.run_dir)?;
-    let Ready {
-        mut archive,
-        choice,
-        proposer,
-        executor,
-    } = match prepare(config, observer) {
+    let Ready { mut archive, choice, proposer, executor } = match prepare(config, observer) {
         Ok(ready) => ready,
         Err(fault) => {
             give_up(&config.run_dir, claim);
@@ -71,21 +66,14 @@ pub fn run(config: &Config, observer: &mut dyn Observer) -> Result<Report, Fault
             schedule,
             archive: &mut archive,
             observer,
-            baselines: baselines
-                .iter()
-                .copied()
-                .map(baselines::candidate)
-                .collect(),
+            baselines: baselines.iter().copied().map(baselines::candidate).collect(),
             wanted: config.search.candidates,
             seeds: &seeds,
             workers: config.workers,
         },
     )?;
-    let origin = Origin {
-        run_dir: &config.run_dir,
-        seed: config.search.seed,
-        proposer: choice.name(),
-    };
+    let origin =
+        Origin { run_dir: &config.run_dir, seed: config.search.seed, proposer: choice.name() };
     conclude(config, &origin, &schedule, &archive, observer)
 }
 
@@ -101,19 +89,11 @@ struct Ready {
 fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Ready, Fault> {
     let mut archive = Archive::open(&config.run_dir, config.workers)?;
     let (choice, reason) = choose(config, &archive)?;
-    observer.on_event(Event::Proposer {
-        choice: &choice,
-        reason: &reason,
-    });
+    observer.on_event(Event::Proposer { choice: &choice, reason: &reason });
     let (proposer, identity) = open_proposer(&choice, config)?;
     let executor = Executor::open(config, observer)?;
     archive.settle_settings(&settings(config, &choice, &identity, &executor))?;
-    Ok(Ready {
-        archive,
-        choice,
-        proposer,
-        executor,
-    })
+    Ok(Ready { archive, choice, proposer, executor })
 }
 
 /// How a run came by its directory.
@@ -165,22 +145,13 @@ fn choose(config: &Config, archive: &Archive) -> Result<(ProposerChoice, String)
     if let Some(choice) = &config.search.proposer {
         return Ok((choice.clone(), "as asked for".to_owned()));
     }
-    let begun_with = archive
-        .settings()?
-        .into_iter()
-        .find(|(name, _)| name == "proposer");
+    let begun_with = archive.settings()?.into_iter().find(|(name, _)| name == "proposer");
     if let Some((_, proposer)) = begun_with {
         return Ok((proposer.parse()?, "as the run was begun".to_owned()));
     }
     Ok(match config.llm.has_key() {
-        true => (
-            ProposerChoice::Llm,
-            "a key is set in OPENAI_API_KEY".to_owned(),
-        ),
-        false => (
-            ProposerChoice::Evolve,
-            "no key is set in OPENAI_API_KEY".to_owned(),
-        ),
+        true => (ProposerChoice::Llm, "a key is set in OPENAI_API_KEY".to_owned()),
+        false => (ProposerChoice::Evolve, "no key is set in OPENAI_API_KEY".to_owned()),
     })
 }
 
@@ -199,11 +170,8 @@ fn open_proposer(
             (Box::new(replay), digest)
         }
         ProposerChoice::Llm => {
-            let identity = format!(
-                "{} with prompt {}",
-                config.llm.model,
-                llm::prompt_digest(&config.task)
-            );
+            let identity =
+                format!("{} with prompt {}", config.llm.model, llm::prompt_digest(&config.task));
             (Box::new(Llm::open(&config.llm, &config.task)?), identity)
         }
     })
@@ -258,11 +226,7 @@ fn rules(search: &SearchSettings) -> Rules {
 }
 
 fn chosen_baselines(search: &SearchSettings) -> Vec<&'static Baseline> {
-    search
-        .baselines
-        .iter()
-        .filter_map(|name| baselines::named(name))
-        .collect()
+    search.baselines.iter().filter_map(|name| baselines::named(name)).collect()
 }
 
 /// The seeds of every candidate's trainings: the same for all candidates of a run, others for another run.
@@ -291,10 +255,7 @@ fn conclude(
         run: config.run_dir.display().to_string(),
         leaderboard: leaderboard(&settled),
         rejected: rejected(&settled),
-        candidates: Counts {
-            asked: config.search.candidates,
-            scored: schedule.n_scored(),
-        },
+        candidates: Counts { asked: config.search.candidates, scored: schedule.n_scored() },
         n_seeds: config.search.training_seeds,
         seconds: archive.seconds()?,
         winner: None,
@@ -330,14 +291,9 @@ mod tests {
         let run_dir = folder.path().join("runs/1");
         assert!(matches!(claim(&run_dir, true), Err(Fault::NoRun(_))));
         assert_eq!(claim(&run_dir, false).expect("begun"), Claim::Made);
-        assert_eq!(
-            claim(&run_dir, false).expect("still empty"),
-            Claim::FoundEmpty
-        );
+        assert_eq!(claim(&run_dir, false).expect("still empty"), Claim::FoundEmpty);
         std::fs::write(run_dir.join("lock"), "").expect("written");
-        let fault = claim(&run_dir, false)
-            .expect_err("a run is there")
-            .to_string();
+        let fault = claim(&run_dir, false).expect_err("a run is there").to_string();
         assert!(fault.contains("--resume"), "{fault}");
         assert_eq!(claim(&run_dir, true).expect("resumed"), Claim::Resumed);
     }

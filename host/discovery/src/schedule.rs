@@ -71,18 +71,9 @@ pub(crate) enum Step {
 
 impl Schedule {
     pub(crate) fn new(rules: Rules, past: Vec<PastCandidate>) -> Self {
-        let mut schedule = Schedule {
-            rules,
-            slots: Vec::new(),
-            slot_of: HashMap::new(),
-            replies_end: false,
-        };
-        for PastCandidate {
-            candidate,
-            trainings,
-            outcome,
-        } in past
-        {
+        let mut schedule =
+            Schedule { rules, slots: Vec::new(), slot_of: HashMap::new(), replies_end: false };
+        for PastCandidate { candidate, trainings, outcome } in past {
             let slot = schedule.add(candidate, outcome);
             schedule.slots[slot].trainings_done = trainings.len();
             schedule.slots[slot].archived = trainings;
@@ -93,10 +84,7 @@ impl Schedule {
     /// What to do next, if at most `ahead` candidates may be judged at a time.
     pub(crate) fn next(&self, ahead: usize) -> Step {
         let running = self.count(|slot| matches!(slot.state, State::Running | State::Training));
-        let waiting = self
-            .slots
-            .iter()
-            .position(|slot| matches!(slot.state, State::Waiting));
+        let waiting = self.slots.iter().position(|slot| matches!(slot.state, State::Waiting));
         match waiting {
             Some(slot) if running < ahead => Step::Judge(slot),
             Some(_) => Step::Wait,
@@ -105,38 +93,23 @@ impl Schedule {
     }
 
     fn next_proposal(&self) -> Step {
-        let (baselines, proposals) = self
-            .slots
-            .split_at(self.rules.n_baselines.min(self.slots.len()));
+        let (baselines, proposals) =
+            self.slots.split_at(self.rules.n_baselines.min(self.slots.len()));
         let n = proposals.len();
-        let visible = baselines
-            .iter()
-            .chain(&proposals[..n.saturating_sub(self.rules.lag)]);
+        let visible = baselines.iter().chain(&proposals[..n.saturating_sub(self.rules.lag)]);
         let mut all = baselines.iter().chain(proposals);
         let scored = self.n_scored();
-        let unsettled = proposals
-            .iter()
-            .filter(|slot| slot.outcome().is_none())
-            .count();
+        let unsettled = proposals.iter().filter(|slot| slot.outcome().is_none()).count();
         let over =
             scored >= self.rules.candidates || n >= self.rules.proposals_max || self.replies_end;
         if over {
-            return if all.all(|slot| slot.outcome().is_some()) {
-                Step::Done
-            } else {
-                Step::Wait
-            };
+            return if all.all(|slot| slot.outcome().is_some()) { Step::Done } else { Step::Wait };
         }
         let certain = scored + unsettled < self.rules.candidates;
-        let through_the_gates = proposals
-            .iter()
-            .all(|slot| matches!(slot.state, State::Training | State::Settled(_)));
+        let through_the_gates =
+            proposals.iter().all(|slot| matches!(slot.state, State::Training | State::Settled(_)));
         let known = through_the_gates && visible.into_iter().all(|slot| slot.outcome().is_some());
-        if certain && known {
-            Step::Propose(n)
-        } else {
-            Step::Wait
-        }
+        if certain && known { Step::Propose(n) } else { Step::Wait }
     }
 
     /// What proposal `n` may know.
@@ -161,12 +134,7 @@ impl Schedule {
             self.slot_of.entry(computes).or_insert(slot);
         }
         let state = outcome.map_or(State::Waiting, State::Settled);
-        self.slots.push(Slot {
-            candidate,
-            archived: Vec::new(),
-            trainings_done: 0,
-            state,
-        });
+        self.slots.push(Slot { candidate, archived: Vec::new(), trainings_done: 0, state });
         slot
     }
 
@@ -214,10 +182,7 @@ impl Schedule {
     pub(crate) fn n_scored(&self) -> usize {
         let proposals = self.slots.iter().skip(self.rules.n_baselines);
         proposals
-            .filter(|slot| {
-                slot.outcome()
-                    .is_some_and(|outcome| outcome.fitness().is_some())
-            })
+            .filter(|slot| slot.outcome().is_some_and(|outcome| outcome.fitness().is_some()))
             .count()
     }
 
@@ -227,10 +192,7 @@ impl Schedule {
 
     /// Everything that is settled, in the order of the run.
     pub(crate) fn settled(&self) -> Vec<(&Candidate, &Outcome)> {
-        self.slots
-            .iter()
-            .filter_map(|slot| Some((&slot.candidate, slot.outcome()?)))
-            .collect()
+        self.slots.iter().filter_map(|slot| Some((&slot.candidate, slot.outcome()?))).collect()
     }
 
     /// The best so far.
@@ -249,9 +211,8 @@ impl Schedule {
     pub(crate) fn trainings(&self) -> (usize, usize) {
         let done = self.slots.iter().map(|slot| slot.trainings_done).sum();
         let unsettled = self.slots.iter().filter(|slot| slot.outcome().is_none());
-        let under_way: usize = unsettled
-            .map(|slot| self.rules.n_seeds.saturating_sub(slot.trainings_done))
-            .sum();
+        let under_way: usize =
+            unsettled.map(|slot| self.rules.n_seeds.saturating_sub(slot.trainings_done)).sum();
         let proposed = self
             .slots
             .iter()
@@ -260,10 +221,7 @@ impl Schedule {
             .count();
         let unproposed = self.rules.candidates.saturating_sub(proposed);
         let unadded = self.rules.n_baselines.saturating_sub(self.slots.len());
-        (
-            done,
-            done + under_way + (unproposed + unadded) * self.rules.n_seeds,
-        )
+        (done, done + under_way + (unproposed + unadded) * self.rules.n_seeds)
     }
 
     fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {

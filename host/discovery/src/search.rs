@@ -62,14 +62,7 @@ pub(crate) fn search<S: Stages>(
             let (crew, journal) = (&crew, journal.clone());
             scope.spawn(move || crew.work(worker, stages, &journal));
         }
-        let hands = Hands {
-            scope,
-            stages,
-            crew: &crew,
-            seeds,
-            journal,
-            questions,
-        };
+        let hands = Hands { scope, stages, crew: &crew, seeds, journal, questions };
         let mut under_way = UnderWay::default();
         let end = search.go(&hands, &messages, &mut under_way);
         crew.close();
@@ -136,11 +129,7 @@ impl Search<'_> {
 
     fn hear(&mut self, message: Message, under_way: &mut UnderWay) -> Result<(), Fault> {
         match message {
-            Message::Write {
-                slot,
-                record,
-                written,
-            } => {
+            Message::Write { slot, record, written } => {
                 self.archive.write(slot, &record)?;
                 // The bench waits for this; if it is gone, so is its interest.
                 let _ = written.send(());
@@ -164,11 +153,7 @@ impl Search<'_> {
     fn take_up(&mut self, reply: Option<Reply>) -> Result<(), Fault> {
         match reply {
             None => self.schedule.end_replies(),
-            Some(Reply::Malformed {
-                candidate,
-                text,
-                rejection,
-            }) => {
+            Some(Reply::Malformed { candidate, text, rejection }) => {
                 self.add(candidate, Some(text), Some(rejection))?;
             }
             Some(Reply::Proposal(candidate)) => {
@@ -186,41 +171,17 @@ impl Search<'_> {
         rejection: Option<Rejection>,
     ) -> Result<(), Fault> {
         let slot = self.schedule.len();
-        let record = Record::Candidate {
-            candidate,
-            reply,
-            rejection,
-        };
+        let record = Record::Candidate { candidate, reply, rejection };
         self.archive.write(slot, &record)?;
-        let Record::Candidate {
-            candidate,
-            rejection,
-            ..
-        } = record
-        else {
+        let Record::Candidate { candidate, rejection, .. } = record else {
             return Ok(());
         };
-        let Candidate {
-            name,
-            origin,
-            thought,
-            ..
-        } = &candidate;
-        self.observer.on_event(Event::Candidate {
-            slot,
-            name,
-            origin,
-            thought,
-        });
+        let Candidate { name, origin, thought, .. } = &candidate;
+        self.observer.on_event(Event::Candidate { slot, name, origin, thought });
         if let Some(rejection) = &rejection {
-            self.observer.on_event(Event::Rejected {
-                slot,
-                name,
-                rejection,
-            });
+            self.observer.on_event(Event::Rejected { slot, name, rejection });
         }
-        self.schedule
-            .add(candidate, rejection.map(Outcome::Rejected));
+        self.schedule.add(candidate, rejection.map(Outcome::Rejected));
         Ok(())
     }
 
@@ -244,11 +205,9 @@ impl Search<'_> {
                     best: (&best.name, highest),
                 });
             }
-            (Outcome::Rejected(rejection), _) => self.observer.on_event(Event::Rejected {
-                slot,
-                name,
-                rejection,
-            }),
+            (Outcome::Rejected(rejection), _) => {
+                self.observer.on_event(Event::Rejected { slot, name, rejection })
+            }
             _ => {}
         }
         Ok(())
@@ -256,10 +215,7 @@ impl Search<'_> {
 
     fn show(&mut self, news: News) {
         match news {
-            News::Entered {
-                slot,
-                stage: Stage::Train,
-            } => self.schedule.enter_training(slot),
+            News::Entered { slot, stage: Stage::Train } => self.schedule.enter_training(slot),
             News::Trained { slot, .. } => self.schedule.trained(slot),
             _ => {}
         }
@@ -270,36 +226,13 @@ impl Search<'_> {
                 wait: pause.wait,
                 attempt: pause.attempt,
             },
-            News::Entered { slot, stage } => Event::Stage {
-                slot,
-                name: name(slot),
-                stage,
-            },
-            News::Training {
-                slot,
-                worker,
-                seed_index,
-                ref progress,
-            } => Event::Training {
-                worker,
-                slot,
-                name: name(slot),
-                seed_index,
-                progress,
-            },
-            News::Trained {
-                slot,
-                worker,
-                seed_index,
-            } => {
+            News::Entered { slot, stage } => Event::Stage { slot, name: name(slot), stage },
+            News::Training { slot, worker, seed_index, ref progress } => {
+                Event::Training { worker, slot, name: name(slot), seed_index, progress }
+            }
+            News::Trained { slot, worker, seed_index } => {
                 let trainings = self.schedule.trainings();
-                Event::Trained {
-                    worker,
-                    slot,
-                    name: name(slot),
-                    seed_index,
-                    trainings,
-                }
+                Event::Trained { worker, slot, name: name(slot), seed_index, trainings }
             }
         });
     }
@@ -308,11 +241,7 @@ impl Search<'_> {
         let (scored, wanted) = (self.schedule.n_scored(), self.wanted);
         if scored < wanted {
             let proposals = self.schedule.n_proposals();
-            self.observer.on_event(Event::Exhausted {
-                scored,
-                wanted,
-                proposals,
-            });
+            self.observer.on_event(Event::Exhausted { scored, wanted, proposals });
         }
     }
 }
@@ -324,23 +253,10 @@ impl<S: Stages> Hands<'_, '_, S> {
         candidate: Candidate,
         archived: Vec<(usize, crate::archive::Trained)>,
     ) {
-        let &Hands {
-            stages,
-            crew,
-            seeds,
-            ..
-        } = self;
+        let &Hands { stages, crew, seeds, .. } = self;
         let (journal, report) = (self.journal.clone(), self.journal.clone());
         self.scope.spawn(move || {
-            let bench = Bench {
-                stages,
-                crew,
-                journal,
-                slot,
-                candidate,
-                seeds,
-                archived,
-            };
+            let bench = Bench { stages, crew, journal, slot, candidate, seeds, archived };
             let end = catch(|| pipeline::judge(&bench));
             report.send(Message::Judged { slot, end });
         });
@@ -367,10 +283,8 @@ fn listen(mut proposer: Box<dyn Proposer>, journal: Journal) -> Sender<(usize, H
 }
 
 /// The rule that such a proposal breaks: its name, and what it forbids.
-pub(crate) const DUPLICATE: (&str, &str) = (
-    "source/duplicate",
-    "proposals whose source the run has seen, up to what the loss is called",
-);
+pub(crate) const DUPLICATE: (&str, &str) =
+    ("source/duplicate", "proposals whose source the run has seen, up to what the loss is called");
 
 /// The verdict on a proposal that was made before. It names nothing that depends on timing.
 fn duplicate(earlier: &Candidate) -> Rejection {

@@ -11,9 +11,7 @@ use trainer::SentimentSettings;
 fn main() {
     sandbox::child::run_if_child();
     let folder = tempfile::tempdir().expect("a folder");
-    let argument = std::env::args()
-        .nth(1)
-        .and_then(|argument| argument.parse().ok());
+    let argument = std::env::args().nth(1).and_then(|argument| argument.parse().ok());
     if let Some(n) = argument {
         return acceptance(folder.path(), n);
     }
@@ -68,63 +66,34 @@ fn a_search_ends_with_a_leaderboard_and_a_winner(folder: &Path) -> Report {
     config.search.proposer = None;
     let report = run(&config, &mut observer).expect("a report");
     let first = first.expect("events");
-    assert!(
-        first.starts_with("Proposer { choice: Evolve, reason: \"no key"),
-        "{first}"
-    );
+    assert!(first.starts_with("Proposer { choice: Evolve, reason: \"no key"), "{first}");
     assert_eq!(report.leaderboard.len(), 6, "{report:?}");
     assert_eq!((report.candidates.asked, report.candidates.scored), (4, 4));
-    assert!(
-        report
-            .leaderboard
-            .is_sorted_by(|left, right| left.fitness >= right.fitness)
-    );
-    assert!(
-        report
-            .leaderboard
-            .iter()
-            .all(|row| row.low <= row.fitness && row.fitness <= row.high)
-    );
+    assert!(report.leaderboard.is_sorted_by(|left, right| left.fitness >= right.fitness));
+    assert!(report.leaderboard.iter().all(|row| row.low <= row.fitness && row.fitness <= row.high));
     let winner = report.winner.as_ref().expect("a proposal was scored");
     let text = std::fs::read_to_string(&winner.path).expect("written");
     assert!(winner.path.starts_with(folder.join("plugins/generated")));
-    assert!(
-        text.starts_with("// Discovered by lossbox") && text.contains("_loss! {"),
-        "{text}"
-    );
+    assert!(text.starts_with("// Discovered by lossbox") && text.contains("_loss! {"), "{text}");
     report
 }
 
 fn another_number_of_workers_gives_the_same_leaderboard(folder: &Path, report: &Report) {
-    let again = Config {
-        workers: 1,
-        ..config(folder, "again")
-    };
+    let again = Config { workers: 1, ..config(folder, "again") };
     let again = run(&again, &mut |_: Event<'_>| {}).expect("a report");
-    assert_eq!(
-        (&again.leaderboard, &again.rejected),
-        (&report.leaderboard, &report.rejected)
-    );
+    assert_eq!((&again.leaderboard, &again.rejected), (&report.leaderboard, &report.rejected));
 }
 
 fn a_finished_run_is_reported_again_and_others_are_refused(folder: &Path, report: &Report) {
     let first = config(folder, "first");
     let refused = run(&first, &mut |_: Event<'_>| {}).expect_err("it is there");
     assert!(matches!(refused, Fault::RunExists(_)), "{refused}");
-    let mut resumed = Config {
-        resume: true,
-        ..first
-    };
+    let mut resumed = Config { resume: true, ..first };
     let again = run(&resumed, &mut |_: Event<'_>| {}).expect("a report");
     assert_eq!(again.leaderboard, report.leaderboard);
     resumed.search.seed = 9;
-    let refused = run(&resumed, &mut |_: Event<'_>| {})
-        .expect_err("another seed")
-        .to_string();
-    assert!(
-        refused.contains("seed: the run has 0, now it is 9"),
-        "{refused}"
-    );
+    let refused = run(&resumed, &mut |_: Event<'_>| {}).expect_err("another seed").to_string();
+    assert!(refused.contains("seed: the run has 0, now it is 9"), "{refused}");
 }
 
 fn recorded_replies_meet_the_real_gates(folder: &Path) {
@@ -147,34 +116,14 @@ fn recorded_replies_meet_the_real_gates(folder: &Path) {
     let mut config = config(folder, "replay");
     config.search.proposer = Some(ProposerChoice::Replay(file));
     let report = run(&config, &mut |_: Event<'_>| {}).expect("a report");
-    let stages: Vec<String> = report
-        .rejected
-        .iter()
-        .map(|row| format!("{} {}", row.name, row.stage))
-        .collect();
-    assert_eq!(
-        stages,
-        [
-            "same source",
-            "renamed source",
-            "leaks source",
-            "ill_typed compile"
-        ]
-    );
+    let stages: Vec<String> =
+        report.rejected.iter().map(|row| format!("{} {}", row.name, row.stage)).collect();
+    assert_eq!(stages, ["same source", "renamed source", "leaks source", "ill_typed compile"]);
     for row in &report.rejected[..2] {
         assert_eq!(row.rule, "source/duplicate");
-        assert!(
-            row.message.contains("same source as dpo"),
-            "{}",
-            row.message
-        );
+        assert!(row.message.contains("same source as dpo"), "{}", row.message);
     }
-    assert!(
-        report
-            .leaderboard
-            .iter()
-            .any(|row| row.name == "backwards" && row.origin == "replay")
-    );
+    assert!(report.leaderboard.iter().any(|row| row.name == "backwards" && row.origin == "replay"));
 }
 
 fn a_place_that_cannot_be_written_is_told_before_the_work(folder: &Path) {

@@ -32,16 +32,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     println!("{} rounds: median, largest in ms", rounds.len());
-    for (gate, name) in [
-        "source",
-        "compile",
-        "component",
-        "probe",
-        "start",
-        "all four gates",
-    ]
-    .into_iter()
-    .enumerate()
+    for (gate, name) in ["source", "compile", "component", "probe", "start", "all four gates"]
+        .into_iter()
+        .enumerate()
     {
         let mut times: Vec<Duration> = rounds.iter().map(|round| round[gate]).collect();
         times.sort();
@@ -82,11 +75,9 @@ fn confinement(confined: &Sandbox, cache: &Path) -> Result<(), Box<dyn std::erro
         cost.push(one - other);
     }
     println!("{CONFINEMENT_ROUNDS} compilations: quartiles in ms");
-    for (name, times) in [
-        ("confined", &mut with),
-        ("not confined", &mut without),
-        ("confinement", &mut cost),
-    ] {
+    for (name, times) in
+        [("confined", &mut with), ("not confined", &mut without), ("confinement", &mut cost)]
+    {
         times.sort_by(f64::total_cmp);
         let quartile = |n: usize| times[(times.len() - 1) * n / 4];
         let [low, median, high] = [quartile(1), quartile(2), quartile(3)];
@@ -98,35 +89,25 @@ fn confinement(confined: &Sandbox, cache: &Path) -> Result<(), Box<dyn std::erro
 /// What a call of DPO costs in a child, and on a thread of this process.
 fn calls(sandbox: &Sandbox) -> Result<(), Box<dyn std::error::Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/dpo.rs");
-    let plugin = sandbox
-        .load(&path)
-        .map_err(|failure| format!("{failure:?}"))?;
+    let plugin = sandbox.load(&path).map_err(|failure| format!("{failure:?}"))?;
     println!("fuel per pair    {:8.1}", plugin.report().fuel_per_pair);
-    let mut guest = sandbox
-        .start(&plugin, Stage::Train)
-        .map_err(|failure| format!("{failure:?}"))?;
+    let mut guest =
+        sandbox.start(&plugin, Stage::Train).map_err(|failure| format!("{failure:?}"))?;
     let mut thread = sandbox
         .start_in_process(&plugin, Stage::Train)
         .map_err(|failure| format!("{failure:?}"))?;
     println!("call: median, fastest in microseconds");
     for n_pairs in [1, 64, 1_024, 16_384] {
         let pairs = pairs(n_pairs);
-        time(&format!("{n_pairs:>5} in a child"), || {
-            guest.evaluate(&pairs, &[0.1])
-        })?;
-        time(&format!("{n_pairs:>5} in process"), || {
-            thread.evaluate(&pairs, &[0.1])
-        })?;
+        time(&format!("{n_pairs:>5} in a child"), || guest.evaluate(&pairs, &[0.1]))?;
+        time(&format!("{n_pairs:>5} in process"), || thread.evaluate(&pairs, &[0.1]))?;
     }
     Ok(())
 }
 
 fn pairs(n_pairs: u32) -> Pairs {
-    let logps = |from: f64| {
-        (0..n_pairs)
-            .map(|row| from - 0.01 * f64::from(row))
-            .collect::<Vec<f64>>()
-    };
+    let logps =
+        |from: f64| (0..n_pairs).map(|row| from - 0.01 * f64::from(row)).collect::<Vec<f64>>();
     Pairs {
         policy_chosen_logps: logps(-10.0),
         policy_rejected_logps: logps(-12.0),
@@ -145,11 +126,7 @@ fn time<T>(what: &str, mut call: impl FnMut() -> Result<T, Failure>) -> Result<(
         times.push(start.elapsed());
     }
     times.sort();
-    println!(
-        "{what:<20} {:8.1} {:8.1}",
-        ms(times[times.len() / 2]) * 1e3,
-        ms(times[0]) * 1e3
-    );
+    println!("{what:<20} {:8.1} {:8.1}", ms(times[times.len() / 2]) * 1e3, ms(times[0]) * 1e3);
     Ok(())
 }
 

@@ -113,10 +113,8 @@ fn asked(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Asked> {
     let malformed = || io::Error::other("the arguments are not the sandbox's");
     let parent = arguments.next().ok_or_else(malformed)?;
     let parent = parent.to_str().and_then(|number| number.parse().ok());
-    let mut files = Files {
-        writable: arguments.next().ok_or_else(malformed)?.into(),
-        readable: Vec::new(),
-    };
+    let mut files =
+        Files { writable: arguments.next().ok_or_else(malformed)?.into(), readable: Vec::new() };
     loop {
         let option = arguments.next().ok_or_else(malformed)?;
         let value = arguments.next().ok_or_else(malformed)?;

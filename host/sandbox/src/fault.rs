@@ -147,17 +147,10 @@ impl Fault {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Fault {
         let path = path.into();
-        move |source| Fault::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Fault::File { action, path, source }
     }
 
     pub(crate) fn child(program: &Path, source: io::Error) -> Fault {
-        Fault::Child {
-            program: program.to_owned(),
-            source,
-        }
+        Fault::Child { program: program.to_owned(), source }
     }
 }

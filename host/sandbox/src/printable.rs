@@ -46,9 +46,6 @@ mod tests {
     fn what_does_not_show_is_replaced() {
         let text = "a\u{1b}[2J\u{202e}b\u{200b}\u{e0041}\u{2028}é\u{3b1}";
         let text: String = text.chars().map(shown).collect();
-        assert_eq!(
-            text,
-            "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}\u{fffd}é\u{3b1}"
-        );
+        assert_eq!(text, "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}\u{fffd}é\u{3b1}");
     }
 }

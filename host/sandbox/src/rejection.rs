@@ -82,10 +82,7 @@ impl Rejection {
     /// The same rejection with its place in the author's file.
     #[must_use]
     pub fn at(self, span: Span) -> Self {
-        Rejection {
-            span: Some(span),
-            ..self
-        }
+        Rejection { span: Some(span), ..self }
     }
 }
 

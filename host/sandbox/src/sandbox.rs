@@ -51,9 +51,7 @@ impl Options {
     pub fn new(cache_dir: impl Into<PathBuf>, child_program: impl Into<PathBuf>) -> Self {
         let cache_dir = cache_dir.into();
         Options {
-            cache: CachePolicy::Keep {
-                key_file: cache_dir.join("verdicts.key"),
-            },
+            cache: CachePolicy::Keep { key_file: cache_dir.join("verdicts.key") },
             cache_dir,
             child_program: child_program.into(),
             compile_wall: COMPILE_WALL,
@@ -97,10 +95,7 @@ impl Sandbox {
         if options.missing_layers == MissingLayers::Refuse {
             refuse_if_missing(confine::layers())?;
         }
-        let child = Program {
-            path: options.child_program,
-            missing: options.missing_layers,
-        };
+        let child = Program { path: options.child_program, missing: options.missing_layers };
         let notify = |text: &str| {
             if let Some(notify) = &options.notify {
                 notify(text);
@@ -114,12 +109,7 @@ impl Sandbox {
         // not: what met a clock is not remembered. Nor does `strict`: it is the component gate's, which always runs,
         // between the two.
         let conditions = Conditions::new(&toolchain, &[options.missing_layers.as_str()]);
-        let cache = Cache::new(
-            &options.cache_dir,
-            options.cache,
-            conditions,
-            options.notify,
-        );
+        let cache = Cache::new(&options.cache_dir, options.cache, conditions, options.notify);
         Ok(Sandbox {
             toolchain,
             sdk,
@@ -225,17 +215,13 @@ impl Sandbox {
         let (component, imports) = match self.component_of(submission) {
             Ok(component) => component,
             Err(failure) => {
-                return Examined {
-                    component: None,
-                    verdict: Err(failure),
-                };
+                return Examined { component: None, verdict: Err(failure) };
             }
         };
         let (component, audited) = component::look(component, imports);
-        let verdict = audited.map_err(Failure::from).and_then(|audited| {
-            self.cache
-                .probed(audited, |component| self.probe(component))
-        });
+        let verdict = audited
+            .map_err(Failure::from)
+            .and_then(|audited| self.cache.probed(audited, |component| self.probe(component)));
         Examined { component, verdict }
     }
 
@@ -297,11 +283,7 @@ fn fairly(
         }
     }
     tried.map_err(|starved| {
-        Failure::Fault(Fault::Busy {
-            had: starved.had,
-            wall: starved.wall,
-            tries: COMPILE_TRIES,
-        })
+        Failure::Fault(Fault::Busy { had: starved.had, wall: starved.wall, tries: COMPILE_TRIES })
     })
 }
 

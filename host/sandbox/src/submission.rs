@@ -38,15 +38,10 @@ impl Submission {
     /// # Errors
     /// When it cannot be read or is neither a file nor a folder.
     pub fn read(path: &Path) -> Result<Self, Fault> {
-        if fs::metadata(path)
-            .map_err(Fault::file("read", path))?
-            .is_dir()
-        {
+        if fs::metadata(path).map_err(Fault::file("read", path))?.is_dir() {
             return Self::read_crate(path);
         }
-        let is_component = path
-            .extension()
-            .is_some_and(|extension| extension == "wasm");
+        let is_component = path.extension().is_some_and(|extension| extension == "wasm");
         let bytes_max = match is_component {
             true => COMPONENT_BYTES_MAX,
             false => SOURCE_BYTES_MAX,
@@ -71,10 +66,9 @@ impl Submission {
         let found = fs::symlink_metadata(path).map_err(Fault::file("read", path))?;
         match found.is_symlink() {
             false => Self::read(path),
-            true => Ok(Submission {
-                sha256: None,
-                content: Content::Refused(source::is_a_link(path)),
-            }),
+            true => {
+                Ok(Submission { sha256: None, content: Content::Refused(source::is_a_link(path)) })
+            }
         }
     }
 
@@ -84,10 +78,9 @@ impl Submission {
                 sha256: Some(hash_of_files(&source)),
                 content: Content::Crate(source),
             }),
-            Err(Failure::Rejected(rejection)) => Ok(Submission {
-                sha256: None,
-                content: Content::Refused(*rejection),
-            }),
+            Err(Failure::Rejected(rejection)) => {
+                Ok(Submission { sha256: None, content: Content::Refused(*rejection) })
+            }
             Err(Failure::Fault(fault)) => Err(fault),
         }
     }
@@ -115,9 +108,7 @@ fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is neither a file nor a folder"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(bytes_max as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

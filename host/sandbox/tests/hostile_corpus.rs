@@ -6,11 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run has failed")]
 
 #[path = "gates/support.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the tests of the gates use the rest of it"
-)]
+#[allow(dead_code, unused_imports, reason = "the tests of the gates use the rest of it")]
 mod support;
 
 use std::collections::BTreeMap;
@@ -30,10 +26,8 @@ fn corpus() -> PathBuf {
 }
 
 fn files() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(corpus())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(corpus()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -59,21 +53,15 @@ fn offence(path: &Path) -> Option<String> {
 
 /// What is wrong with any of these, with as many at a time as there are cores, up to eight: the host's memory has a bound.
 fn offences(files: &[PathBuf]) -> Vec<String> {
-    let n_threads = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(8);
+    let n_threads = thread::available_parallelism().map_or(1, NonZero::get).min(8);
     let of_thread = |first| {
         let files = files.iter().skip(first).step_by(n_threads);
         files.filter_map(|path| offence(path)).collect::<Vec<_>>()
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..n_threads)
-            .map(|first| scope.spawn(move || of_thread(first)))
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        let threads: Vec<_> =
+            (0..n_threads).map(|first| scope.spawn(move || of_thread(first))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }
 
@@ -84,11 +72,7 @@ fn hostile_losses_get_the_verdict_that_they_deserve_and_leave_nothing_behind() {
     fs::create_dir(elsewhere.path().join("empty")).unwrap();
     adopt_orphans();
     sandbox();
-    let watched = [
-        elsewhere.path(),
-        &corpus(),
-        Path::new(env!("CARGO_MANIFEST_DIR")),
-    ];
+    let watched = [elsewhere.path(), &corpus(), Path::new(env!("CARGO_MANIFEST_DIR"))];
     let before: Vec<_> = watched.iter().map(|folder| snapshot(folder)).collect();
     let base = memory_bytes("VmRSS");
 
@@ -103,10 +87,7 @@ fn hostile_losses_get_the_verdict_that_they_deserve_and_leave_nothing_behind() {
         "the host took {peak} bytes above its base, expected less than {HOST_MEMORY_BYTES_MAX}"
     );
     let after: Vec<_> = watched.iter().map(|folder| snapshot(folder)).collect();
-    assert_eq!(
-        before, after,
-        "something outside the temporary folders changed"
-    );
+    assert_eq!(before, after, "something outside the temporary folders changed");
     assert_eq!(children_left(), Vec::<String>::new());
 }
 
@@ -134,12 +115,7 @@ fn adopt_orphans() {
 fn memory_bytes(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        << 10
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
 /// The children that live after a moment in which they may end; one that ended and was not waited for counts as well.

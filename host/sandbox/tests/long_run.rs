@@ -26,14 +26,8 @@ const GROWTH_BYTES_MAX: usize = 16 << 20;
 
 /// What they do when they see three pairs, and the rule that rejects it. The probe sees none of it.
 const HOSTILE: [(&str, &str); 5] = [
-    (
-        "let mut x = 2.0_f64; while x > 1.0 { x = core::hint::black_box(x); }",
-        "run/fuel",
-    ),
-    (
-        "let at = pairs.len() + 7; answer.losses[at] = 0.0;",
-        "run/trap",
-    ),
+    ("let mut x = 2.0_f64; while x > 1.0 { x = core::hint::black_box(x); }", "run/fuel"),
+    ("let at = pairs.len() + 7; answer.losses[at] = 0.0;", "run/trap"),
     (
         "let mut hoard = Vec::new(); loop { hoard.push(Vec::<f64>::with_capacity(1 << 17)); }",
         "run/trap",

@@ -58,10 +58,8 @@ pub enum InstallError {
 }
 
 /// Files of the stand-ins, and the names by which cudarc asks for them.
-pub const LIBRARIES: [(&str, &str); 2] = [
-    ("libcuda_stand_in.so", "libcuda.so"),
-    ("libcublaslt_stand_in.so", "libcublasLt.so"),
-];
+pub const LIBRARIES: [(&str, &str); 2] =
+    [("libcuda_stand_in.so", "libcuda.so"), ("libcublaslt_stand_in.so", "libcublasLt.so")];
 
 /// Where cargo put a stand-in: beside this process's own file, or in the folder above or `deps` below it.
 ///
@@ -71,11 +69,7 @@ pub const LIBRARIES: [(&str, &str); 2] = [
 pub fn library_path(name: &'static str) -> Result<PathBuf, InstallError> {
     let exe = std::env::current_exe().unwrap_or_default();
     let folder = exe.parent().unwrap_or(Path::new("."));
-    let places = [
-        folder.join(name),
-        folder.join("..").join(name),
-        folder.join("deps").join(name),
-    ];
+    let places = [folder.join(name), folder.join("..").join(name), folder.join("deps").join(name)];
     let found = places.into_iter().find(|path| path.is_file());
     found.ok_or(InstallError::Missing { name, beside: exe })
 }
@@ -104,11 +98,7 @@ impl Emulator {
             // SAFETY: only asks whether the name is there.
             unsafe { library.get::<*const ()>(b"cuda_emulator_name") }.is_ok()
         });
-        let libraries = libraries
-            .try_into()
-            .ok()
-            .filter(|_| ours)
-            .ok_or(InstallError::TooLate)?;
+        let libraries = libraries.try_into().ok().filter(|_| ours).ok_or(InstallError::TooLate)?;
         let [driver, _] = OPEN.get_or_init(|| libraries);
         Ok(Self { driver })
     }
@@ -149,10 +139,7 @@ impl Emulator {
     /// The names of all kernels that were launched since the last time, in alphabetical order.
     pub fn take_launched(&self) -> Vec<String> {
         let text = self.take(b"cuda_emulator_take_launched");
-        String::from_utf8_lossy(&text)
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
     }
 
     /// A text that the stand-in writes and then forgets.
@@ -229,9 +216,7 @@ impl Emulator {
         type Substitute = extern "C" fn(*const std::ffi::c_char, *const std::ffi::c_char) -> i32;
         let text = |text: &str| CString::new(text.replace('\0', " ")).unwrap_or_default();
         let (original, replacement) = (text(original), replacement.map(text));
-        let replacement = replacement
-            .as_ref()
-            .map_or(std::ptr::null(), |text| text.as_ptr());
+        let replacement = replacement.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
         self.call::<Substitute>(b"cuda_emulator_substitute")(original.as_ptr(), replacement);
     }
 

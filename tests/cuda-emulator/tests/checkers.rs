@@ -38,10 +38,7 @@ fn reports_named(
         .reg .pred q; .reg .b64 p, x; .reg .b32 t, b, s, r, v;\n.shared .align 16 .b8 room[1024];\n.shared .align 16 .b8 next[16];\n
         ld.param.u64 p, [pointer]; mov.u32 t, %tid.x; mov.u32 b, %ctaid.x; mov.u32 s, room; mov.u32 v, 0;\n{statements}\nret;\n}}\n"
     );
-    let kernel = context
-        .load_module(Ptx::from_src(ptx))
-        .unwrap()
-        .load_function("one");
+    let kernel = context.load_module(Ptx::from_src(ptx)).unwrap().load_function("one");
     let kernel = kernel.unwrap_or_else(|_| panic!("{:?}", emulator.take_reports()));
     let mut buffer = unsafe { stream.alloc::<u8>(4096) }.unwrap();
     stream.memcpy_htod(&[0; 2048], &mut buffer).unwrap();
@@ -51,28 +48,16 @@ fn reports_named(
     };
     assert!(emulator.name(address, 4096, "buffer"));
     for (start, bytes, name) in regions {
-        assert!(name_region(
-            &emulator,
-            address + *start as u64,
-            *bytes,
-            name
-        ));
+        assert!(name_region(&emulator, address + *start as u64, *bytes, name));
     }
     let mut launch = stream.launch_builder(&kernel);
     launch.arg(&buffer);
-    let config = LaunchConfig {
-        grid_dim: (blocks, 1, 1),
-        block_dim: (threads, 1, 1),
-        shared_mem_bytes: 0,
-    };
+    let config =
+        LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 };
     unsafe { launch.launch(config) }.unwrap();
     let failed = stream.synchronize().is_err();
     let reports = emulator.take_reports();
-    assert_eq!(
-        failed,
-        !reports.is_empty(),
-        "an error and a report come together"
-    );
+    assert_eq!(failed, !reports.is_empty(), "an error and a report come together");
     reports
 }
 
@@ -95,16 +80,8 @@ fn clean(statements: &str, blocks: u32, threads: u32) {
 
 #[test]
 fn bounds_of_global_memory() {
-    clean(
-        "mad.wide.u32 x, t, 4, p; st.global.u32 [x+2048], t;",
-        1,
-        512,
-    );
-    let report = only(
-        "mad.wide.u32 x, t, 4, p; st.global.u32 [x+2048], t;",
-        1,
-        513,
-    );
+    clean("mad.wide.u32 x, t, 4, p; st.global.u32 [x+2048], t;", 1, 512);
+    let report = only("mad.wide.u32 x, t, 4, p; st.global.u32 [x+2048], t;", 1, 513);
     assert_eq!(
         (report.kind, report.buffer.as_str(), report.offset),
         (ReportKind::OutOfBounds, "buffer", 4096)
@@ -117,19 +94,11 @@ fn bounds_of_global_memory() {
     assert_eq!((before.kind, before.offset), (ReportKind::OutOfBounds, -4));
     // Four of the eight bytes are inside.
     assert_eq!(
-        only(
-            "add.u64 x, p, 4088; ld.global.v4.u32 {v, v, v, v}, [x+8];",
-            1,
-            1
-        )
-        .kind,
+        only("add.u64 x, p, 4088; ld.global.v4.u32 {v, v, v, v}, [x+8];", 1, 1).kind,
         ReportKind::OutOfBounds
     );
     let wild = only("mov.u64 x, 64; ld.global.u32 v, [x];", 1, 1);
-    assert_eq!(
-        (wild.kind, wild.buffer.as_str()),
-        (ReportKind::OutOfBounds, "")
-    );
+    assert_eq!((wild.kind, wild.buffer.as_str()), (ReportKind::OutOfBounds, ""));
 }
 
 #[test]
@@ -167,11 +136,7 @@ fn what_was_written_before_a_region_is_handed_out_anew() {
     let reports = read(Emulator::renew);
     assert_eq!(reports.len(), 1, "{reports:#?}");
     assert_eq!(
-        (
-            reports[0].kind,
-            reports[0].buffer.as_str(),
-            reports[0].offset
-        ),
+        (reports[0].kind, reports[0].buffer.as_str(), reports[0].offset),
         (ReportKind::UninitialisedRead, "scratch", 0)
     );
     let written = "st.global.u32 [p+256], t; ld.global.u32 v, [p+256];";
@@ -194,19 +159,13 @@ fn alignment() {
     clean("ld.global.v4.u32 {v, v, v, v}, [p+16];", 1, 1);
     let report = only("ld.global.v4.u32 {v, v, v, v}, [p+8];", 1, 1);
     assert_eq!((report.kind, report.offset), (ReportKind::Misaligned, 8));
-    assert_eq!(
-        only("st.shared.u32 [s+2], v;", 1, 1).kind,
-        ReportKind::Misaligned
-    );
+    assert_eq!(only("st.shared.u32 [s+2], v;", 1, 1).kind, ReportKind::Misaligned);
 }
 
 #[test]
 fn bytes_that_nothing_has_written() {
     let global = only("ld.global.u32 v, [p+2048];", 1, 1);
-    assert_eq!(
-        (global.kind, global.offset),
-        (ReportKind::UninitialisedRead, 2048)
-    );
+    assert_eq!((global.kind, global.offset), (ReportKind::UninitialisedRead, 2048));
     // One byte of four.
     assert_eq!(
         only(
@@ -217,26 +176,15 @@ fn bytes_that_nothing_has_written() {
         .kind,
         ReportKind::UninitialisedRead
     );
-    clean(
-        "st.global.u32 [p+2048], v; ld.global.u32 v, [p+2048];",
-        1,
-        1,
-    );
+    clean("st.global.u32 [p+2048], v; ld.global.u32 v, [p+2048];", 1, 1);
     let shared = only("ld.shared.u32 v, [s+8];", 1, 1);
     assert_eq!(
         (shared.kind, shared.buffer.as_str(), shared.offset),
         (ReportKind::UninitialisedRead, "room", 8)
     );
     // Shared memory does not outlive its block.
-    let second = only(
-        "setp.eq.u32 q, b, 0; @q st.shared.u32 [s], b; ld.shared.u32 v, [s];",
-        2,
-        1,
-    );
-    assert_eq!(
-        (second.kind, second.block),
-        (ReportKind::UninitialisedRead, [1, 0, 0])
-    );
+    let second = only("setp.eq.u32 q, b, 0; @q st.shared.u32 [s], b; ld.shared.u32 v, [s];", 2, 1);
+    assert_eq!((second.kind, second.block), (ReportKind::UninitialisedRead, [1, 0, 0]));
     assert_eq!(
         only("atom.global.add.u32 v, [p+2048], 1;", 1, 1).kind,
         ReportKind::UninitialisedRead
@@ -247,38 +195,24 @@ fn bytes_that_nothing_has_written() {
 fn races_within_a_block() {
     let own = "mad.lo.u32 r, t, 4, s; st.shared.u32 [r], t;";
     let neighbour = "xor.b32 v, t, 32; mad.lo.u32 r, v, 4, s;";
-    clean(
-        &format!("{own} bar.sync 0; {neighbour} ld.shared.u32 v, [r];"),
-        1,
-        64,
-    );
+    clean(&format!("{own} bar.sync 0; {neighbour} ld.shared.u32 v, [r];"), 1, 64);
     let raced = reports(&format!("{own} {neighbour} ld.shared.u32 v, [r];"), 1, 64);
-    assert!(
-        raced.iter().any(|report| report.kind == ReportKind::Race),
-        "{raced:?}"
-    );
+    assert!(raced.iter().any(|report| report.kind == ReportKind::Race), "{raced:?}");
     // Read, then written by another without a barrier between: the first warp still reads what it should.
     let overwritten = format!(
         "{own} bar.sync 0; {neighbour} ld.shared.u32 v, [r]; mad.lo.u32 r, t, 4, s; st.shared.u32 [r], v;"
     );
     let raced = reports(&overwritten, 1, 64);
     assert!(
-        raced
-            .iter()
-            .all(|report| report.kind == ReportKind::Race && report.thread == [32, 0, 0]),
+        raced.iter().all(|report| report.kind == ReportKind::Race && report.thread == [32, 0, 0]),
         "{raced:?}"
     );
     assert!(
-        raced
-            .iter()
-            .any(|report| report.detail.contains("read of thread [0, 0, 0]")),
+        raced.iter().any(|report| report.detail.contains("read of thread [0, 0, 0]")),
         "{raced:?}"
     );
     clean(
-        &overwritten.replace(
-            "mad.lo.u32 r, t, 4, s; st",
-            "bar.sync 0; mad.lo.u32 r, t, 4, s; st",
-        ),
+        &overwritten.replace("mad.lo.u32 r, t, 4, s; st", "bar.sync 0; mad.lo.u32 r, t, 4, s; st"),
         1,
         64,
     );
@@ -291,15 +225,8 @@ fn races_within_a_block() {
 fn races_within_a_warp() {
     let turned =
         "mad.lo.u32 r, t, 4, s; st.shared.u32 [r], t; xor.b32 v, t, 1; mad.lo.u32 r, v, 4, s;";
-    assert_eq!(
-        only(&format!("{turned} ld.shared.u32 v, [r];"), 1, 32).kind,
-        ReportKind::Race
-    );
-    clean(
-        &format!("{turned} bar.warp.sync -1; ld.shared.u32 v, [r];"),
-        1,
-        32,
-    );
+    assert_eq!(only(&format!("{turned} ld.shared.u32 v, [r];"), 1, 32).kind, ReportKind::Race);
+    clean(&format!("{turned} bar.warp.sync -1; ld.shared.u32 v, [r];"), 1, 32);
     // A shuffle orders nothing.
     let shuffled = format!("{turned} shfl.sync.bfly.b32 v, v, 1, 31, -1; ld.shared.u32 v, [r];");
     assert_eq!(only(&shuffled, 1, 32).kind, ReportKind::Race);
@@ -307,11 +234,7 @@ fn races_within_a_warp() {
 
 #[test]
 fn small_elements_of_one_word_are_not_one_place() {
-    clean(
-        "cvt.u64.u32 x, t; add.u64 x, x, p; st.global.u8 [x], t;",
-        1,
-        64,
-    );
+    clean("cvt.u64.u32 x, t; add.u64 x, x, p; st.global.u8 [x], t;", 1, 64);
     clean(
         "mad.wide.u32 x, t, 2, p; st.global.u16 [x], t; mad.wide.u32 x, t, 2, p; ld.global.u16 v, [x];",
         1,
@@ -323,24 +246,14 @@ fn small_elements_of_one_word_are_not_one_place() {
 fn races_between_blocks() {
     let add = "setp.eq.u32 q, t, 0; @q ld.global.u32 v, [p]; @q add.u32 v, v, 1; @q st.global.u32 [p], v;";
     clean(add, 1, 32);
-    let kinds: Vec<_> = reports(add, 2, 32)
-        .into_iter()
-        .map(|report| (report.kind, report.block))
-        .collect();
-    assert_eq!(
-        kinds,
-        [(ReportKind::Race, [1, 0, 0]); 2],
-        "the read and the write"
-    );
+    let kinds: Vec<_> =
+        reports(add, 2, 32).into_iter().map(|report| (report.kind, report.block)).collect();
+    assert_eq!(kinds, [(ReportKind::Race, [1, 0, 0]); 2], "the read and the write");
     clean("red.global.add.u32 [p], 1;", 4, 32);
     // An atomic and a plain read of the same place.
     assert_eq!(
-        only(
-            "setp.eq.u32 q, b, 0; @q red.global.add.u32 [p], 1; @!q ld.global.u32 v, [p];",
-            2,
-            1
-        )
-        .kind,
+        only("setp.eq.u32 q, b, 0; @q red.global.add.u32 [p], 1; @!q ld.global.u32 v, [p];", 2, 1)
+            .kind,
         ReportKind::Race
     );
     // Each block its own.
@@ -349,11 +262,7 @@ fn races_between_blocks() {
 
 #[test]
 fn divergence_at_barriers() {
-    clean(
-        "setp.lt.u32 q, t, 32; @q add.u32 v, v, 1; bar.sync 0;",
-        1,
-        64,
-    );
+    clean("setp.lt.u32 q, t, 32; @q add.u32 v, v, 1; bar.sync 0;", 1, 64);
     let part = only("setp.lt.u32 q, t, 16; @q bar.sync 0;", 1, 32);
     let ended = only("setp.lt.u32 q, t, 32; @q ret; bar.sync 0;", 1, 64);
     let elsewhere = only(
@@ -365,36 +274,21 @@ fn divergence_at_barriers() {
         assert_eq!(report.kind, ReportKind::DivergentBarrier, "{report}");
     }
     // Named barriers for a part of the block.
-    clean(
-        "setp.lt.u32 q, t, 64; @q bra A; ret; A: bar.sync 1, 64; mov.u32 v, 1;",
-        1,
-        128,
-    );
+    clean("setp.lt.u32 q, t, 64; @q bra A; ret; A: bar.sync 1, 64; mov.u32 v, 1;", 1, 128);
 }
 
 #[test]
 fn lanes_that_never_come() {
-    let missing = only(
-        "setp.lt.u32 q, t, 16; @q shfl.sync.bfly.b32 v, t, 1, 31, -1;",
-        1,
-        32,
-    );
+    let missing = only("setp.lt.u32 q, t, 16; @q shfl.sync.bfly.b32 v, t, 1, 31, -1;", 1, 32);
     assert_eq!(missing.kind, ReportKind::DivergentWarp, "{missing}");
-    clean(
-        "setp.lt.u32 q, t, 16; @q shfl.sync.bfly.b32 v, t, 1, 31, 0xffff;",
-        1,
-        32,
-    );
+    clean("setp.lt.u32 q, t, 16; @q shfl.sync.bfly.b32 v, t, 1, 31, 0xffff;", 1, 32);
     let unnamed = only("shfl.sync.bfly.b32 v, t, 1, 31, 0xffff;", 1, 32);
     assert_eq!(unnamed.kind, ReportKind::DivergentWarp, "{unnamed}");
 }
 
 #[test]
 fn traps() {
-    assert_eq!(
-        only("setp.eq.u32 q, t, 3; @q trap;", 1, 32).kind,
-        ReportKind::Trap
-    );
+    assert_eq!(only("setp.eq.u32 q, t, 3; @q trap;", 1, 32).kind, ReportKind::Trap);
     clean("setp.eq.u32 q, t, 99; @q trap;", 1, 32);
 }
 
@@ -405,11 +299,7 @@ fn a_copy_is_not_there_before_it_is_waited_for() {
         only(&format!("{copy} ld.shared.u32 v, [s];"), 1, 1).kind,
         ReportKind::UninitialisedRead
     );
-    clean(
-        &format!("{copy} cp.async.wait_group 0; ld.shared.u32 v, [s];"),
-        1,
-        1,
-    );
+    clean(&format!("{copy} cp.async.wait_group 0; ld.shared.u32 v, [s];"), 1, 1);
     // A group of two is still under way.
     let second =
         "cp.async.ca.shared.global [s+16], [p], 16; cp.async.commit_group; cp.async.wait_group 1;";
@@ -432,11 +322,7 @@ fn nothing_else_is_written_where_a_copy_is_under_way() {
         let report = only(&format!("{copy} {other} cp.async.wait_all;"), 1, 1);
         assert_eq!(report.kind, ReportKind::Race, "{report}");
         assert!(report.detail.contains("not waited for"), "{report}");
-        clean(
-            &format!("{copy} cp.async.wait_all; {other} cp.async.wait_all;"),
-            1,
-            1,
-        );
+        clean(&format!("{copy} cp.async.wait_all; {other} cp.async.wait_all;"), 1, 1);
     }
     // A barrier makes another thread no later than the copy.
     let other = format!(
@@ -470,16 +356,8 @@ fn many_readers_are_all_waited_for() {
     raced(&format!("{begin} bar.warp.sync -1; {write}"), 1, 128);
     // Warps that have synchronised by themselves, differently often, meet at a barrier.
     let uneven = ".reg .pred w; setp.lt.u32 w, t, 64; @!w bra A; bar.warp.sync -1; bar.warp.sync -1; A: mov.u32 r, 0;";
-    clean(
-        &format!("{begin} {uneven} ld.shared.u32 v, [s]; bar.sync 0; {write}"),
-        1,
-        128,
-    );
-    raced(
-        &format!("{begin} {uneven} ld.shared.u32 v, [s]; {write}"),
-        1,
-        128,
-    );
+    clean(&format!("{begin} {uneven} ld.shared.u32 v, [s]; bar.sync 0; {write}"), 1, 128);
+    raced(&format!("{begin} {uneven} ld.shared.u32 v, [s]; {write}"), 1, 128);
 }
 
 #[test]

@@ -32,12 +32,7 @@ fn device() -> Device {
     emulator.take_reports();
     let context = CudaContext::new(0).unwrap();
     let stream = context.new_stream().unwrap();
-    Device {
-        emulator,
-        context,
-        stream,
-        _alone: alone,
-    }
+    Device { emulator, context, stream, _alone: alone }
 }
 
 impl Device {
@@ -52,9 +47,7 @@ impl Device {
 }
 
 fn numbers(n: usize) -> Vec<f32> {
-    (0..n)
-        .map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0)
-        .collect()
+    (0..n).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect()
 }
 
 const NORM: &str = include_str!("data/norm.ptx");
@@ -63,11 +56,7 @@ const GEMM: &str = include_str!("data/gemm.ptx");
 const GEMM_WITHOUT_WAIT: &str = include_str!("data/gemm_without_wait.ptx");
 
 fn grid(blocks: u32, threads: u32, shared_mem_bytes: u32) -> LaunchConfig {
-    LaunchConfig {
-        grid_dim: (blocks, 1, 1),
-        block_dim: (threads, 1, 1),
-        shared_mem_bytes,
-    }
+    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes }
 }
 
 /// Largest difference from LayerNorm in f64, over `rows` rows when `blocks` blocks are launched.
@@ -80,11 +69,7 @@ fn layernorm(
 ) -> Result<f64, String> {
     let kernel = device.kernel(ptx, "layernorm");
     let stream = &device.stream;
-    let (x, w, b) = (
-        numbers(rows * columns),
-        numbers(columns),
-        vec![0.25; columns],
-    );
+    let (x, w, b) = (numbers(rows * columns), numbers(columns), vec![0.25; columns]);
     let inputs = [&x, &w, &b].map(|values| stream.clone_htod(values).unwrap());
     let mut y = unsafe { stream.alloc::<f32>(rows * columns) }.unwrap();
     for (buffer, name) in inputs.iter().zip(["x", "w", "b"]) {
@@ -96,26 +81,15 @@ fn layernorm(
     drop(sync);
     let (c, eps) = (columns as i32, 1e-5_f32);
     let mut launch = stream.launch_builder(&kernel);
-    launch
-        .arg(&mut y)
-        .arg(&inputs[0])
-        .arg(&inputs[1])
-        .arg(&inputs[2])
-        .arg(&c)
-        .arg(&eps);
+    launch.arg(&mut y).arg(&inputs[0]).arg(&inputs[1]).arg(&inputs[2]).arg(&c).arg(&eps);
     unsafe { launch.launch(grid(blocks, 128, 0)) }.map_err(|error| error.to_string())?;
-    stream
-        .synchronize()
-        .map_err(|error| format!("{:?}", error.0))?;
+    stream.synchronize().map_err(|error| format!("{:?}", error.0))?;
     let y = stream.clone_dtoh(&y).unwrap();
     let mut worst = 0.0_f64;
     for (x, y) in x.chunks(columns).zip(y.chunks(columns)) {
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / columns as f64;
-        let variance = x
-            .iter()
-            .map(|v| (f64::from(*v) - mean).powi(2))
-            .sum::<f64>()
-            / columns as f64;
+        let variance =
+            x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / columns as f64;
         for ((x, y), w) in x.iter().zip(y).zip(&w) {
             let expected = (f64::from(*x) - mean) / (variance + 1e-5).sqrt() * f64::from(*w) + 0.25;
             worst = worst.max((expected - f64::from(*y)).abs());
@@ -142,19 +116,9 @@ fn one_block_too_many_is_an_illegal_address_with_the_buffers_name() {
     assert_eq!(error, "CUDA_ERROR_ILLEGAL_ADDRESS");
     let reports = device.reports();
     assert_eq!(reports[0].kind, ReportKind::OutOfBounds);
-    assert_eq!(
-        (reports[0].buffer.as_str(), reports[0].offset),
-        ("x", 4 * 4 * 200)
-    );
-    assert_eq!(
-        (reports[0].block, reports[0].thread),
-        ([4, 0, 0], [0, 0, 0])
-    );
-    assert!(
-        reports[0].instruction.starts_with("ld.global"),
-        "{}",
-        reports[0]
-    );
+    assert_eq!((reports[0].buffer.as_str(), reports[0].offset), ("x", 4 * 4 * 200));
+    assert_eq!((reports[0].block, reports[0].thread), ([4, 0, 0], [0, 0, 0]));
+    assert!(reports[0].instruction.starts_with("ld.global"), "{}", reports[0]);
     // The error ended with the reports.
     layernorm(&device, NORM, 4, 200, 4).unwrap();
 }
@@ -169,10 +133,7 @@ fn a_missing_barrier_is_found_though_the_values_may_be_right() {
         kinds.contains(&ReportKind::Race) || kinds.contains(&ReportKind::UninitialisedRead),
         "{reports:?}"
     );
-    assert!(
-        reports.iter().all(|report| report.buffer.contains("part")),
-        "{reports:?}"
-    );
+    assert!(reports.iter().all(|report| report.buffer.contains("part")), "{reports:?}");
 }
 
 #[test]
@@ -181,14 +142,8 @@ fn of_four_barriers_only_the_last_can_be_spared() {
     let lines: Vec<&str> = NORM.lines().collect();
     let kernel = NORM.find(".entry layernorm").unwrap();
     let first = NORM[..kernel].lines().count();
-    let end = NORM
-        .find(".entry softplus")
-        .map_or(lines.len(), |end| NORM[..end].lines().count());
-    let of_layernorm = if end > first {
-        first..end
-    } else {
-        first..lines.len()
-    };
+    let end = NORM.find(".entry softplus").map_or(lines.len(), |end| NORM[..end].lines().count());
+    let of_layernorm = if end > first { first..end } else { first..lines.len() };
     let barriers = of_layernorm.filter(|line| lines[*line].contains("bar.sync"));
     let caught: Vec<bool> = barriers
         .map(|dropped| {
@@ -217,10 +172,7 @@ fn dynamic_shared_memory_is_as_large_as_the_launch_says() {
         assert_eq!(device.stream.synchronize().is_ok(), fits);
         let reports = device.reports();
         if !fits {
-            assert_eq!(
-                (reports[0].buffer.as_str(), reports[0].offset),
-                ("tile", 4 * 63)
-            );
+            assert_eq!((reports[0].buffer.as_str(), reports[0].offset), ("tile", 4 * 63));
             continue;
         }
         assert_eq!(reports, []);
@@ -233,16 +185,8 @@ fn dynamic_shared_memory_is_as_large_as_the_launch_says() {
 /// `C = A Bᵀ` by the kernel on tensor cores; the largest relative difference from f64.
 fn tensor_cores(device: &Device, ptx: &str, m: usize, n: usize, k: usize) -> f64 {
     let kernel = device.kernel(ptx, "gemm_nt_bf16");
-    let bf16 = |values: Vec<f32>| {
-        values
-            .into_iter()
-            .map(half::bf16::from_f32)
-            .collect::<Vec<_>>()
-    };
-    let (a, b) = (
-        bf16(numbers(m * k)),
-        bf16(numbers(n * k).into_iter().rev().collect()),
-    );
+    let bf16 = |values: Vec<f32>| values.into_iter().map(half::bf16::from_f32).collect::<Vec<_>>();
+    let (a, b) = (bf16(numbers(m * k)), bf16(numbers(n * k).into_iter().rev().collect()));
     let upload = |values: &[half::bf16]| {
         let bits: Vec<u16> = values.iter().map(|value| value.to_bits()).collect();
         device.stream.clone_htod(&bits).unwrap()
@@ -251,13 +195,7 @@ fn tensor_cores(device: &Device, ptx: &str, m: usize, n: usize, k: usize) -> f64
     let mut c = unsafe { device.stream.alloc::<f32>(m * n) }.unwrap();
     let sizes = [m as i32, n as i32, k as i32];
     let mut launch = device.stream.launch_builder(&kernel);
-    launch
-        .arg(&mut c)
-        .arg(&da)
-        .arg(&db)
-        .arg(&sizes[0])
-        .arg(&sizes[1])
-        .arg(&sizes[2]);
+    launch.arg(&mut c).arg(&da).arg(&db).arg(&sizes[0]).arg(&sizes[1]).arg(&sizes[2]);
     let config = LaunchConfig {
         grid_dim: (n as u32 / 64, m as u32 / 64, 1),
         block_dim: (128, 1, 1),
@@ -293,11 +231,7 @@ fn a_copy_that_is_not_waited_for_is_found() {
     let device = device();
     assert!(tensor_cores(&device, GEMM_WITHOUT_WAIT, 64, 64, 96).is_nan());
     let reports = device.reports();
-    assert_eq!(
-        reports[0].kind,
-        ReportKind::UninitialisedRead,
-        "{reports:?}"
-    );
+    assert_eq!(reports[0].kind, ReportKind::UninitialisedRead, "{reports:?}");
     assert!(reports[0].instruction.starts_with("ldmatrix"));
 }
 
@@ -316,15 +250,8 @@ fn a_graph_does_its_work_again_each_time() {
     let mut launch = stream.launch_builder(&kernel);
     launch.arg(&mut y).arg(&x).arg(&n);
     unsafe { launch.launch(grid(1, 64, 256)) }.unwrap();
-    let graph = stream
-        .end_capture(sys::CUgraphInstantiate_flags(0))
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        stream.clone_dtoh(&y).unwrap(),
-        [0.0; 64],
-        "nothing ran during the capture"
-    );
+    let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0)).unwrap().unwrap();
+    assert_eq!(stream.clone_dtoh(&y).unwrap(), [0.0; 64], "nothing ran during the capture");
     for value in [0.0_f32, 1.0] {
         stream.memcpy_htod(&[value; 64], &mut x).unwrap();
         graph.launch().unwrap();
@@ -355,30 +282,14 @@ impl Matrix {
         let set = |attribute, value: *const std::ffi::c_void, bytes| {
             unsafe { lt::set_matrix_layout_attribute(layout, attribute, value, bytes) }.unwrap();
         };
-        set(
-            Attribute::CUBLASLT_MATRIX_LAYOUT_ORDER,
-            (&raw const order).cast(),
-            4,
-        );
-        set(
-            Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
-            (&raw const batches).cast(),
-            4,
-        );
-        set(
-            Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-            (&raw const stride).cast(),
-            8,
-        );
+        set(Attribute::CUBLASLT_MATRIX_LAYOUT_ORDER, (&raw const order).cast(), 4);
+        set(Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, (&raw const batches).cast(), 4);
+        set(Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, (&raw const stride).cast(), 8);
         layout
     }
 
     fn at(&self, row: u64, col: u64) -> usize {
-        let (along, across) = if self.row_order {
-            (col, row)
-        } else {
-            (row, col)
-        };
+        let (along, across) = if self.row_order { (col, row) } else { (row, col) };
         (across * self.ld as u64 + along) as usize
     }
 }
@@ -394,12 +305,7 @@ fn cublaslt_multiplies_in_every_order_and_over_batches() {
         let matrix = |a: u64, b: u64, turned: bool| {
             let (rows_of, cols_of) = if turned { (b, a) } else { (a, b) };
             let along = if rows { cols_of } else { rows_of };
-            Matrix {
-                rows: rows_of,
-                cols: cols_of,
-                ld: along as i64 + 1,
-                row_order: rows,
-            }
+            Matrix { rows: rows_of, cols: cols_of, ld: along as i64 + 1, row_order: rows }
         };
         let (a, b, c) = (matrix(m, k, ta), matrix(k, n, tb), matrix(m, n, false));
         let stride = 100;
@@ -407,10 +313,7 @@ fn cublaslt_multiplies_in_every_order_and_over_batches() {
         let layouts =
             [&a, &b, &c].map(|matrix| matrix.layout(f32_type, batches as i32, stride as i64));
         let (va, vb, vc) = (numbers(200), numbers(200), vec![0.5_f32; 200]);
-        let (da, db) = (
-            stream.clone_htod(&va).unwrap(),
-            stream.clone_htod(&vb).unwrap(),
-        );
+        let (da, db) = (stream.clone_htod(&va).unwrap(), stream.clone_htod(&vb).unwrap());
         let mut dc = stream.clone_htod(&vc).unwrap();
         let compute = lt_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
         let description = lt::create_matmul_desc(compute, f32_type).unwrap();
@@ -470,10 +373,7 @@ fn cublaslt_multiplies_in_every_order_and_over_batches() {
                     });
                     let expected = 2.0 * products.sum::<f64>() + f64::from(beta) * 0.5;
                     let got = f64::from(result[batch * stride + c.at(row, col)]);
-                    assert!(
-                        (expected - got).abs() < 1e-5,
-                        "case {case}: {expected} {got}"
-                    );
+                    assert!((expected - got).abs() < 1e-5, "case {case}: {expected} {got}");
                 }
             }
         }
@@ -496,9 +396,6 @@ fn a_module_says_what_it_cannot_do() {
     assert!(module.load_function("absent").is_err());
     let reports = device.reports();
     assert_eq!(reports.len(), 1);
-    assert_eq!(
-        (reports[0].kind, reports[0].line),
-        (ReportKind::Unsupported, 7)
-    );
+    assert_eq!((reports[0].kind, reports[0].line), (ReportKind::Unsupported, 7));
     assert!(reports[0].detail.contains("frobnicate"));
 }

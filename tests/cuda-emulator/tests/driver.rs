@@ -51,19 +51,11 @@ const MODULE: &str = "
 ";
 
 fn kernel(context: &Arc<CudaContext>, name: &str) -> CudaFunction {
-    context
-        .load_module(Ptx::from_src(MODULE))
-        .unwrap()
-        .load_function(name)
-        .unwrap()
+    context.load_module(Ptx::from_src(MODULE)).unwrap().load_function(name).unwrap()
 }
 
 fn config(threads: u32, shared_mem_bytes: u32) -> LaunchConfig {
-    LaunchConfig {
-        grid_dim: (1, 1, 1),
-        block_dim: (threads, 1, 1),
-        shared_mem_bytes,
-    }
+    LaunchConfig { grid_dim: (1, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes }
 }
 
 fn code<T>(result: Result<T, DriverError>) -> Option<sys::CUresult> {
@@ -87,10 +79,7 @@ fn a_device_says_what_it_is() {
     // It is freed in the stream's turn.
     context.default_stream().synchronize().unwrap();
     assert_eq!(context.mem_get_info().unwrap(), (free, total));
-    assert_eq!(
-        code(CudaContext::new(1)),
-        Some(sys::CUresult::CUDA_ERROR_INVALID_DEVICE)
-    );
+    assert_eq!(code(CudaContext::new(1)), Some(sys::CUresult::CUDA_ERROR_INVALID_DEVICE));
 }
 
 #[test]
@@ -124,10 +113,7 @@ fn a_launch_keeps_to_its_limits() {
     let mut launch = stream.launch_builder(&scaled);
     launch.arg(&mut values);
     let too_many = code(unsafe { launch.launch(config(65, 0)) });
-    assert_eq!(
-        too_many,
-        Some(sys::CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES)
-    );
+    assert_eq!(too_many, Some(sys::CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES));
     let last_byte = kernel(&context, "last_byte");
     let run = |at: u32, bytes| {
         let mut launch = stream.launch_builder(&last_byte);
@@ -142,17 +128,10 @@ fn a_launch_keeps_to_its_limits() {
     stream.synchronize().unwrap();
     assert!(last_byte.set_attribute(most, 300_000).is_err());
     assert_eq!(run(100_000, 100_000), None);
-    assert_eq!(
-        code(stream.synchronize()),
-        Some(sys::CUresult::CUDA_ERROR_ILLEGAL_ADDRESS)
-    );
+    assert_eq!(code(stream.synchronize()), Some(sys::CUresult::CUDA_ERROR_ILLEGAL_ADDRESS));
     let reports = emulator.take_reports();
     assert_eq!(
-        (
-            reports[0].kind,
-            reports[0].buffer.as_str(),
-            reports[0].offset
-        ),
+        (reports[0].kind, reports[0].buffer.as_str(), reports[0].offset),
         (ReportKind::OutOfBounds, "dynamic", 100_000)
     );
 }
@@ -173,14 +152,9 @@ fn a_module_that_declares_too_much_shared_memory_is_refused() {
     assert_eq!(load(16385), Some(sys::CUresult::CUDA_ERROR_INVALID_PTX));
     let reports = emulator.take_reports();
     assert_eq!(reports.len(), 1, "{reports:?}");
-    assert_eq!(
-        (reports[0].kind, &*reports[0].kernel),
-        (ReportKind::Unsupported, "greedy")
-    );
+    assert_eq!((reports[0].kind, &*reports[0].kernel), (ReportKind::Unsupported, "greedy"));
     assert!(
-        reports[0]
-            .detail
-            .starts_with("49153 bytes of shared memory are declared"),
+        reports[0].detail.starts_with("49153 bytes of shared memory are declared"),
         "{}",
         reports[0]
     );
@@ -221,10 +195,7 @@ fn a_copy_on_the_device_takes_along_what_was_never_written() {
     launch.arg(&mut copy);
     unsafe { launch.launch(config(4, 0)) }.unwrap();
     assert!(stream.synchronize().is_err());
-    assert_eq!(
-        emulator.take_reports()[0].kind,
-        ReportKind::UninitialisedRead
-    );
+    assert_eq!(emulator.take_reports()[0].kind, ReportKind::UninitialisedRead);
 }
 
 #[test]
@@ -248,8 +219,7 @@ fn a_capture_follows_events_to_other_streams() {
     let (main, side) = (context.new_stream().unwrap(), context.new_stream().unwrap());
     let kernel = kernel(&context, "scaled");
     let mut values = main.clone_htod(&[1_u32, 2]).unwrap();
-    main.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
-        .unwrap();
+    main.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).unwrap();
     side.wait(&main.record_event(None).unwrap()).unwrap();
     let capturing = sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_ACTIVE;
     assert_eq!(side.capture_status().unwrap(), capturing);
@@ -259,10 +229,7 @@ fn a_capture_follows_events_to_other_streams() {
         launch.arg(&mut values);
         unsafe { launch.launch(config(2, 0)) }.unwrap();
     }
-    let graph = main
-        .end_capture(sys::CUgraphInstantiate_flags(0))
-        .unwrap()
-        .unwrap();
+    let graph = main.end_capture(sys::CUgraphInstantiate_flags(0)).unwrap().unwrap();
     assert_ne!(side.capture_status().unwrap(), capturing);
     graph.launch().unwrap();
     // (v · 3 + 200) · 3 + 200.

@@ -45,32 +45,18 @@ impl Case {
         let layout = |rows: usize, cols| {
             lt::create_matrix_layout(self.ty, rows as u64, cols, rows as i64).unwrap()
         };
-        let [la, lb, ld] = [
-            layout(M, K as u64),
-            layout(K, N as u64),
-            layout(M, N as u64),
-        ];
+        let [la, lb, ld] = [layout(M, K as u64), layout(K, N as u64), layout(M, N as u64)];
         let compute = lt_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
         let description = lt::create_matmul_desc(compute, Type::CUDA_R_32F).unwrap();
         let set = |attribute, value: *const std::ffi::c_void, bytes| {
             unsafe { lt::set_matmul_desc_attribute(description, attribute, value, bytes) }.unwrap();
         };
         let kind = self.epilogue as u32;
-        set(
-            Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE,
-            (&raw const kind).cast(),
-            4,
-        );
+        set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, (&raw const kind).cast(), 4);
         for (attribute, value) in [
             (Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, self.bias),
-            (
-                Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER,
-                self.auxiliary,
-            ),
-            (
-                Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD,
-                self.ld as u64,
-            ),
+            (Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, self.auxiliary),
+            (Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, self.ld as u64),
         ] {
             set(attribute, (&raw const value).cast(), 8);
         }
@@ -78,9 +64,8 @@ impl Case {
         let chosen = unsafe {
             lt::get_matmul_algo_heuristic(handle, description, la, lb, ld, ld, preference)
         };
-        let algorithm = chosen
-            .as_ref()
-            .map_or_else(|_| unsafe { std::mem::zeroed() }, |found| found.algo);
+        let algorithm =
+            chosen.as_ref().map_or_else(|_| unsafe { std::mem::zeroed() }, |found| found.algo);
         let alpha = 1.0_f32;
         let [a, b] = [a, b].map(|matrix| address(stream, matrix) as *const _);
         let d = address(stream, d) as *mut _;
@@ -115,9 +100,7 @@ impl Case {
 }
 
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
-    (0..n)
-        .map(|i| ((i * 37 + seed * 11) % 23) as f32 / 11.0 - 1.0)
-        .collect()
+    (0..n).map(|i| ((i * 37 + seed * 11) % 23) as f32 / 11.0 - 1.0).collect()
 }
 
 /// GELU's approximation by tanh, and its slope by a central difference.
@@ -145,9 +128,7 @@ fn epilogues_follow_their_formulas() {
     let (a, b, bias) = (numbers(M * K, 1), numbers(K * N, 2), numbers(M, 3));
     let (before, former) = (numbers(M * N, 4), numbers(16 * N, 5));
     let sum = |row: usize, column: usize| -> f64 {
-        (0..K)
-            .map(|i| f64::from(a[i * M + row]) * f64::from(b[column * K + i]))
-            .sum()
+        (0..K).map(|i| f64::from(a[i * M + row]) * f64::from(b[column * K + i])).sum()
     };
     let [a_there, b_there, bias_there] =
         [&a, &b, &bias].map(|list| stream.clone_htod(list).unwrap());
@@ -169,23 +150,12 @@ fn epilogues_follow_their_formulas() {
         let case = Case {
             epilogue,
             ty: Type::CUDA_R_32F,
-            bias: address(
-                stream,
-                if is_gradient {
-                    &gradient_there
-                } else {
-                    &bias_there
-                },
-            ),
+            bias: address(stream, if is_gradient { &gradient_there } else { &bias_there }),
             auxiliary: address(stream, &auxiliary_there),
             ld: 16,
             beta,
         };
-        assert_eq!(
-            case.run(stream, [&a_there, &b_there, &d_there]),
-            [Ok(()); 2],
-            "{what}"
-        );
+        assert_eq!(case.run(stream, [&a_there, &b_there, &d_there]), [Ok(()); 2], "{what}");
         let d = stream.clone_dtoh(&d_there).unwrap();
         let auxiliary = stream.clone_dtoh(&auxiliary_there).unwrap();
         let adds = [CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_GELU_AUX_BIAS].contains(&epilogue);
@@ -213,9 +183,7 @@ fn epilogues_follow_their_formulas() {
             }
         }
         let gradient = stream.clone_dtoh(&gradient_there).unwrap();
-        let columns = b
-            .chunks_exact(K)
-            .map(|column| column.iter().map(|x| f64::from(*x)).sum());
+        let columns = b.chunks_exact(K).map(|column| column.iter().map(|x| f64::from(*x)).sum());
         match is_gradient {
             true => assert_close(&what, &gradient, columns),
             false => assert_eq!(gradient, [9.0; N], "{what}"),
@@ -233,14 +201,7 @@ fn what_a_card_refuses_is_refused() {
     let bias = stream.clone_htod(&numbers(M, 1)).unwrap();
     let auxiliary = stream.clone_htod(&numbers(16 * N, 1)).unwrap();
     let run = |epilogue, bias, auxiliary, ld| {
-        let case = Case {
-            epilogue,
-            ty: Type::CUDA_R_32F,
-            bias,
-            auxiliary,
-            ld,
-            beta: 0.0,
-        };
+        let case = Case { epilogue, ty: Type::CUDA_R_32F, bias, auxiliary, ld, beta: 0.0 };
         case.run(stream, [&a, &b, &d])
     };
     use Epilogue::*;
@@ -267,11 +228,7 @@ fn what_a_card_refuses_is_refused() {
         incomplete,
         "a bias not at whole 16 bytes"
     );
-    assert_eq!(
-        run(CUBLASLT_EPILOGUE_GELU_AUX, 0, 0, 16),
-        incomplete,
-        "no auxiliary matrix"
-    );
+    assert_eq!(run(CUBLASLT_EPILOGUE_GELU_AUX, 0, 0, 16), incomplete, "no auxiliary matrix");
     assert_eq!(
         run(CUBLASLT_EPILOGUE_DGELU, 0, auxiliary + 4, 16),
         incomplete,
@@ -281,14 +238,8 @@ fn what_a_card_refuses_is_refused() {
     let (not_supported, failed) = (15, 13);
     device.emulator.fail("cublasLtMatmul", not_supported);
     device.emulator.fail("cublasLtMatmul", failed);
-    for status in [
-        Status::CUBLAS_STATUS_NOT_SUPPORTED,
-        Status::CUBLAS_STATUS_EXECUTION_FAILED,
-    ] {
-        assert_eq!(
-            run(CUBLASLT_EPILOGUE_BIAS, bias, 0, 0),
-            [Ok(()), Err(status)]
-        );
+    for status in [Status::CUBLAS_STATUS_NOT_SUPPORTED, Status::CUBLAS_STATUS_EXECUTION_FAILED] {
+        assert_eq!(run(CUBLASLT_EPILOGUE_BIAS, bias, 0, 0), [Ok(()), Err(status)]);
     }
     assert_eq!(run(CUBLASLT_EPILOGUE_BIAS, bias, 0, 0), [Ok(()); 2]);
     assert_eq!(device.emulator.take_reports(), []);
@@ -316,17 +267,8 @@ fn bf16_is_rounded_on_its_way_to_memory() {
     let device = device();
     let stream = &device.context.new_stream().unwrap();
     let round = |values: Vec<f32>| values.into_iter().map(bf16::from_f32).collect::<Vec<_>>();
-    let bits = |values: &[bf16]| {
-        values
-            .iter()
-            .map(|value| value.to_bits())
-            .collect::<Vec<u16>>()
-    };
-    let (a, b, bias) = (
-        round(numbers(M * K, 1)),
-        round(numbers(K * N, 2)),
-        round(numbers(M, 3)),
-    );
+    let bits = |values: &[bf16]| values.iter().map(|value| value.to_bits()).collect::<Vec<u16>>();
+    let (a, b, bias) = (round(numbers(M * K, 1)), round(numbers(K * N, 2)), round(numbers(M, 3)));
     let [a_there, b_there, bias_there] =
         [&a, &b, &bias].map(|list| stream.clone_htod(&bits(list)).unwrap());
     let d_there = stream.clone_htod(&[0_u16; M * N]).unwrap();
@@ -339,10 +281,7 @@ fn bf16_is_rounded_on_its_way_to_memory() {
         ld: 16,
         beta: 0.0,
     };
-    assert_eq!(
-        case.run(stream, [&a_there, &b_there, &d_there]),
-        [Ok(()); 2]
-    );
+    assert_eq!(case.run(stream, [&a_there, &b_there, &d_there]), [Ok(()); 2]);
     let d = stream.clone_dtoh(&d_there).unwrap();
     let auxiliary = stream.clone_dtoh(&auxiliary_there).unwrap();
     for (row, column) in (0..M).flat_map(|row| (0..N).map(move |column| (row, column))) {
@@ -352,10 +291,7 @@ fn bf16_is_rounded_on_its_way_to_memory() {
             // Half the distance of neighbours, and what f32's sums are off by.
             (bf16::from_bits(bits).to_f64() - exact).abs() <= exact.abs() / 256.0 + 1e-6
         };
-        assert!(
-            within(auxiliary[column * 16 + row], given),
-            "{row}, {column}"
-        );
+        assert!(within(auxiliary[column * 16 + row], given), "{row}, {column}");
         assert!(within(d[column * M + row], gelu(given)), "{row}, {column}");
     }
     assert_eq!(device.emulator.take_reports(), []);

@@ -24,10 +24,7 @@ const RELAXED: Mode = Mode::CU_STREAM_CAPTURE_MODE_RELAXED;
 fn captured(stream: &Arc<CudaStream>, f: impl FnOnce()) -> CudaGraph {
     stream.begin_capture(GLOBAL).unwrap();
     f();
-    stream
-        .end_capture(sys::CUgraphInstantiate_flags(0))
-        .unwrap()
-        .unwrap()
+    stream.end_capture(sys::CUgraphInstantiate_flags(0)).unwrap().unwrap()
 }
 
 /// The error with which a capture ends.
@@ -64,12 +61,7 @@ impl Square {
         };
         let algorithm = found.unwrap().algo;
         unsafe { lt::destroy_matmul_pref(preference) }.unwrap();
-        Self {
-            handle,
-            layout,
-            description,
-            algorithm,
-        }
+        Self { handle, layout, description, algorithm }
     }
 
     fn put(&self, stream: &Arc<CudaStream>, y: &CudaSlice<f32>, x: &CudaSlice<f32>) {
@@ -115,23 +107,17 @@ fn a_graph_holds_kernels_fills_copies_and_products() {
     let stream = device.context.new_stream().unwrap();
     let kernel = kernel(&device.context, "add");
     let square = Square::new();
-    let (from_host, to_host) = [(); 2]
-        .map(|()| unsafe { result::malloc_host(16, 0) }.unwrap().cast::<f32>())
-        .into();
+    let (from_host, to_host) =
+        [(); 2].map(|()| unsafe { result::malloc_host(16, 0) }.unwrap().cast::<f32>()).into();
     let x = stream.alloc_zeros::<f32>(4).unwrap();
     let y = stream.alloc_zeros::<f32>(4).unwrap();
     let mut count = stream.alloc_zeros::<u32>(3).unwrap();
     let mut kept = stream.alloc_zeros::<u32>(3).unwrap();
     stream.synchronize().unwrap();
     let graph = captured(&stream, || unsafe {
-        sys::cuMemcpyHtoDAsync_v2(
-            address(&stream, &x),
-            from_host.cast(),
-            16,
-            stream.cu_stream(),
-        )
-        .result()
-        .unwrap();
+        sys::cuMemcpyHtoDAsync_v2(address(&stream, &x), from_host.cast(), 16, stream.cu_stream())
+            .result()
+            .unwrap();
         square.put(&stream, &y, &x);
         sys::cuMemcpyDtoHAsync_v2(to_host.cast(), address(&stream, &y), 16, stream.cu_stream())
             .result()
@@ -146,22 +132,12 @@ fn a_graph_holds_kernels_fills_copies_and_products() {
         let numbers = [scale, 0.0, 2.0 * scale, scale];
         (0..4).for_each(|i| unsafe { from_host.add(i).write_volatile(numbers[i]) });
         graph.launch().unwrap();
-        let early: Vec<f32> = (0..4)
-            .map(|i| unsafe { to_host.add(i).read_volatile() })
-            .collect();
-        assert!(
-            early.iter().all(|number| number.is_nan()),
-            "nobody has waited: {early:?}"
-        );
+        let early: Vec<f32> = (0..4).map(|i| unsafe { to_host.add(i).read_volatile() }).collect();
+        assert!(early.iter().all(|number| number.is_nan()), "nobody has waited: {early:?}");
         stream.synchronize().unwrap();
-        let result: Vec<f32> = (0..4)
-            .map(|i| unsafe { to_host.add(i).read_volatile() })
-            .collect();
+        let result: Vec<f32> = (0..4).map(|i| unsafe { to_host.add(i).read_volatile() }).collect();
         // [[s, 2s], [0, s]]², in columns.
-        assert_eq!(
-            result,
-            [1.0, 0.0, 4.0, 1.0].map(|number: f32| number * scale * scale)
-        );
+        assert_eq!(result, [1.0, 0.0, 4.0, 1.0].map(|number: f32| number * scale * scale));
         assert_eq!(stream.clone_dtoh(&kept).unwrap(), [7; 3]);
         assert_eq!(stream.clone_dtoh(&count).unwrap(), [8; 3]);
     }
@@ -184,9 +160,7 @@ fn an_executable_takes_over_a_graph_of_the_same_form() {
     stream.synchronize().unwrap();
     let graph = captured(&stream, || add(&stream, &kernel, &mut values, 1));
     let larger = captured(&stream, || add(&stream, &kernel, &mut values, 10));
-    let longer = captured(&stream, || {
-        (0..2).for_each(|_| add(&stream, &kernel, &mut values, 1))
-    });
+    let longer = captured(&stream, || (0..2).for_each(|_| add(&stream, &kernel, &mut values, 1)));
     let other = captured(&stream, || stream.memset_zeros(&mut values).unwrap());
     let update = |from: &CudaGraph| {
         let mut info: sys::CUgraphExecUpdateResultInfo = unsafe { std::mem::zeroed() };
@@ -211,11 +185,7 @@ fn an_executable_takes_over_a_graph_of_the_same_form() {
     assert_eq!(update(&longer), (failure, 2), "the topology");
     assert_eq!(update(&other), (failure, 3), "the kind of a node");
     graph.launch().unwrap();
-    assert_eq!(
-        stream.clone_dtoh(&values).unwrap(),
-        [21; 2],
-        "the refused ones changed nothing"
-    );
+    assert_eq!(stream.clone_dtoh(&values).unwrap(), [21; 2], "the refused ones changed nothing");
     assert_eq!(device.emulator.take_reports(), []);
 }
 
@@ -235,11 +205,7 @@ fn a_graph_has_memory_of_its_own() {
         copy(&stream, &kernel, &mut to, &between);
         let refused =
             unsafe { sys::cuMemFreeAsync(address(&stream, &outside), stream.cu_stream()) };
-        assert_eq!(
-            refused,
-            Code::CUDA_ERROR_INVALID_VALUE,
-            "it is not the graph's"
-        );
+        assert_eq!(refused, Code::CUDA_ERROR_INVALID_VALUE, "it is not the graph's");
     });
     for _ in 0..2 {
         stream.memset_zeros(&mut to).unwrap();
@@ -251,25 +217,16 @@ fn a_graph_has_memory_of_its_own() {
     for (flags, again) in [(0, Code::CUDA_ERROR_INVALID_VALUE), (1, Code::CUDA_SUCCESS)] {
         stream.begin_capture(GLOBAL).unwrap();
         let mut memory = 0;
-        unsafe { sys::cuMemAllocAsync(&raw mut memory, 64, stream.cu_stream()) }
-            .result()
-            .unwrap();
-        unsafe { sys::cuMemsetD32Async(memory, 5, 16, stream.cu_stream()) }
-            .result()
-            .unwrap();
-        let graph = stream
-            .end_capture(sys::CUgraphInstantiate_flags(flags))
-            .unwrap()
-            .unwrap();
+        unsafe { sys::cuMemAllocAsync(&raw mut memory, 64, stream.cu_stream()) }.result().unwrap();
+        unsafe { sys::cuMemsetD32Async(memory, 5, 16, stream.cu_stream()) }.result().unwrap();
+        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(flags)).unwrap().unwrap();
         graph.launch().unwrap();
         assert_eq!(code(graph.launch()), again);
         let mut host = [0_u32; 16];
         stream.synchronize().unwrap();
         unsafe { result::memcpy_dtoh_sync(&mut host, memory) }.unwrap();
         assert_eq!(host, [5; 16]);
-        unsafe { sys::cuMemFreeAsync(memory, stream.cu_stream()) }
-            .result()
-            .unwrap();
+        unsafe { sys::cuMemFreeAsync(memory, stream.cu_stream()) }.result().unwrap();
         stream.synchronize().unwrap();
     }
     assert_eq!(device.emulator.take_reports(), []);
@@ -278,10 +235,7 @@ fn a_graph_has_memory_of_its_own() {
 #[test]
 fn branches_that_nothing_orders_run_the_other_way_round() {
     let device = device();
-    let (main, side) = (
-        device.context.new_stream().unwrap(),
-        device.context.new_stream().unwrap(),
-    );
+    let (main, side) = (device.context.new_stream().unwrap(), device.context.new_stream().unwrap());
     let kernel = kernel(&device.context, "copy");
     for ordered in [true, false] {
         let from = main.clone_htod(&[6_u32; 2]).unwrap();
@@ -300,17 +254,9 @@ fn branches_that_nothing_orders_run_the_other_way_round() {
         graph.launch().unwrap();
         let seen = main.clone_dtoh(&to);
         assert_eq!(seen.is_ok_and(|seen| seen == [6; 2]), ordered);
-        let kinds: Vec<_> = device
-            .emulator
-            .take_reports()
-            .iter()
-            .map(|report| report.kind)
-            .collect();
-        let expected: &[ReportKind] = if ordered {
-            &[]
-        } else {
-            &[ReportKind::UninitialisedRead]
-        };
+        let kinds: Vec<_> =
+            device.emulator.take_reports().iter().map(|report| report.kind).collect();
+        let expected: &[ReportKind] = if ordered { &[] } else { &[ReportKind::UninitialisedRead] };
         assert_eq!(kinds, expected);
     }
 }
@@ -318,10 +264,8 @@ fn branches_that_nothing_orders_run_the_other_way_round() {
 #[test]
 fn a_capture_forbids_what_would_disturb_it() {
     let device = device();
-    let (stream, other) = (
-        device.context.new_stream().unwrap(),
-        device.context.new_stream().unwrap(),
-    );
+    let (stream, other) =
+        (device.context.new_stream().unwrap(), device.context.new_stream().unwrap());
     let context = &device.context;
     let event = context.new_event(None).unwrap();
     let before = other.record_event(None).unwrap();
@@ -334,31 +278,15 @@ fn a_capture_forbids_what_would_disturb_it() {
             unsupported,
             Box::new(|| unsafe { sys::cuMemAlloc_v2(&raw mut address, 4) }),
         ),
-        (
-            "pinned memory",
-            unsupported,
-            Box::new(|| code(unsafe { result::malloc_host(4, 0) })),
-        ),
-        (
-            "a wait for the stream",
-            unsupported,
-            Box::new(|| code(stream.synchronize())),
-        ),
+        ("pinned memory", unsupported, Box::new(|| code(unsafe { result::malloc_host(4, 0) }))),
+        ("a wait for the stream", unsupported, Box::new(|| code(stream.synchronize()))),
         (
             "a look at the stream",
             unsupported,
             Box::new(|| unsafe { sys::cuStreamQuery(stream.cu_stream()) }),
         ),
-        (
-            "a wait for another stream",
-            unsupported,
-            Box::new(|| code(other.synchronize())),
-        ),
-        (
-            "a wait for the device",
-            unsupported,
-            Box::new(|| code(context.synchronize())),
-        ),
+        ("a wait for another stream", unsupported, Box::new(|| code(other.synchronize()))),
+        ("a wait for the device", unsupported, Box::new(|| code(context.synchronize()))),
         (
             "a look at any event",
             unsupported,
@@ -419,42 +347,26 @@ fn a_relaxed_capture_or_thread_allows_more() {
     assert_eq!(end(&stream), Code::CUDA_SUCCESS);
     stream.begin_capture(GLOBAL).unwrap();
     let mut mode = RELAXED;
-    unsafe { sys::cuThreadExchangeStreamCaptureMode(&raw mut mode) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuThreadExchangeStreamCaptureMode(&raw mut mode) }.result().unwrap();
     assert_eq!((mode, allocates()), (GLOBAL, Code::CUDA_SUCCESS));
-    unsafe { sys::cuThreadExchangeStreamCaptureMode(&raw mut mode) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuThreadExchangeStreamCaptureMode(&raw mut mode) }.result().unwrap();
     assert_eq!(mode, RELAXED);
     assert_eq!(end(&stream), Code::CUDA_SUCCESS);
     // Another thread is concerned by a global capture, not by one of its own thread.
     for (mode, expected) in [
         (GLOBAL, Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED),
-        (
-            Mode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
-            Code::CUDA_SUCCESS,
-        ),
+        (Mode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, Code::CUDA_SUCCESS),
     ] {
         stream.begin_capture(mode).unwrap();
-        assert_eq!(
-            std::thread::scope(|scope| scope.spawn(allocates).join()).unwrap(),
-            expected
-        );
-        assert_eq!(
-            end(&stream) == Code::CUDA_SUCCESS,
-            expected == Code::CUDA_SUCCESS
-        );
+        assert_eq!(std::thread::scope(|scope| scope.spawn(allocates).join()).unwrap(), expected);
+        assert_eq!(end(&stream) == Code::CUDA_SUCCESS, expected == Code::CUDA_SUCCESS);
     }
 }
 
 #[test]
 fn a_capture_ends_where_it_began_and_with_all_its_work() {
     let device = device();
-    let (main, side) = (
-        device.context.new_stream().unwrap(),
-        device.context.new_stream().unwrap(),
-    );
+    let (main, side) = (device.context.new_stream().unwrap(), device.context.new_stream().unwrap());
     let mut values = main.alloc_zeros::<u32>(1).unwrap();
     main.synchronize().unwrap();
     main.begin_capture(GLOBAL).unwrap();
@@ -471,22 +383,13 @@ fn a_capture_ends_where_it_began_and_with_all_its_work() {
     assert_eq!(default, Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     // The default stream would have to wait for a blocking one.
     let mut blocking = std::ptr::null_mut();
-    unsafe { sys::cuStreamCreate(&raw mut blocking, 0) }
-        .result()
-        .unwrap();
-    unsafe { sys::cuStreamBeginCapture_v2(blocking, RELAXED) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuStreamCreate(&raw mut blocking, 0) }.result().unwrap();
+    unsafe { sys::cuStreamBeginCapture_v2(blocking, RELAXED) }.result().unwrap();
     let fill = unsafe { sys::cuMemsetD8Async(address(&main, &values), 0, 4, std::ptr::null_mut()) };
     assert_eq!(fill, Code::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
     let mut graph = std::ptr::null_mut();
     let ended = unsafe { sys::cuStreamEndCapture(blocking, &raw mut graph) };
-    assert_eq!(
-        (ended, graph.is_null()),
-        (Code::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, true)
-    );
-    unsafe { sys::cuStreamDestroy_v2(blocking) }
-        .result()
-        .unwrap();
+    assert_eq!((ended, graph.is_null()), (Code::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, true));
+    unsafe { sys::cuStreamDestroy_v2(blocking) }.result().unwrap();
     assert_eq!(device.emulator.take_reports(), []);
 }

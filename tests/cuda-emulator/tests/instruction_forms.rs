@@ -10,41 +10,17 @@ use lanes::{WARP, check, f, g, h, neg, warp};
 fn integers_of_either_width() {
     check("add.s64 d64, a64, b64;", [u64::MAX, 3, 0], 2);
     check("sub.s32 d32, a32, b32;", [3, 5, 0], neg(-2));
-    check(
-        "mul.lo.s64 d64, a64, b64;",
-        [u64::MAX, 1 << 40, 0],
-        (1_u64 << 40).wrapping_neg(),
-    );
-    check(
-        "mad.lo.s64 d64, a64, b64, c64;",
-        [-3_i64 as u64, 5, 1],
-        -14_i64 as u64,
-    );
-    check(
-        "mul.wide.u32 d64, a32, b32;",
-        [0xffff_ffff, 2, 0],
-        0x1_ffff_fffe,
-    );
+    check("mul.lo.s64 d64, a64, b64;", [u64::MAX, 1 << 40, 0], (1_u64 << 40).wrapping_neg());
+    check("mad.lo.s64 d64, a64, b64, c64;", [-3_i64 as u64, 5, 1], -14_i64 as u64);
+    check("mul.wide.u32 d64, a32, b32;", [0xffff_ffff, 2, 0], 0x1_ffff_fffe);
     check("rem.u32 d32, a32, b32;", [neg(-7), 16, 0], 9);
     check("min.u32 d32, a32, b32;", [neg(-7), 2, 0], 2);
     check("min.u64 d64, a64, b64;", [1 << 63, 1 << 62, 0], 1 << 62);
     check("max.u64 d64, a64, b64;", [1 << 63, 1 << 62, 0], 1 << 63);
-    check(
-        "sub.s64 d64, a64, b64;",
-        [1 << 40, (1 << 40) + 5, 0],
-        -5_i64 as u64,
-    );
-    check(
-        "bfi.b64 d64, a64, b64, 32, 16;",
-        [0x5_1234, 7, 0],
-        0x1234 << 32 | 7,
-    );
+    check("sub.s64 d64, a64, b64;", [1 << 40, (1 << 40) + 5, 0], -5_i64 as u64);
+    check("bfi.b64 d64, a64, b64, 32, 16;", [0x5_1234, 7, 0], 0x1234 << 32 | 7);
     check("neg.s32 d32, a32;", [0x8000_0000, 0, 0], 0x8000_0000);
-    check(
-        "and.b64 d64, a64, b64;",
-        [u64::MAX, 0xf0_0000_000f, 0],
-        0xf0_0000_000f,
-    );
+    check("and.b64 d64, a64, b64;", [u64::MAX, 0xf0_0000_000f, 0], 0xf0_0000_000f);
     check("or.b32 d32, a32, b32;", [0x8000_0001, 2, 0], 0x8000_0003);
     check("not.b32 d32, a32;", [0xff00_ff00, 0, 0], 0x00ff_00ff);
     check("shl.b64 d64, a64, b32;", [3, 63, 0], 1 << 63);
@@ -54,16 +30,8 @@ fn integers_of_either_width() {
 #[test]
 fn floats_of_either_width() {
     check("sub.f32 d32, a32, b32;", [f(1.0), f(0.75), 0], f(0.25));
-    check(
-        "add.rn.f32 d32, a32, b32;",
-        [f(1.0), f(0.75 * f32::EPSILON), 0],
-        f(1.0 + f32::EPSILON),
-    );
-    check(
-        "mul.rn.f32 d32, a32, b32;",
-        [f(1.0 / 3.0), f(3.0), 0],
-        f(1.0 / 3.0 * 3.0),
-    );
+    check("add.rn.f32 d32, a32, b32;", [f(1.0), f(0.75 * f32::EPSILON), 0], f(1.0 + f32::EPSILON));
+    check("mul.rn.f32 d32, a32, b32;", [f(1.0 / 3.0), f(3.0), 0], f(1.0 / 3.0 * 3.0));
     // The half below the last place goes to even.
     check(
         "mul.rn.f32 d32, a32, b32;",
@@ -72,11 +40,7 @@ fn floats_of_either_width() {
     );
     check("add.f64 d64, a64, b64;", [g(0.1), g(0.2), 0], g(0.1 + 0.2));
     check("sub.f64 d64, a64, b64;", [g(1.0), g(1e-17), 0], g(1.0));
-    check(
-        "mul.f64 d64, a64, b64;",
-        [g(0.1), g(-3.0), 0],
-        g(0.1 * -3.0),
-    );
+    check("mul.f64 d64, a64, b64;", [g(0.1), g(-3.0), 0], g(0.1 * -3.0));
     check("min.f64 d64, a64, b64;", [g(1.25), g(-3.0), 0], g(-3.0));
     check("min.f64 d64, a64, b64;", [g(f64::NAN), g(2.0), 0], g(2.0));
     check("min.f64 d64, a64, b64;", [g(0.0), g(-0.0), 0], g(-0.0));
@@ -90,28 +54,12 @@ fn floats_of_either_width() {
 fn approximations_flush_what_is_subnormal() {
     check("ex2.approx.ftz.f32 d32, a32;", [f(-3.0), 0, 0], f(0.125));
     check("ex2.approx.ftz.f32 d32, a32;", [f(-130.0), 0, 0], f(0.0));
-    check(
-        "ex2.approx.ftz.f32 d32, a32;",
-        [f(f32::NEG_INFINITY), 0, 0],
-        f(0.0),
-    );
+    check("ex2.approx.ftz.f32 d32, a32;", [f(f32::NEG_INFINITY), 0, 0], f(0.0));
     check("rcp.approx.ftz.f32 d32, a32;", [f(-4.0), 0, 0], f(-0.25));
-    check(
-        "rcp.approx.ftz.f32 d32, a32;",
-        [f(1e-40), 0, 0],
-        f(f32::INFINITY),
-    );
-    check(
-        "rcp.approx.ftz.f32 d32, a32;",
-        [f(f32::INFINITY), 0, 0],
-        f(0.0),
-    );
+    check("rcp.approx.ftz.f32 d32, a32;", [f(1e-40), 0, 0], f(f32::INFINITY));
+    check("rcp.approx.ftz.f32 d32, a32;", [f(f32::INFINITY), 0, 0], f(0.0));
     check("rcp.approx.ftz.f64 d64, a64;", [g(-4.0), 0, 0], g(-0.25));
-    check(
-        "rcp.approx.ftz.f64 d64, a64;",
-        [g(0.0), 0, 0],
-        g(f64::INFINITY),
-    );
+    check("rcp.approx.ftz.f64 d64, a64;", [g(0.0), 0, 0], g(f64::INFINITY));
     // A coarse one: twenty bits, and the lower half of the result is zero.
     let third = f64::from_bits(warp("rcp.approx.ftz.f64 d64, a64;", |_| [g(3.0), 0, 0])[0]);
     assert!((third * 3.0 - 1.0).abs() < 1e-6, "{third}");
@@ -120,16 +68,8 @@ fn approximations_flush_what_is_subnormal() {
 
 #[test]
 fn conversions_without_a_sign() {
-    check(
-        "cvt.rn.f32.u32 d32, a32;",
-        [0xffff_ffff, 0, 0],
-        f(4_294_967_296.0),
-    );
-    check(
-        "cvt.rn.f32.u32 d32, a32;",
-        [16_777_217, 0, 0],
-        f(16_777_216.0),
-    );
+    check("cvt.rn.f32.u32 d32, a32;", [0xffff_ffff, 0, 0], f(4_294_967_296.0));
+    check("cvt.rn.f32.u32 d32, a32;", [16_777_217, 0, 0], f(16_777_216.0));
     check("cvt.rzi.f32.f32 d32, a32;", [f(-2.7), 0, 0], f(-2.0));
     check("cvt.rzi.f32.f32 d32, a32;", [f(-0.3), 0, 0], f(-0.0));
     check("cvt.u64.u16 d64, a16;", [0x1_ffff, 0, 0], 0xffff);
@@ -193,21 +133,9 @@ fn memory_in_every_type() {
     // A lane's own operands lie at `offset`: a, b, c of eight bytes each.
     check("ld.global.f32 d32, [offset+8];", [1, f(2.5), 0], f(2.5));
     check("ld.global.f64 d64, [offset+16];", [1, 2, g(2.5)], g(2.5));
-    check(
-        "cvta.to.global.u64 t64, offset; ld.global.f32 d32, [t64];",
-        [f(0.5), 0, 0],
-        f(0.5),
-    );
-    check(
-        "st.global.f32 [offset+12], a32; ld.global.f64 d64, [offset+8];",
-        [7, 9, 0],
-        7 << 32 | 9,
-    );
-    check(
-        "st.global.f64 [offset+8], a64; ld.global.f64 d64, [offset+8];",
-        [g(4.5), 9, 0],
-        g(4.5),
-    );
+    check("cvta.to.global.u64 t64, offset; ld.global.f32 d32, [t64];", [f(0.5), 0, 0], f(0.5));
+    check("st.global.f32 [offset+12], a32; ld.global.f64 d64, [offset+8];", [7, 9, 0], 7 << 32 | 9);
+    check("st.global.f64 [offset+8], a64; ld.global.f64 d64, [offset+8];", [g(4.5), 9, 0], g(4.5));
     check(
         "mad.lo.u32 s32, lane, 16, s32; st.shared.f32 [s32+4], a32; ld.shared.f32 d32, [s32+4];",
         [f(1.25), 0, 0],
@@ -225,11 +153,7 @@ fn memory_in_every_type() {
         );
         check(&statements, [1, 2, 3], expected);
     }
-    let loads = [
-        "{d32, e32, e32, e32}",
-        "{e32, d32, e32, e32}",
-        "{e32, e32, d32, e32}",
-    ];
+    let loads = ["{d32, e32, e32, e32}", "{e32, d32, e32, e32}", "{e32, e32, d32, e32}"];
     for (to, expected) in loads.into_iter().zip([0.5, -3.0, 1e30]) {
         let statements = format!(
             "mad.lo.u32 s32, lane, 16, s32; st.shared.v4.f32 [s32], {{a32, b32, c32, a32}};
@@ -237,22 +161,10 @@ fn memory_in_every_type() {
         );
         check(&statements, [f(0.5), f(-3.0), f(1e30)], f(expected));
     }
-    check(
-        "ld.global.u16 d16, [offset+2];",
-        [0x1234_5678, 0, 0],
-        0x1234,
-    );
+    check("ld.global.u16 d16, [offset+2];", [0x1234_5678, 0, 0], 0x1234);
     check("ld.global.u32 d32, [offset+12];", [0, 5 << 32, 0], 5);
-    check(
-        "st.global.u16 [offset+2], a16; ld.global.u32 d32, [offset];",
-        [5, 0, 0],
-        5 << 16 | 5,
-    );
-    check(
-        "st.global.u32 [offset+4], a32; ld.global.u64 d64, [offset];",
-        [5, 0, 0],
-        5 << 32 | 5,
-    );
+    check("st.global.u16 [offset+2], a16; ld.global.u32 d32, [offset];", [5, 0, 0], 5 << 16 | 5);
+    check("st.global.u32 [offset+4], a32; ld.global.u64 d64, [offset];", [5, 0, 0], 5 << 32 | 5);
     // Every other lane's operands begin at a multiple of sixteen bytes.
     let vectors = warp(
         "and.b32 e32, lane, 1; setp.eq.u32 pe, e32, 0; @pe ld.global.v4.u32 {a32, b32, c32, d32}, [offset];
@@ -278,17 +190,9 @@ fn memory_in_every_type() {
         [7 << 40, 5, 0],
         7 << 40,
     );
-    check(
-        "ld.param.u64 d64, [in]; xor.b64 d64, d64, input; not.b64 d64, d64;",
-        [0; 3],
-        u64::MAX,
-    );
+    check("ld.param.u64 d64, [in]; xor.b64 d64, d64, input; not.b64 d64, d64;", [0; 3], u64::MAX);
     // The parameters are two addresses, of the operands and of the results.
-    check(
-        "ld.param.f64 d64, [in]; xor.b64 d64, d64, input; not.b64 d64, d64;",
-        [0; 3],
-        u64::MAX,
-    );
+    check("ld.param.f64 d64, [in]; xor.b64 d64, d64, input; not.b64 d64, d64;", [0; 3], u64::MAX);
     check(
         "ld.param.u32 d32, [in+4]; shr.u64 t64, input, 32; cvt.u32.u64 e32, t64; xor.b32 d32, d32, e32; not.b32 d32, d32;",
         [0; 3],
@@ -303,9 +207,7 @@ fn memory_in_every_type() {
 
 #[test]
 fn a_lane_that_returns_does_no_more() {
-    let results = warp("setp.lt.u32 pa, lane, 16; @pa ret; mov.u32 d32, 7;", |_| {
-        [0; 3]
-    });
+    let results = warp("setp.lt.u32 pa, lane, 16; @pa ret; mov.u32 d32, 7;", |_| [0; 3]);
     assert_eq!(results, [[0; 16], [7; 16]].concat());
 }
 
@@ -323,11 +225,7 @@ fn two_matrices_are_loaded_transposed() {
         for (lane, result) in (0..).zip(warp(&statement, |_| [0; 3])) {
             let (row, column) = (lane / 4, lane % 4 * 2);
             let at = |row: u64, column: u64| 64 * matrix + 8 * row + column;
-            assert_eq!(
-                result,
-                at(column, row) | at(column + 1, row) << 16,
-                "lane {lane}"
-            );
+            assert_eq!(result, at(column, row) | at(column + 1, row) << 16, "lane {lane}");
         }
     }
 }
@@ -346,9 +244,7 @@ fn four_matrices_are_loaded_either_way() {
         let turned = format!(
             ".reg .b32 m<4>; {fill} ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {{m0, m1, m2, m3}}, [e32]; mov.u32 d32, m{matrix};"
         );
-        let results = warp(&plain, |_| [0; 3])
-            .into_iter()
-            .zip(warp(&turned, |_| [0; 3]));
+        let results = warp(&plain, |_| [0; 3]).into_iter().zip(warp(&turned, |_| [0; 3]));
         for (lane, (plain, turned)) in (0..).zip(results) {
             let (row, column) = (lane / 4, lane % 4 * 2);
             let across = at(row, column) | at(row, column + 1) << 16;

@@ -15,35 +15,15 @@ use lanes::{WARP, check, f, g, h, neg, warp};
 #[test]
 fn integer_arithmetic() {
     check("add.s32 d32, a32, b32;", [0xffff_ffff, 2, 0], 1);
-    check(
-        "add.sat.s32 d32, a32, b32;",
-        [0x7fff_ffff, 2, 0],
-        0x7fff_ffff,
-    );
+    check("add.sat.s32 d32, a32, b32;", [0x7fff_ffff, 2, 0], 0x7fff_ffff);
     check("sub.u64 d64, a64, b64;", [1, 2, 0], u64::MAX);
     check("mul.lo.s32 d32, a32, b32;", [neg(-3), 5, 0], neg(-15));
     check("mul.hi.u32 d32, a32, b32;", [0x8000_0000, 6, 0], 3);
-    check(
-        "mul.hi.s64 d64, a64, b64;",
-        [u64::MAX, 1 << 40, 0],
-        u64::MAX,
-    );
-    check(
-        "mul.wide.s32 d64, a32, b32;",
-        [neg(-2), 3, 0],
-        -6_i64 as u64,
-    );
-    check(
-        "mul.wide.u16 d32, a16, b16;",
-        [0xffff, 0xffff, 0],
-        0xfffe_0001,
-    );
+    check("mul.hi.s64 d64, a64, b64;", [u64::MAX, 1 << 40, 0], u64::MAX);
+    check("mul.wide.s32 d64, a32, b32;", [neg(-2), 3, 0], -6_i64 as u64);
+    check("mul.wide.u16 d32, a16, b16;", [0xffff, 0xffff, 0], 0xfffe_0001);
     check("mad.lo.s32 d32, a32, b32, c32;", [7, 6, neg(-2)], 40);
-    check(
-        "mad.wide.u32 d64, a32, b32, c64;",
-        [0xffff_ffff, 2, 1],
-        0x1_ffff_ffff,
-    );
+    check("mad.wide.u32 d64, a32, b32, c64;", [0xffff_ffff, 2, 1], 0x1_ffff_ffff);
     check("div.s32 d32, a32, b32;", [neg(-7), 2, 0], neg(-3));
     check("rem.s32 d32, a32, b32;", [neg(-7), 2, 0], neg(-1));
     check("div.u32 d32, a32, b32;", [neg(-7), 2, 0], 0x7fff_fffc);
@@ -52,11 +32,7 @@ fn integer_arithmetic() {
     check("abs.s32 d32, a32;", [neg(-7), 0, 0], 7);
     check("neg.s64 d64, a64;", [1, 0, 0], u64::MAX);
     check("sad.u32 d32, a32, b32, c32;", [3, 10, 5], 12);
-    check(
-        "dp4a.s32.s32 d32, a32, b32, c32;",
-        [0xff02_0304, 0x0101_0101, 10],
-        18,
-    );
+    check("dp4a.s32.s32 d32, a32, b32, c32;", [0xff02_0304, 0x0101_0101, 10], 18);
 }
 
 #[test]
@@ -82,63 +58,27 @@ fn logic_shifts_and_bit_fields() {
     check("shr.u32 d32, a32, b32;", [0x8000_0000, 40, 0], 0);
     check("shr.s32 d32, a32, b32;", [0x8000_0000, 40, 0], 0xffff_ffff);
     check("shr.s64 d64, a64, b32;", [1 << 63, 62, 0], -2_i64 as u64);
-    check(
-        "shf.l.wrap.b32 d32, a32, b32, c32;",
-        [0x8000_0000, 1, 33],
-        3,
-    );
-    check(
-        "shf.r.clamp.b32 d32, a32, b32, c32;",
-        [0x8000_0000, 1, 40],
-        1,
-    );
+    check("shf.l.wrap.b32 d32, a32, b32, c32;", [0x8000_0000, 1, 33], 3);
+    check("shf.r.clamp.b32 d32, a32, b32, c32;", [0x8000_0000, 1, 40], 1);
     check("bfe.u32 d32, a32, b32, c32;", [0xabcd_1234, 8, 12], 0xd12);
-    check(
-        "bfe.s32 d32, a32, b32, c32;",
-        [0x0000_0f00, 8, 4],
-        0xffff_ffff,
-    );
-    check(
-        "bfi.b32 d32, a32, b32, 8, 4;",
-        [0xf, 0x1234_5078, 0],
-        0x1234_5f78,
-    );
+    check("bfe.s32 d32, a32, b32, c32;", [0x0000_0f00, 8, 4], 0xffff_ffff);
+    check("bfi.b32 d32, a32, b32, 8, 4;", [0xf, 0x1234_5078, 0], 0x1234_5f78);
     check("popc.b64 d32, a64;", [u64::MAX, 0, 0], 64);
     check("clz.b32 d32, a32;", [1, 0, 0], 31);
     check("brev.b32 d32, a32;", [1, 0, 0], 0x8000_0000);
     check("bfind.u32 d32, a32;", [0x10, 0, 0], 4);
-    check(
-        "bfind.s32 d32, a32;",
-        [u64::from(u32::MAX), 0, 0],
-        0xffff_ffff,
-    );
+    check("bfind.s32 d32, a32;", [u64::from(u32::MAX), 0, 0], 0xffff_ffff);
 }
 
 #[test]
 fn float_arithmetic_rounds_as_it_says() {
     let third = 1.0_f32 / 3.0;
     check("add.f32 d32, a32, b32;", [f(1.5), f(-4.0), 0], f(-2.5));
-    check(
-        "sub.rz.f32 d32, a32, b32;",
-        [f(1.0), f(1e-10), 0],
-        f(1.0_f32.next_down()),
-    );
-    check(
-        "add.rm.f32 d32, a32, b32;",
-        [f(1.0), f(-1e-30), 0],
-        f(1.0_f32.next_down()),
-    );
-    check(
-        "add.rp.f32 d32, a32, b32;",
-        [f(1.0), f(1e-30), 0],
-        f(1.0_f32.next_up()),
-    );
+    check("sub.rz.f32 d32, a32, b32;", [f(1.0), f(1e-10), 0], f(1.0_f32.next_down()));
+    check("add.rm.f32 d32, a32, b32;", [f(1.0), f(-1e-30), 0], f(1.0_f32.next_down()));
+    check("add.rp.f32 d32, a32, b32;", [f(1.0), f(1e-30), 0], f(1.0_f32.next_up()));
     check("div.rn.f32 d32, a32, b32;", [f(1.0), f(3.0), 0], f(third));
-    check(
-        "div.rm.f32 d32, a32, b32;",
-        [f(1.0), f(3.0), 0],
-        f(third.next_down()),
-    );
+    check("div.rm.f32 d32, a32, b32;", [f(1.0), f(3.0), 0], f(third.next_down()));
     check("div.rp.f32 d32, a32, b32;", [f(1.0), f(3.0), 0], f(third));
     check("sqrt.rn.f32 d32, a32;", [f(2.0), 0, 0], f(2.0_f32.sqrt()));
     check(
@@ -146,33 +86,13 @@ fn float_arithmetic_rounds_as_it_says() {
         [f(1.0 + f32::EPSILON), f(1.0 - f32::EPSILON), f(-1.0)],
         f(-f32::EPSILON * f32::EPSILON),
     );
-    check(
-        "fma.rm.f32 d32, a32, b32, c32;",
-        [f(1.0), f(1.0), f(-1e-30)],
-        f(1.0_f32.next_down()),
-    );
-    check(
-        "fma.rn.sat.f32 d32, a32, b32, c32;",
-        [f(2.0), f(3.0), f(0.0)],
-        f(1.0),
-    );
-    check(
-        "mul.ftz.f32 d32, a32, b32;",
-        [f(1e-30), f(-1e-9), 0],
-        f(-0.0),
-    );
-    check(
-        "mul.f32 d32, a32, b32;",
-        [f(1e-30), f(-1e-9), 0],
-        f(1e-30 * -1e-9),
-    );
+    check("fma.rm.f32 d32, a32, b32, c32;", [f(1.0), f(1.0), f(-1e-30)], f(1.0_f32.next_down()));
+    check("fma.rn.sat.f32 d32, a32, b32, c32;", [f(2.0), f(3.0), f(0.0)], f(1.0));
+    check("mul.ftz.f32 d32, a32, b32;", [f(1e-30), f(-1e-9), 0], f(-0.0));
+    check("mul.f32 d32, a32, b32;", [f(1e-30), f(-1e-9), 0], f(1e-30 * -1e-9));
     check("min.f32 d32, a32, b32;", [f(f32::NAN), f(2.0), 0], f(2.0));
     check("max.f32 d32, a32, b32;", [f(-0.0), f(0.0), 0], f(0.0));
-    check(
-        "max.NaN.f32 d32, a32, b32;",
-        [f(f32::NAN), f(2.0), 0],
-        0x7fff_ffff,
-    );
+    check("max.NaN.f32 d32, a32, b32;", [f(f32::NAN), f(2.0), 0], 0x7fff_ffff);
     check("neg.f32 d32, a32;", [f(0.0), 0, 0], f(-0.0));
     check("abs.f32 d32, a32;", [f(-3.0), 0, 0], f(3.0));
     check("copysign.f32 d32, a32, b32;", [f(-1.0), f(5.0), 0], f(-5.0));
@@ -181,32 +101,16 @@ fn float_arithmetic_rounds_as_it_says() {
     check("rcp.rn.f32 d32, a32;", [f(3.0), 0, 0], f(third));
     check("rsqrt.approx.f32 d32, a32;", [f(4.0), 0, 0], f(0.5));
     check("tanh.approx.f32 d32, a32;", [f(0.0), 0, 0], f(0.0));
-    check(
-        "fma.rn.f64 d64, a64, b64, c64;",
-        [g(3.0), g(4.0), g(0.5)],
-        g(12.5),
-    );
-    check(
-        "div.rn.f64 d64, a64, b64;",
-        [g(1.0), g(3.0), 0],
-        g(1.0 / 3.0),
-    );
+    check("fma.rn.f64 d64, a64, b64, c64;", [g(3.0), g(4.0), g(0.5)], g(12.5));
+    check("div.rn.f64 d64, a64, b64;", [g(1.0), g(3.0), 0], g(1.0 / 3.0));
     check("mov.f32 d32, 0f3FC00000;", [0; 3], f(1.5));
     check("mov.f64 d64, 0d3FF8000000000000;", [0; 3], g(1.5));
 }
 
 #[test]
 fn halves_single_and_in_pairs() {
-    check(
-        "add.rn.bf16 d16, a16, b16;",
-        [h(1.0), h(0.00390625), 0],
-        h(1.0),
-    );
-    check(
-        "fma.rn.bf16 d16, a16, b16, c16;",
-        [h(3.0), h(5.0), h(0.5)],
-        h(15.5),
-    );
+    check("add.rn.bf16 d16, a16, b16;", [h(1.0), h(0.00390625), 0], h(1.0));
+    check("fma.rn.bf16 d16, a16, b16, c16;", [h(3.0), h(5.0), h(0.5)], h(15.5));
     check(
         "mul.rn.bf16x2 d32, a32, b32;",
         [h(2.0) << 16 | h(3.0), h(4.0) << 16 | h(-1.0), 0],
@@ -222,11 +126,7 @@ fn halves_single_and_in_pairs() {
         [h(2.0) << 16 | h(3.0), h(5.0) << 16 | h(1.0), 0],
         h(5.0) << 16 | h(3.0),
     );
-    check(
-        "neg.bf16x2 d32, a32;",
-        [h(2.0) << 16, 0, 0],
-        h(-2.0) << 16 | 0x8000,
-    );
+    check("neg.bf16x2 d32, a32;", [h(2.0) << 16, 0, 0], h(-2.0) << 16 | 0x8000);
     check("abs.bf16 d16, a16;", [h(-2.0), 0, 0], h(2.0));
     check("add.f16 d16, a16, b16;", [0x3c00, 0x4000, 0], 0x4200);
     check("setp.lt.bf16 pd, a16, b16;", [h(-1.0), h(0.5), 0], 1);
@@ -237,11 +137,7 @@ fn conversions() {
     check("cvt.rn.bf16.f32 d16, a32;", [0x3f80_8000, 0, 0], 0x3f80);
     check("cvt.rn.bf16.f32 d16, a32;", [0x3f81_8000, 0, 0], 0x3f82);
     check("cvt.rz.bf16.f32 d16, a32;", [0x3f81_ffff, 0, 0], 0x3f81);
-    check(
-        "cvt.rn.bf16x2.f32 d32, a32, b32;",
-        [f(1.0), f(2.0), 0],
-        h(1.0) << 16 | h(2.0),
-    );
+    check("cvt.rn.bf16x2.f32 d32, a32, b32;", [f(1.0), f(2.0), 0], h(1.0) << 16 | h(2.0));
     check("cvt.f32.bf16 d32, a16;", [h(-1.5), 0, 0], f(-1.5));
     check("cvt.f32.f16 d32, a16;", [0x3e00, 0, 0], f(1.5));
     check("cvt.rn.f16.f32 d16, a32;", [f(1.5), 0, 0], 0x3e00);
@@ -251,32 +147,12 @@ fn conversions() {
     check("cvt.rpi.u32.f32 d32, a32;", [f(2.1), 0, 0], 3);
     check("cvt.rzi.u32.f32 d32, a32;", [f(-5.0), 0, 0], 0);
     check("cvt.rzi.s32.f32 d32, a32;", [f(1e20), 0, 0], 0x7fff_ffff);
-    check(
-        "cvt.rzi.s64.f64 d64, a64;",
-        [g(-1e3), 0, 0],
-        -1000_i64 as u64,
-    );
+    check("cvt.rzi.s64.f64 d64, a64;", [g(-1e3), 0, 0], -1000_i64 as u64);
     check("cvt.rn.f32.s32 d32, a32;", [neg(-3), 0, 0], f(-3.0));
-    check(
-        "cvt.rn.f32.u64 d32, a64;",
-        [u64::MAX, 0, 0],
-        f(1.844_674_4e19),
-    );
-    check(
-        "cvt.rn.f32.f64 d32, a64;",
-        [g(1.0 / 3.0), 0, 0],
-        f(1.0 / 3.0),
-    );
-    check(
-        "cvt.rm.f32.f64 d32, a64;",
-        [g(1.0 - 1e-12), 0, 0],
-        f(1.0_f32.next_down()),
-    );
-    check(
-        "cvt.f64.f32 d64, a32;",
-        [f(0.1), 0, 0],
-        g(f64::from(0.1_f32)),
-    );
+    check("cvt.rn.f32.u64 d32, a64;", [u64::MAX, 0, 0], f(1.844_674_4e19));
+    check("cvt.rn.f32.f64 d32, a64;", [g(1.0 / 3.0), 0, 0], f(1.0 / 3.0));
+    check("cvt.rm.f32.f64 d32, a64;", [g(1.0 - 1e-12), 0, 0], f(1.0_f32.next_down()));
+    check("cvt.f64.f32 d64, a32;", [f(0.1), 0, 0], g(f64::from(0.1_f32)));
     check("cvt.rni.f32.f32 d32, a32;", [f(3.5), 0, 0], f(4.0));
     check("cvt.sat.f32.f32 d32, a32;", [f(3.5), 0, 0], f(1.0));
     check("cvt.s64.s32 d64, a32;", [neg(-2), 0, 0], -2_i64 as u64);
@@ -305,16 +181,8 @@ fn predicates_and_selection() {
     check("not.pred pd, pa;", [1, 0, 0], 0);
     check("@pa mov.u32 d32, 7;", [1, 0, 0], 7);
     check("@!pa mov.u32 d32, 7;", [1, 0, 0], 0);
-    check(
-        "prmt.b32 d32, a32, b32, 0x5410;",
-        [0x3333_1111, 0x4444_2222, 0],
-        0x2222_1111,
-    );
-    check(
-        "prmt.b32 d32, a32, b32, 0x8880;",
-        [0x0000_0080, 0, 0],
-        0xffff_ff80,
-    );
+    check("prmt.b32 d32, a32, b32, 0x5410;", [0x3333_1111, 0x4444_2222, 0], 0x2222_1111);
+    check("prmt.b32 d32, a32, b32, 0x8880;", [0x0000_0080, 0, 0], 0xffff_ff80);
     check("mov.b32 d32, {a16, b16};", [1, 2, 0], 0x2_0001);
     check("mov.b32 {d16, a16}, b32;", [0, 0x7777_2222, 0], 0x2222);
     check("mov.b64 {a32, d32}, b64;", [0, 0x9_0000_0001, 0], 9);
@@ -349,11 +217,7 @@ fn memory_of_every_space() {
         [77, 0, 0],
         77,
     );
-    check(
-        "ld.global.nc.L1::no_allocate.v2.u32 {d32, e32}, [offset];",
-        [6, 0, 0],
-        6,
-    );
+    check("ld.global.nc.L1::no_allocate.v2.u32 {d32, e32}, [offset];", [6, 0, 0], 6);
 }
 
 #[test]
@@ -408,71 +272,31 @@ fn atomics_take_turns() {
 fn lanes_exchange_values() {
     let lane = |lane: usize| [lane as u64, 0, 0];
     let shuffled = |statement: &str, source: fn(usize) -> u64| {
-        assert_eq!(
-            warp(statement, lane),
-            (0..WARP).map(source).collect::<Vec<_>>(),
-            "{statement}"
-        );
+        assert_eq!(warp(statement, lane), (0..WARP).map(source).collect::<Vec<_>>(), "{statement}");
     };
-    shuffled("shfl.sync.bfly.b32 d32, a32, 5, 31, -1;", |lane| {
-        lane as u64 ^ 5
-    });
+    shuffled("shfl.sync.bfly.b32 d32, a32, 5, 31, -1;", |lane| lane as u64 ^ 5);
     shuffled("shfl.sync.down.b32 d32, a32, 4, 31, -1;", |lane| {
-        if lane < 28 {
-            lane as u64 + 4
-        } else {
-            lane as u64
-        }
+        if lane < 28 { lane as u64 + 4 } else { lane as u64 }
     });
     shuffled("shfl.sync.up.b32 d32, a32, 4, 0, -1;", |lane| {
-        if lane < 4 {
-            lane as u64
-        } else {
-            lane as u64 - 4
-        }
+        if lane < 4 { lane as u64 } else { lane as u64 - 4 }
     });
     shuffled("shfl.sync.idx.b32 d32, a32, 9, 31, -1;", |_| 9);
     // Segments of eight lanes.
-    shuffled("shfl.sync.idx.b32 d32, a32, 1, 0x181f, -1;", |lane| {
-        lane as u64 / 8 * 8 + 1
+    shuffled("shfl.sync.idx.b32 d32, a32, 1, 0x181f, -1;", |lane| lane as u64 / 8 * 8 + 1);
+    shuffled("shfl.sync.down.b32 e32|pd, a32, 1, 31, -1;", |lane| u64::from(lane < 31));
+    shuffled("setp.gt.u32 pe, lane, 27; vote.sync.ballot.b32 d32, pe, -1;", |_| 0xf000_0000);
+    shuffled("setp.gt.u32 pe, lane, 27; vote.sync.any.pred pd, pe, -1;", |_| 1);
+    shuffled("setp.gt.u32 pe, lane, 27; vote.sync.all.pred pd, !pe, -1;", |_| 0);
+    shuffled("and.b32 e32, a32, 1; match.any.sync.b32 d32, e32, -1;", |lane| {
+        if lane % 2 == 0 { 0x5555_5555 } else { 0xaaaa_aaaa }
     });
-    shuffled("shfl.sync.down.b32 e32|pd, a32, 1, 31, -1;", |lane| {
-        u64::from(lane < 31)
-    });
-    shuffled(
-        "setp.gt.u32 pe, lane, 27; vote.sync.ballot.b32 d32, pe, -1;",
-        |_| 0xf000_0000,
-    );
-    shuffled(
-        "setp.gt.u32 pe, lane, 27; vote.sync.any.pred pd, pe, -1;",
-        |_| 1,
-    );
-    shuffled(
-        "setp.gt.u32 pe, lane, 27; vote.sync.all.pred pd, !pe, -1;",
-        |_| 0,
-    );
-    shuffled(
-        "and.b32 e32, a32, 1; match.any.sync.b32 d32, e32, -1;",
-        |lane| {
-            if lane % 2 == 0 {
-                0x5555_5555
-            } else {
-                0xaaaa_aaaa
-            }
-        },
-    );
     shuffled("redux.sync.add.s32 d32, a32, -1;", |_| 496);
     shuffled("redux.sync.max.u32 d32, a32, -1;", |_| 31);
     shuffled("activemask.b32 d32;", |_| 0xffff_ffff);
     shuffled("mov.u32 d32, %lanemask_lt;", |lane| (1 << lane) - 1);
-    shuffled(
-        "setp.gt.u32 pe, lane, 27; bar.red.popc.u32 d32, 0, pe;",
-        |_| 4,
-    );
-    shuffled(
-        "setp.gt.u32 pe, lane, 27; bar.red.or.pred pd, 0, pe;",
-        |_| 1,
-    );
+    shuffled("setp.gt.u32 pe, lane, 27; bar.red.popc.u32 d32, 0, pe;", |_| 4);
+    shuffled("setp.gt.u32 pe, lane, 27; bar.red.or.pred pd, 0, pe;", |_| 1);
 }
 
 #[test]
@@ -481,9 +305,7 @@ fn lanes_part_and_meet_again() {
     let statements = "and.b32 e32, lane, 1; setp.eq.u32 pe, e32, 0; @pe bra MEET; mov.u32 b32, 0;
         COUNT: add.u32 b32, b32, 1; add.u32 d32, d32, 2; setp.lt.u32 pa, b32, lane; @pa bra COUNT;
         MEET: activemask.b32 c32; setp.ne.u32 pa, c32, -1; @pa mov.u32 d32, 9999;";
-    let expected: Vec<u64> = (0..32)
-        .map(|lane| if lane % 2 == 1 { 2 * lane } else { 0 })
-        .collect();
+    let expected: Vec<u64> = (0..32).map(|lane| if lane % 2 == 1 { 2 * lane } else { 0 }).collect();
     assert_eq!(warp(statements, |_| [0; 3]), expected);
     // A table of targets.
     let table = "and.b32 e32, lane, 1; bra.uni GO; EVEN: mov.u32 d32, 10; bra.uni END; ODD: mov.u32 d32, 20; bra.uni END;
@@ -498,10 +320,10 @@ fn matrices_are_loaded_as_the_figure_shows() {
         mul.lo.u32 a32, lane, 0x00080008; add.u32 a32, a32, 0x00010000; st.shared.u32 [e32], a32;
         add.u32 a32, a32, 0x00020002; st.shared.u32 [e32+4], a32; add.u32 a32, a32, 0x00020002; st.shared.u32 [e32+8], a32;
         add.u32 a32, a32, 0x00020002; st.shared.u32 [e32+12], a32; FULL: bar.sync 0; and.b32 e32, lane, 7; mad.lo.u32 e32, e32, 16, s32;";
-    let plain = warp(
-        &format!("{fill} ldmatrix.sync.aligned.m8n8.x1.shared.b16 {{d32}}, [e32];"),
-        |_| [0; 3],
-    );
+    let plain =
+        warp(&format!("{fill} ldmatrix.sync.aligned.m8n8.x1.shared.b16 {{d32}}, [e32];"), |_| {
+            [0; 3]
+        });
     let turned = warp(
         &format!("{fill} ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {{d32}}, [e32];"),
         |_| [0; 3],
@@ -509,14 +331,8 @@ fn matrices_are_loaded_as_the_figure_shows() {
     for lane in 0..32_u64 {
         let (row, column) = (lane / 4, lane % 4 * 2);
         let at = |row: u64, column: u64| 8 * row + column;
-        assert_eq!(
-            plain[lane as usize],
-            at(row, column) | at(row, column + 1) << 16
-        );
-        assert_eq!(
-            turned[lane as usize],
-            at(column, row) | at(column + 1, row) << 16
-        );
+        assert_eq!(plain[lane as usize], at(row, column) | at(row, column + 1) << 16);
+        assert_eq!(turned[lane as usize], at(column, row) | at(column + 1, row) << 16);
     }
 }
 
@@ -533,10 +349,9 @@ fn matrices_are_stored_as_they_are_loaded() {
 #[test]
 fn tensor_cores_add_products() {
     // All elements of A are 2 and of B 3, C is 1: 16 products of 6, and 1.
-    for (ty, two, three) in [
-        ("bf16", 0x4000_4000_u64, 0x4040_4040),
-        ("f16", 0x4000_4000, 0x4200_4200),
-    ] {
+    for (ty, two, three) in
+        [("bf16", 0x4000_4000_u64, 0x4040_4040), ("f16", 0x4000_4000, 0x4200_4200)]
+    {
         let statement = format!(
             ".reg .b32 d<4>; mma.sync.aligned.m16n8k16.row.col.f32.{ty}.{ty}.f32 {{d0, d1, d2, d3}}, {{a32, a32, a32, a32}},
              {{b32, b32}}, {{c32, c32, c32, c32}}; mov.u32 d32, d3;"
@@ -547,14 +362,8 @@ fn tensor_cores_add_products() {
 
 #[test]
 fn matches_and_arrivals() {
-    check(
-        "match.all.sync.b32 d32|pe, a32, -1;",
-        [7, 0, 0],
-        0xffff_ffff,
-    );
-    let differing = warp("match.all.sync.b32 d32|pe, a32, -1;", |lane| {
-        [lane as u64 / 16, 0, 0]
-    });
+    check("match.all.sync.b32 d32|pe, a32, -1;", [7, 0, 0], 0xffff_ffff);
+    let differing = warp("match.all.sync.b32 d32|pe, a32, -1;", |lane| [lane as u64 / 16, 0, 0]);
     assert_eq!(differing, vec![0; WARP]);
     check("bar.arrive 3, 64; mov.u32 d32, 1;", [0; 3], 1);
 }

@@ -30,9 +30,7 @@ impl Pinned {
 
     /// Read anew each time, as another would change it.
     fn get(&self) -> Vec<u32> {
-        (0..self.len)
-            .map(|i| unsafe { self.start.add(i).read_volatile() })
-            .collect()
+        (0..self.len).map(|i| unsafe { self.start.add(i).read_volatile() }).collect()
     }
 
     fn set(&self, value: u32) {
@@ -46,12 +44,7 @@ impl Pinned {
 
 /// The kinds of reports, and what a report of the host's race says.
 fn kinds(device: &Device) -> Vec<ReportKind> {
-    device
-        .emulator
-        .take_reports()
-        .iter()
-        .map(|report| report.kind)
-        .collect()
+    device.emulator.take_reports().iter().map(|report| report.kind).collect()
 }
 
 #[test]
@@ -65,11 +58,7 @@ fn a_copy_to_pinned_memory_is_there_once_it_was_waited_for() {
     let begin =
         || unsafe { sys::cuMemcpyDtoHAsync_v2(pinned.start.cast(), from, 12, stream.cu_stream()) };
     assert_eq!(begin(), Code::CUDA_SUCCESS);
-    assert_eq!(
-        pinned.get(),
-        [u32::MAX; 3],
-        "neither the old bytes nor the new ones"
-    );
+    assert_eq!(pinned.get(), [u32::MAX; 3], "neither the old bytes nor the new ones");
     stream.synchronize().unwrap();
     assert_eq!(pinned.get(), [7; 3]);
     // An event behind the copy does as well.
@@ -101,10 +90,7 @@ fn the_host_leaves_pinned_memory_alone_until_the_copy_is_done() {
     unsafe { pinned.start.add(2).write_volatile(9) };
     assert_eq!(code(stream.synchronize()), Code::CUDA_ERROR_LAUNCH_FAILED);
     let reports = device.emulator.take_reports();
-    assert_eq!(
-        (reports.len(), reports[0].kind, reports[0].offset),
-        (1, ReportKind::HostRace, 8)
-    );
+    assert_eq!((reports.len(), reports[0].kind, reports[0].offset), (1, ReportKind::HostRace, 8));
     unsafe { sys::cuMemcpyDtoHAsync_v2(pinned.start.cast(), to, 16, stream.cu_stream()) }
         .result()
         .unwrap();
@@ -130,19 +116,11 @@ fn memory_that_is_not_pinned_is_done_with_when_the_call_returns() {
     assert_eq!(host, [2, 3]);
     // The program's own memory, pinned where it lies.
     let start: *mut std::ffi::c_void = host.as_mut_ptr().cast();
-    unsafe { sys::cuMemHostRegister_v2(start, 8, 0) }
-        .result()
-        .unwrap();
-    assert!(
-        unsafe { sys::cuMemHostRegister_v2(start, 8, 0) }
-            .result()
-            .is_err()
-    );
+    unsafe { sys::cuMemHostRegister_v2(start, 8, 0) }.result().unwrap();
+    assert!(unsafe { sys::cuMemHostRegister_v2(start, 8, 0) }.result().is_err());
     let from = address(&stream, &values);
     add(&stream, &kernel, &mut values, 1);
-    unsafe { sys::cuMemcpyDtoHAsync_v2(start, from, 8, stream.cu_stream()) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuMemcpyDtoHAsync_v2(start, from, 8, stream.cu_stream()) }.result().unwrap();
     assert_eq!(unsafe { start.cast::<u32>().read_volatile() }, u32::MAX);
     stream.synchronize().unwrap();
     assert_eq!(host, [3, 4]);
@@ -154,10 +132,8 @@ fn memory_that_is_not_pinned_is_done_with_when_the_call_returns() {
 fn one_copy_may_follow_another_through_the_same_pinned_memory() {
     let device = device();
     let stream = device.context.new_stream().unwrap();
-    let (from, to) = (
-        stream.clone_htod(&[3_u32; 2]).unwrap(),
-        stream.alloc_zeros::<u32>(2).unwrap(),
-    );
+    let (from, to) =
+        (stream.clone_htod(&[3_u32; 2]).unwrap(), stream.alloc_zeros::<u32>(2).unwrap());
     let pinned = Pinned::new(2);
     let (from, to_address) = (address(&stream, &from), address(&stream, &to));
     unsafe {
@@ -176,10 +152,7 @@ fn one_copy_may_follow_another_through_the_same_pinned_memory() {
 #[test]
 fn a_stream_that_does_not_wait_for_another_is_found() {
     let device = device();
-    let (one, other) = (
-        device.context.new_stream().unwrap(),
-        device.context.new_stream().unwrap(),
-    );
+    let (one, other) = (device.context.new_stream().unwrap(), device.context.new_stream().unwrap());
     let kernel = kernel(&device.context, "copy");
     for waits in [true, false] {
         let from = one.clone_htod(&[8_u32; 4]).unwrap();
@@ -195,11 +168,7 @@ fn a_stream_that_does_not_wait_for_another_is_found() {
             true => assert_eq!(seen.unwrap(), [8; 4]),
             false => assert_eq!(code(seen), Code::CUDA_ERROR_ILLEGAL_ADDRESS),
         }
-        let expected: &[ReportKind] = if waits {
-            &[]
-        } else {
-            &[ReportKind::UninitialisedRead]
-        };
+        let expected: &[ReportKind] = if waits { &[] } else { &[ReportKind::UninitialisedRead] };
         assert_eq!(kinds(&device), expected);
         one.synchronize().unwrap();
     }
@@ -212,9 +181,7 @@ fn the_default_stream_takes_turns_with_blocking_streams() {
     let kernel = kernel(&device.context, "add");
     let mut values = default.clone_htod(&[1_u32]).unwrap();
     let mut blocking = std::ptr::null_mut();
-    unsafe { sys::cuStreamCreate(&raw mut blocking, 0) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuStreamCreate(&raw mut blocking, 0) }.result().unwrap();
     let fill =
         |value| unsafe { sys::cuMemsetD32Async(address(&default, &values), value, 1, blocking) };
     assert_eq!(fill(10), Code::CUDA_SUCCESS);
@@ -224,15 +191,11 @@ fn the_default_stream_takes_turns_with_blocking_streams() {
     };
     assert_eq!(fill(0), Code::CUDA_SUCCESS);
     // Waiting for the blocking stream runs the default one before it.
-    unsafe { sys::cuStreamSynchronize(blocking) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuStreamSynchronize(blocking) }.result().unwrap();
     let mut host = [0_u32];
     unsafe { result::memcpy_dtoh_sync(&mut host, address(&default, &values)) }.unwrap();
     assert_eq!(host, [11]);
-    unsafe { sys::cuStreamDestroy_v2(blocking) }
-        .result()
-        .unwrap();
+    unsafe { sys::cuStreamDestroy_v2(blocking) }.result().unwrap();
     assert_eq!(device.emulator.take_reports(), []);
 }
 
@@ -257,10 +220,7 @@ fn asking_whether_work_is_done_lets_it_go_on() {
     assert_eq!(answers, [false, false, false, false, true, true]);
     assert!(first.elapsed_ms(&second).unwrap() >= 0.0);
     let never = device.context.new_event(flags).unwrap();
-    assert!(
-        never.is_complete(),
-        "nobody waits for what was not recorded"
-    );
+    assert!(never.is_complete(), "nobody waits for what was not recorded");
 }
 
 static SEEN: AtomicI32 = AtomicI32::new(-1);
@@ -285,10 +245,7 @@ fn a_function_of_the_host_runs_in_its_turn_and_may_not_call_the_driver() {
     assert_eq!(unsafe { data.read_volatile() }, 0);
     stream.synchronize().unwrap();
     assert_eq!(unsafe { data.read_volatile() }, 1);
-    assert_eq!(
-        SEEN.load(Ordering::SeqCst),
-        Code::CUDA_ERROR_NOT_PERMITTED as i32
-    );
+    assert_eq!(SEEN.load(Ordering::SeqCst), Code::CUDA_ERROR_NOT_PERMITTED as i32);
 }
 
 #[test]
@@ -301,10 +258,7 @@ fn a_device_runs_out_of_memory() {
     let first = stream.alloc_zeros::<u8>(600).unwrap();
     let second = code(stream.alloc_zeros::<u8>(600));
     assert_eq!(second, Code::CUDA_ERROR_OUT_OF_MEMORY);
-    assert_eq!(
-        device.context.mem_get_info().unwrap(),
-        (400, total - free + 1000)
-    );
+    assert_eq!(device.context.mem_get_info().unwrap(), (400, total - free + 1000));
     // What a stream will have freed by then can be had again.
     drop(first);
     let second = stream.alloc_zeros::<u8>(600).unwrap();
@@ -325,26 +279,18 @@ fn a_pointer_may_lie_inside_of_an_allocation() {
         .result()
         .unwrap();
     assert_eq!((base, bytes), (start, 16));
-    stream
-        .memcpy_htod(&[9_u32], &mut values.slice_mut(2..3))
-        .unwrap();
+    stream.memcpy_htod(&[9_u32], &mut values.slice_mut(2..3)).unwrap();
     assert_eq!(stream.clone_dtoh(&values.slice(1..4)).unwrap(), [2, 9, 4]);
     // Only the start can be freed.
-    assert!(
-        unsafe { sys::cuMemFreeAsync(start + 4, stream.cu_stream()) }
-            .result()
-            .is_err()
-    );
+    assert!(unsafe { sys::cuMemFreeAsync(start + 4, stream.cu_stream()) }.result().is_err());
     assert_eq!(device.emulator.take_reports(), []);
 }
 
 #[test]
 fn memory_is_freed_in_the_streams_turn() {
     let device = device();
-    let (stream, other) = (
-        device.context.new_stream().unwrap(),
-        device.context.new_stream().unwrap(),
-    );
+    let (stream, other) =
+        (device.context.new_stream().unwrap(), device.context.new_stream().unwrap());
     let kernel = kernel(&device.context, "add");
     let mut values = stream.clone_htod(&[1_u32; 2]).unwrap();
     let late = address(&stream, &values);

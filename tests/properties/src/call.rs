@@ -65,11 +65,7 @@ fn rejection(failure: Failure) -> Rejection {
 }
 
 fn bits(evaluation: &Evaluation) -> (Vec<u64>, u64) {
-    let lists = [
-        &evaluation.losses,
-        &evaluation.policy_chosen,
-        &evaluation.policy_rejected,
-    ];
+    let lists = [&evaluation.losses, &evaluation.policy_chosen, &evaluation.policy_rejected];
     let numbers = lists.into_iter().flatten().map(|number| number.to_bits());
     (numbers.collect(), evaluation.fuel)
 }

@@ -33,9 +33,7 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     let mut resolve = Resolve::default();
     let wit = include_str!("../../../guest-sdk/wit/loss.wit");
     let package = resolve.push_str("loss.wit", wit).expect("our own contract");
-    let world = resolve
-        .select_world(&[package], Some("preference-loss"))
-        .expect("its world");
+    let world = resolve.select_world(&[package], Some("preference-loss")).expect("its world");
     let mut module = wat::parse_str(SHAPE).expect("well formed");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a module with room for a section");
@@ -50,9 +48,7 @@ fn around_the_module(component: &[u8]) -> Template {
     let module = Parser::new(0)
         .parse_all(component)
         .find_map(|payload| match payload {
-            Ok(Payload::ModuleSection {
-                unchecked_range, ..
-            }) => Some(unchecked_range),
+            Ok(Payload::ModuleSection { unchecked_range, .. }) => Some(unchecked_range),
             _ => None,
         })
         .expect("a component has a core module");
@@ -178,10 +174,7 @@ fn check_report(bytes: &[u8], audited: &AuditedComponent, imports: Imports) {
     assert!(report.imports.iter().all(is_allowed), "{report:?}");
     assert_eq!(report.needs_wasi, !report.imports.is_empty());
     let mut limits = report.limits.iter();
-    assert!(
-        limits.all(|measure| measure.count <= measure.limit),
-        "{report:?}"
-    );
+    assert!(limits.all(|measure| measure.count <= measure.limit), "{report:?}");
     let mut shown = report.custom_sections.iter();
     assert!(shown.all(|name| is_plain(name)), "{report:?}");
     Validator::new_with_features(WasmFeatures::all())

@@ -9,10 +9,7 @@ pub mod component;
 mod mutate;
 pub mod pairs;
 #[path = "../../../host/cli/src/pairs_file.rs"]
-#[allow(
-    dead_code,
-    reason = "the command line's own reader, without the command line around it"
-)]
+#[allow(dead_code, reason = "the command line's own reader, without the command line around it")]
 mod pairs_file;
 pub mod source;
 
@@ -50,11 +47,8 @@ pub const ALL: [(&str, Property); 4] = [
 
 /// The rule's own name, which lives as long as the program.
 fn rejected(rule: &str) -> Verdict {
-    let page = sandbox::rules::all()
-        .into_iter()
-        .find(|page| page.name == rule);
+    let page = sandbox::rules::all().into_iter().find(|page| page.name == rule);
     Verdict::Rejected(
-        page.unwrap_or_else(|| panic!("{rule} is no rule that lossbox rules lists"))
-            .name,
+        page.unwrap_or_else(|| panic!("{rule} is no rule that lossbox rules lists")).name,
     )
 }

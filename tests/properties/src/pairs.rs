@@ -156,11 +156,8 @@ fn object(u: &mut Unstructured<'_>, is_well_formed: bool) -> Result<String> {
     let n_pairs = u.int_in_range(1..=5)?;
     let mut lists = Vec::new();
     for (index, name) in LISTS.iter().enumerate() {
-        let n_entries = if is_well_formed || u.ratio(9, 10)? {
-            n_pairs
-        } else {
-            u.int_in_range(0..=6)?
-        };
+        let n_entries =
+            if is_well_formed || u.ratio(9, 10)? { n_pairs } else { u.int_in_range(0..=6)? };
         let mut entries = Vec::new();
         for _ in 0..n_entries {
             entries.push(match (is_well_formed, index) {

@@ -275,10 +275,7 @@ pub fn check(bytes: &[u8]) -> Verdict {
             let span = first.span.expect("a rejection of text has a place");
             let n_lines = candidate.split('\n').count();
             assert!((1..=n_lines).contains(&span.line), "{first:?} of {n_lines}");
-            assert!(
-                (1..=candidate.len() + 1).contains(&span.column),
-                "{first:?}"
-            );
+            assert!((1..=candidate.len() + 1).contains(&span.column), "{first:?}");
             rejected(&first.rule)
         }
         (first, second) => panic!("two verdicts on the same text: {first:?} and {second:?}"),
@@ -316,9 +313,7 @@ fn check_accepted(text: &str) {
 fn check_word(word: &str, rest: &[TokenTree], text: &str) {
     let forbidden = ["unsafe", "extern", "mod"];
     assert!(!forbidden.contains(&word), "accepted {word}: {text}");
-    let negates = [
-        "return", "if", "while", "match", "in", "else", "break", "as", "move",
-    ];
+    let negates = ["return", "if", "while", "match", "in", "else", "break", "as", "move"];
     // A macro that is called; or `macro_rules! name`. Either word alone may be a variable's name.
     if let [TokenTree::Punct(mark), next, ..] = rest
         && mark.as_char() == '!'
@@ -392,11 +387,7 @@ fn nesting(u: &mut Unstructured<'_>) -> Result<String> {
 
 fn chain(u: &mut Unstructured<'_>) -> Result<String> {
     let link = *u.choose(CHAINS)?;
-    let length_max = if u.ratio(1, 2)? {
-        66_000 / link.len()
-    } else {
-        40
-    };
+    let length_max = if u.ratio(1, 2)? { 66_000 / link.len() } else { 40 };
     let length = u.int_in_range(1..=length_max)?;
     Ok(match u.int_in_range(0..=2)? {
         0 => format!("x{}", link.repeat(length)),
@@ -417,22 +408,15 @@ fn expression(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
     Ok(match kind {
         0 => (*u.choose(NAMES)?).to_owned(),
         1 => u.arbitrary::<u16>()?.to_string(),
-        2 => (*u.choose(&[
-            "1.0", "-1e-3", "\"a\"", "'a'", "true", "b\"x\"", "1_000f64", "()",
-        ])?)
-        .to_owned(),
+        2 => (*u.choose(&["1.0", "-1e-3", "\"a\"", "'a'", "true", "b\"x\"", "1_000f64", "()"])?)
+            .to_owned(),
         3 => format!(
             "{} {} {}",
             expression(u, next)?,
             u.choose(&["+", "*", "<", "&&", "=", ".."])?,
             expression(u, next)?
         ),
-        4 => format!(
-            "{}.{}({})",
-            expression(u, next)?,
-            u.choose(NAMES)?,
-            expression(u, next)?
-        ),
+        4 => format!("{}.{}({})", expression(u, next)?, u.choose(NAMES)?, expression(u, next)?),
         5 => format!("{}({})", u.choose(NAMES)?, expression(u, next)?),
         6 => format!("-({})", expression(u, next)?),
         7 => format!(
@@ -462,13 +446,7 @@ fn item(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
         format!(
             "#[{}{}]",
             path(u)?,
-            *u.choose(&[
-                "",
-                " = \"a\"",
-                "(Clone)",
-                "(x, path = \"y\")",
-                "[include_str!(\"z\")]"
-            ])?
+            *u.choose(&["", " = \"a\"", "(Clone)", "(x, path = \"y\")", "[include_str!(\"z\")]"])?
         )
     } else {
         String::new()
@@ -489,11 +467,7 @@ fn item(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
         4 => format!(
             "impl {} for {name} {{ {} }}",
             path(u)?,
-            if depth < DEPTH_MAX {
-                item(u, next)?
-            } else {
-                String::new()
-            }
+            if depth < DEPTH_MAX { item(u, next)? } else { String::new() }
         ),
         5 => format!("let {name} = {};", expression(u, next)?),
         6 => format!("trait {name}: {} {{}}", path(u)?),

@@ -19,10 +19,7 @@ fn check(name: &str, n_runs: u64) -> BTreeSet<Verdict> {
 fn check_met(verdicts: &BTreeSet<Verdict>, expected: &[&'static str]) {
     assert!(verdicts.contains(&Verdict::Accepted), "{verdicts:?}");
     for rule in expected {
-        assert!(
-            verdicts.contains(&Verdict::Rejected(rule)),
-            "no input met {rule}: {verdicts:?}"
-        );
+        assert!(verdicts.contains(&Verdict::Rejected(rule)), "no input met {rule}: {verdicts:?}");
     }
 }
 
@@ -45,14 +42,7 @@ fn any_text_is_audited() {
 #[test]
 fn any_bytes_are_audited() {
     let verdicts = check("component_audit", 1_000);
-    check_met(
-        &verdicts,
-        &[
-            "component/valid",
-            "component/no-imports",
-            "component/structure",
-        ],
-    );
+    check_met(&verdicts, &["component/valid", "component/no-imports", "component/structure"]);
 }
 
 #[test]

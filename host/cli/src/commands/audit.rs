@@ -109,9 +109,7 @@ fn rejected(named: &Named) -> String {
 }
 
 fn lines(rows: Rows) -> String {
-    rows.into_iter()
-        .map(|(what, value)| format!("  {what:<13} {value}\n"))
-        .collect()
+    rows.into_iter().map(|(what, value)| format!("  {what:<13} {value}\n")).collect()
 }
 
 type Rows = Vec<(String, String)>;
@@ -166,17 +164,10 @@ fn fullest(report: &ComponentReport) -> Option<String> {
         .limits
         .iter()
         .max_by(|a, b| share(a.count, a.limit).total_cmp(&share(b.count, b.limit)))?;
-    let n_beyond = report
-        .limits
-        .iter()
-        .filter(|it| it.count > it.limit)
-        .count();
+    let n_beyond = report.limits.iter().filter(|it| it.count > it.limit).count();
     let held = match n_beyond {
         0 => format!("{} are held; the nearest is", report.limits.len()),
-        _ => format!(
-            "{n_beyond} of {} are passed; the furthest is",
-            report.limits.len()
-        ),
+        _ => format!("{n_beyond} of {} are passed; the furthest is", report.limits.len()),
     };
     Some(format!(
         "{held} {}, {} of {} (--json has them all)",
@@ -216,10 +207,6 @@ fn listed(names: &[String]) -> String {
     match names {
         [] => "none".to_owned(),
         _ if names.len() <= SHOWN_MAX => names.join(", "),
-        _ => format!(
-            "{} and {} more",
-            names[..SHOWN_MAX].join(", "),
-            names.len() - SHOWN_MAX
-        ),
+        _ => format!("{} and {} more", names[..SHOWN_MAX].join(", "), names.len() - SHOWN_MAX),
     }
 }

@@ -62,11 +62,7 @@ fn show(args: &Call, probed: &ProbedPlugin, pairs: &Pairs, evaluation: &Evaluati
         .collect();
     let header = ["pair", "margin", "loss", "d/d chosen", "d/d rejected"];
     screen::data(&screen::table(&header, &rows))?;
-    screen::note(&format!(
-        "{}, fuel {}",
-        plugin::identity(probed),
-        evaluation.fuel
-    ));
+    screen::note(&format!("{}, fuel {}", plugin::identity(probed), evaluation.fuel));
     Ok(())
 }
 

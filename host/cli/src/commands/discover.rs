@@ -62,11 +62,7 @@ fn config(args: Discover, settings: &Settings) -> Result<Config> {
         missing_layers: settings.missing_layers,
         workers: args.workers,
         search: SearchSettings {
-            proposer: args
-                .proposer
-                .as_deref()
-                .map(str::parse::<ProposerChoice>)
-                .transpose()?,
+            proposer: args.proposer.as_deref().map(str::parse::<ProposerChoice>).transpose()?,
             seed: args.seed,
             candidates: args.candidates,
             proposals_max: SearchSettings::proposals_for(args.candidates),
@@ -81,15 +77,7 @@ fn config(args: Discover, settings: &Settings) -> Result<Config> {
 
 /// The leaderboard and the rejected as text.
 fn leaderboard(report: &Report) -> String {
-    let header = [
-        "loss",
-        "origin",
-        "made from",
-        "fitness",
-        "95 % interval",
-        "reward",
-        "KL (nats)",
-    ];
+    let header = ["loss", "origin", "made from", "fitness", "95 % interval", "reward", "KL (nats)"];
     let rows: Vec<Vec<String>> = report
         .leaderboard
         .iter()
@@ -107,11 +95,7 @@ fn leaderboard(report: &Report) -> String {
         .collect();
     let mut text = format!("\n{}", screen::table(&header, &rows));
     text.push_str(note_on_intervals(report.n_seeds));
-    if let Some(best) = report
-        .leaderboard
-        .iter()
-        .find(|row| row.origin != "baseline")
-    {
+    if let Some(best) = report.leaderboard.iter().find(|row| row.origin != "baseline") {
         text.push_str(&format!(
             "the best proposal, {}, in its author's words: {}\n",
             best.name,
@@ -128,10 +112,7 @@ fn leaderboard(report: &Report) -> String {
         ));
     }
     text.push_str("\nwhat follows @ is the candidate's identity, a hash of its program text\n");
-    text.push_str(&format!(
-        "{:.0} seconds; everything is in {}\n",
-        report.seconds, report.run
-    ));
+    text.push_str(&format!("{:.0} seconds; everything is in {}\n", report.seconds, report.run));
     text
 }
 

@@ -35,9 +35,7 @@ enum Status {
 pub(crate) fn run(args: &Doctor, settings: &Settings) -> Result<Outcome> {
     let mut findings = vec![compiler(settings)];
     findings.extend(
-        confine::layers()
-            .into_iter()
-            .map(|found| confinement(found, settings.missing_layers)),
+        confine::layers().into_iter().map(|found| confinement(found, settings.missing_layers)),
     );
     findings.extend([processor(), threads(), gpu(), llm()]);
     if args.json {
@@ -51,10 +49,7 @@ pub(crate) fn run(args: &Doctor, settings: &Settings) -> Result<Outcome> {
         .map(|finding| finding.what)
         .collect();
     if !missing.is_empty() {
-        bail!(
-            "this machine lacks what lossbox needs: {}",
-            missing.join(", ")
-        );
+        bail!("this machine lacks what lossbox needs: {}", missing.join(", "));
     }
     Ok(Outcome::Done)
 }
@@ -74,10 +69,8 @@ fn lines(finding: &Finding) -> String {
 
 /// Missing layers have findings of their own.
 fn compiler(settings: &Settings) -> Finding {
-    let tolerant = Settings {
-        cache: settings.cache.clone(),
-        missing_layers: MissingLayers::Accept,
-    };
+    let tolerant =
+        Settings { cache: settings.cache.clone(), missing_layers: MissingLayers::Accept };
     match plugin::open_sandbox(&tolerant, false) {
         Ok(_) => Finding {
             what: "compiler",
@@ -87,12 +80,7 @@ fn compiler(settings: &Settings) -> Finding {
         },
         Err(error) => {
             let (detail, remedy) = hint_apart(&error.to_string());
-            Finding {
-                what: "compiler",
-                status: Status::Missing,
-                detail,
-                remedy,
-            }
+            Finding { what: "compiler", status: Status::Missing, detail, remedy }
         }
     }
 }
@@ -101,10 +89,9 @@ fn compiler(settings: &Settings) -> Finding {
 fn hint_apart(message: &str) -> (String, String) {
     let (detail, hint) = match message.split_once(" (hint: ") {
         Some((detail, hint)) => (detail, hint.strip_suffix(')').unwrap_or(hint)),
-        None => (
-            message,
-            "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`",
-        ),
+        None => {
+            (message, "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`")
+        }
     };
     (detail.to_owned(), hint.to_owned())
 }
@@ -161,10 +148,7 @@ fn vector_instructions() -> Vec<&'static str> {
         ("AVX-512F", std::arch::is_x86_feature_detected!("avx512f")),
         ("AVX-512BW", std::arch::is_x86_feature_detected!("avx512bw")),
     ];
-    all.into_iter()
-        .filter(|(_, found)| *found)
-        .map(|(name, _)| name)
-        .collect()
+    all.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -190,19 +174,11 @@ fn threads() -> Finding {
 /// Whether `--device cuda` would find all that it needs. A machine without a GPU lacks nothing.
 fn gpu() -> Finding {
     let (status, detail, remedy) = match trainer::device::cuda_name(0) {
-        Ok(name) => (
-            Status::Good,
-            format!("{name}: `--device cuda` trains on it"),
-            String::new(),
-        ),
+        Ok(name) => (Status::Good, format!("{name}: `--device cuda` trains on it"), String::new()),
         Err(fault) if !Path::new("/dev/nvidia0").exists() => {
             let reason = fault.to_string();
             let reason = reason.split("; hint: ").next().unwrap_or_default();
-            (
-                Status::Optional,
-                format!("training runs on the CPU: {reason}"),
-                String::new(),
-            )
+            (Status::Optional, format!("training runs on the CPU: {reason}"), String::new())
         }
         Err(fault) => {
             let message = fault.to_string();
@@ -210,12 +186,7 @@ fn gpu() -> Finding {
             (Status::Optional, detail.to_owned(), remedy.to_owned())
         }
     };
-    Finding {
-        what: "GPU",
-        status,
-        detail,
-        remedy,
-    }
+    Finding { what: "GPU", status, detail, remedy }
 }
 
 fn llm() -> Finding {

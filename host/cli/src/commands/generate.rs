@@ -20,18 +20,12 @@ pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
         "--n: expected 1 to {SAMPLES_MAX}, got {} (hint: ask again with another --seed for more)",
         args.n
     );
-    ensure!(
-        args.max_tokens > 0,
-        "--max-tokens 0 generates nothing (hint: at least 1)"
-    );
+    ensure!(args.max_tokens > 0, "--max-tokens 0 generates nothing (hint: at least 1)");
     let device = device::open(args.on.device, args.on.precision, settings)?;
     let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let tokenizer = folder.tokenizer()?;
     let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
-    ensure!(
-        !prompt.is_empty(),
-        "the prompt has no token (hint: give --prompt some text)"
-    );
+    ensure!(!prompt.is_empty(), "the prompt has no token (hint: give --prompt some text)");
     let config = folder.model.decoder.config();
     let (context, vocabulary) = (config.context, config.vocabulary);
     if let Some(token) = prompt.iter().find(|token| **token as usize >= vocabulary) {

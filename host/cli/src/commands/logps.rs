@@ -44,10 +44,7 @@ impl Line {
 pub(crate) fn run(args: &Logps, settings: &Settings) -> Result<Outcome> {
     let device = device::open(args.on.device, args.on.precision, settings)?;
     let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
-    let length = Length {
-        max_tokens: args.max_length,
-        ..Length::default()
-    };
+    let length = Length { max_tokens: args.max_length, ..Length::default() };
     let bad_rows = match args.skip_bad_rows {
         true => BadRows::Skip,
         false => BadRows::Stop,

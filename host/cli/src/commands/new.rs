@@ -15,21 +15,12 @@ pub(crate) fn run(args: &New) -> Result<Outcome> {
     let path = args.plugins.join(format!("{}.rs", args.name));
     fs::create_dir_all(&args.plugins)
         .with_context(|| format!("cannot make {}", args.plugins.display()))?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .with_context(|| {
-            format!(
-                "cannot make {} (hint: is there a plugin of this name?)",
-                path.display()
-            )
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).open(&path).with_context(|| {
+            format!("cannot make {} (hint: is there a plugin of this name?)", path.display())
         })?;
-    std::io::Write::write_all(
-        &mut file,
-        SKELETON.replace("{{name}}", &args.name).as_bytes(),
-    )
-    .with_context(|| format!("cannot write {}", path.display()))?;
+    std::io::Write::write_all(&mut file, SKELETON.replace("{{name}}", &args.name).as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     screen::note(&format!("wrote {}", path.display()));
     screen::note(&format!(
         "next: edit it, then `lossbox audit {0}` and `lossbox train --loss {0}`",
@@ -41,9 +32,8 @@ pub(crate) fn run(args: &New) -> Result<Outcome> {
 /// A name is a file's name and a loss's name at once, so it cannot be a path.
 fn check_name(name: &str) -> Result<()> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
-    let goes_on_well = name
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let goes_on_well =
+        name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !starts_well || !goes_on_well || name.len() > 64 {
         bail!(
             "{name:?} cannot be a plugin's name (hint: a lower case letter, then at most 63 lower case letters, \

@@ -138,10 +138,7 @@ mod tests {
         let rules = sandbox::rules::all();
         for name in ["source/size", "source/duplicate", "train/non-finite"] {
             let text = named(name, &rules).expect(name);
-            assert!(
-                text.starts_with(name) && text.contains("Forbids: "),
-                "{text}"
-            );
+            assert!(text.starts_with(name) && text.contains("Forbids: "), "{text}");
         }
         assert!(named("source/none", &rules).is_err());
     }

@@ -150,17 +150,14 @@ fn differences(run: &[(String, String)], now: &[(String, String)]) -> Vec<Differ
         let found = settings.iter().find(|(known, _)| known == name);
         found.map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
     };
-    let added = now
-        .iter()
-        .filter(|(name, _)| run.iter().all(|(known, _)| known != name));
+    let added = now.iter().filter(|(name, _)| run.iter().all(|(known, _)| known != name));
     let difference = |(name, _): &(String, String)| Difference {
         name: name.clone(),
         run: value(run, name),
         now: value(now, name),
     };
     let all = run.iter().chain(added).map(difference);
-    all.filter(|difference| difference.run != difference.now)
-        .collect()
+    all.filter(|difference| difference.run != difference.now).collect()
 }
 
 #[cfg(test)]

@@ -23,11 +23,9 @@ pub(crate) struct PastCandidate {
 }
 
 pub(super) fn settings(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
-    rows(
-        connection,
-        "SELECT name, value FROM settings ORDER BY name",
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )
+    rows(connection, "SELECT name, value FROM settings ORDER BY name", |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
 }
 
 /// Each session lasts from its beginning to its last event.
@@ -43,19 +41,12 @@ pub(super) fn seconds(connection: &Connection) -> rusqlite::Result<f64> {
 }
 
 pub(super) fn past(connection: &Connection, path: &Path) -> Result<Past, Fault> {
-    let candidates = rows(
-        connection,
-        "SELECT * FROM candidates ORDER BY slot",
-        candidate_texts,
-    );
+    let candidates = rows(connection, "SELECT * FROM candidates ORDER BY slot", candidate_texts);
     let mut past = Past::new();
     for (slot, texts) in candidates.map_err(Fault::archive(path))? {
         if slot != past.len() {
             let message = format!("expected slot {}, got {slot}", past.len());
-            return Err(Fault::Damaged {
-                what: "candidates",
-                message,
-            });
+            return Err(Fault::Damaged { what: "candidates", message });
         }
         past.push(PastCandidate {
             candidate: texts.candidate()?,
@@ -67,9 +58,7 @@ pub(super) fn past(connection: &Connection, path: &Path) -> Result<Past, Fault> 
         trainings(connection).map_err(Fault::archive(path))?
     {
         let trained = either("a training", result, rejection)?;
-        in_slot(&mut past, slot)?
-            .trainings
-            .push((seed_index, trained));
+        in_slot(&mut past, slot)?.trainings.push((seed_index, trained));
     }
     for (slot, fitness, rejection) in outcomes(connection).map_err(Fault::archive(path))? {
         let outcome = either("an outcome", fitness, rejection)?;
@@ -112,10 +101,7 @@ impl CandidateTexts {
             thought: self.thought,
             source: self.source,
             parents: parsed("parents", &self.parents)?,
-            genotype: self
-                .genotype
-                .map(|text| parsed("a genotype", &text))
-                .transpose()?,
+            genotype: self.genotype.map(|text| parsed("a genotype", &text)).transpose()?,
         })
     }
 }
@@ -135,18 +121,14 @@ type TrainingTexts = (usize, usize, Option<String>, Option<String>);
 fn trainings(connection: &Connection) -> rusqlite::Result<Vec<TrainingTexts>> {
     let query =
         "SELECT slot, seed_index, result, rejection FROM trainings ORDER BY slot, seed_index";
-    rows(connection, query, |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-    })
+    rows(connection, query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
 type OutcomeTexts = (usize, Option<String>, Option<String>);
 
 fn outcomes(connection: &Connection) -> rusqlite::Result<Vec<OutcomeTexts>> {
     let query = "SELECT slot, fitness, rejection FROM outcomes ORDER BY slot";
-    rows(connection, query, |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-    })
+    rows(connection, query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
 fn rows<T>(
@@ -159,10 +141,7 @@ fn rows<T>(
 
 fn in_slot(past: &mut Past, slot: usize) -> Result<&mut PastCandidate, Fault> {
     let message = format!("there is no candidate in slot {slot}");
-    past.get_mut(slot).ok_or(Fault::Damaged {
-        what: "a result",
-        message,
-    })
+    past.get_mut(slot).ok_or(Fault::Damaged { what: "a result", message })
 }
 
 fn either<T: DeserializeOwned, E: DeserializeOwned>(
@@ -173,16 +152,10 @@ fn either<T: DeserializeOwned, E: DeserializeOwned>(
     match (good, bad) {
         (Some(good), _) => parsed(what, &good).map(Ok),
         (None, Some(bad)) => parsed(what, &bad).map(Err),
-        (None, None) => Err(Fault::Damaged {
-            what,
-            message: "it is empty".to_owned(),
-        }),
+        (None, None) => Err(Fault::Damaged { what, message: "it is empty".to_owned() }),
     }
 }
 
 fn parsed<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::Damaged {
-        what,
-        message: error.to_string(),
-    })
+    serde_json::from_str(text).map_err(|error| Fault::Damaged { what, message: error.to_string() })
 }

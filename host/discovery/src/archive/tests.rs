@@ -50,34 +50,10 @@ fn everything_comes_back_to_the_last_bit() {
     };
     let mut archive = Archive::open(folder.path(), 2).expect("an archive");
     let mut write = |slot, record| archive.write(slot, &record).expect("written");
-    write(
-        0,
-        Record::Candidate {
-            candidate: candidate(),
-            reply: None,
-            rejection: None,
-        },
-    );
-    write(
-        0,
-        Record::Passed {
-            stage: Stage::Source,
-        },
-    );
-    write(
-        0,
-        Record::Training {
-            seed_index: 1,
-            trained: Ok(seed_result()),
-        },
-    );
-    write(
-        0,
-        Record::Training {
-            seed_index: 0,
-            trained: Err(rejection.clone()),
-        },
-    );
+    write(0, Record::Candidate { candidate: candidate(), reply: None, rejection: None });
+    write(0, Record::Passed { stage: Stage::Source });
+    write(0, Record::Training { seed_index: 1, trained: Ok(seed_result()) });
+    write(0, Record::Training { seed_index: 0, trained: Err(rejection.clone()) });
     write(0, Record::Outcome(Outcome::Scored(fitness)));
     write(
         1,
@@ -89,16 +65,10 @@ fn everything_comes_back_to_the_last_bit() {
     );
     drop(archive);
 
-    let past = Archive::open(folder.path(), 1)
-        .expect("an archive")
-        .past()
-        .expect("a past");
+    let past = Archive::open(folder.path(), 1).expect("an archive").past().expect("a past");
     assert_eq!(past.len(), 2);
     assert_eq!(past[0].candidate, candidate());
-    assert_eq!(
-        past[0].trainings,
-        [(0, Err(rejection.clone())), (1, Ok(seed_result()))]
-    );
+    assert_eq!(past[0].trainings, [(0, Err(rejection.clone())), (1, Ok(seed_result()))]);
     assert_eq!(past[0].outcome, Some(Outcome::Scored(fitness)));
     assert_eq!(past[1].outcome, Some(Outcome::Rejected(rejection)));
 }
@@ -107,18 +77,11 @@ fn everything_comes_back_to_the_last_bit() {
 fn a_run_is_only_resumed_as_what_it_was_begun_as() {
     let folder = tempfile::tempdir().expect("a folder");
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     let mut archive = Archive::open(folder.path(), 1).expect("an archive");
-    archive
-        .settle_settings(&pairs(&[("seed", "1"), ("lag", "2")]))
-        .expect("begun");
-    archive
-        .settle_settings(&pairs(&[("lag", "2"), ("seed", "1")]))
-        .expect("the same");
+    archive.settle_settings(&pairs(&[("seed", "1"), ("lag", "2")])).expect("begun");
+    archive.settle_settings(&pairs(&[("lag", "2"), ("seed", "1")])).expect("the same");
     let fault = archive
         .settle_settings(&pairs(&[("seed", "7"), ("sdk", "ab")]))
         .expect_err("others")

@@ -24,10 +24,8 @@ pub(super) fn settings(
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for (name, value) in settings {
-        transaction.execute(
-            "INSERT INTO settings (name, value) VALUES (?1, ?2)",
-            params![name, value],
-        )?;
+        transaction
+            .execute("INSERT INTO settings (name, value) VALUES (?1, ?2)", params![name, value])?;
     }
     transaction.commit()
 }
@@ -41,11 +39,7 @@ pub(super) fn record(
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     match record {
-        Record::Candidate {
-            candidate,
-            reply,
-            rejection,
-        } => {
+        Record::Candidate { candidate, reply, rejection } => {
             insert_candidate(&transaction, slot, candidate, reply.as_deref())?;
             if let Some(rejection) = rejection {
                 insert_outcome(&transaction, slot, &Outcome::Rejected(rejection.clone()))?;
@@ -55,24 +49,16 @@ pub(super) fn record(
             let passed = "INSERT INTO passed (slot, stage) VALUES (?1, ?2)";
             transaction.execute(passed, params![slot, stage.to_string()])?;
         }
-        Record::Training {
-            seed_index,
-            trained,
-        } => {
+        Record::Training { seed_index, trained } => {
             let training = "INSERT INTO trainings (slot, seed_index, result, rejection) VALUES (?1, ?2, ?3, ?4)";
-            let (result, rejection) = (
-                trained.as_ref().ok().map(json),
-                trained.as_ref().err().map(json),
-            );
+            let (result, rejection) =
+                (trained.as_ref().ok().map(json), trained.as_ref().err().map(json));
             transaction.execute(training, params![slot, seed_index, result, rejection])?;
         }
         Record::Outcome(outcome) => insert_outcome(&transaction, slot, outcome)?,
     }
     let event = "INSERT INTO events (session, at, slot, what) VALUES (?1, ?2, ?3, ?4)";
-    transaction.execute(
-        event,
-        params![session, now_ms(), slot, what_happened(record)],
-    )?;
+    transaction.execute(event, params![session, now_ms(), slot, what_happened(record)])?;
     transaction.commit()
 }
 
@@ -82,15 +68,7 @@ fn insert_candidate(
     candidate: &Candidate,
     reply: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let Candidate {
-        id,
-        name,
-        origin,
-        thought,
-        source,
-        parents,
-        genotype,
-    } = candidate;
+    let Candidate { id, name, origin, thought, source, parents, genotype } = candidate;
     transaction.execute(
         "INSERT INTO candidates (slot, id, name, origin, thought, source, parents, genotype, reply)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -125,24 +103,19 @@ fn insert_outcome(
 
 fn what_happened(record: &Record) -> String {
     match record {
-        Record::Candidate {
-            candidate,
-            rejection: None,
-            ..
-        } => format!("candidate {}", candidate.name),
-        Record::Candidate {
-            rejection: Some(rejection),
-            ..
-        } => format!("rejected by {}", rejection.rule),
+        Record::Candidate { candidate, rejection: None, .. } => {
+            format!("candidate {}", candidate.name)
+        }
+        Record::Candidate { rejection: Some(rejection), .. } => {
+            format!("rejected by {}", rejection.rule)
+        }
         Record::Passed { stage } => format!("passed {stage}"),
-        Record::Training {
-            seed_index,
-            trained: Ok(_),
-        } => format!("trained with seed {seed_index}"),
-        Record::Training {
-            seed_index,
-            trained: Err(_),
-        } => format!("rejected while training with seed {seed_index}"),
+        Record::Training { seed_index, trained: Ok(_) } => {
+            format!("trained with seed {seed_index}")
+        }
+        Record::Training { seed_index, trained: Err(_) } => {
+            format!("rejected while training with seed {seed_index}")
+        }
         Record::Outcome(Outcome::Scored(fitness)) => format!("scored {}", fitness.mean),
         Record::Outcome(Outcome::Rejected(rejection)) => format!("rejected by {}", rejection.rule),
     }
@@ -153,8 +126,6 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn now_ms() -> i64 {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

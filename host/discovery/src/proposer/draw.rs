@@ -72,10 +72,7 @@ mod tests {
         for _ in 0..10_000 {
             counts[draws.weighted(&[2.0, 1.0, 1.0])] += 1;
         }
-        assert!(
-            (counts[0] - 5_000).abs() < 250 && (counts[1] - 2_500).abs() < 217,
-            "{counts:?}"
-        );
+        assert!((counts[0] - 5_000).abs() < 250 && (counts[1] - 2_500).abs() < 217, "{counts:?}");
         assert_eq!(draws.below(1), 0);
     }
 }

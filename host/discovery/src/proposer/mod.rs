@@ -48,10 +48,7 @@ pub(crate) struct History {
 impl History {
     /// Every candidate, judged or not.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
-        self.judged
-            .iter()
-            .map(|(candidate, _)| candidate)
-            .chain(&self.pending)
+        self.judged.iter().map(|(candidate, _)| candidate).chain(&self.pending)
     }
 }
 
@@ -61,9 +58,5 @@ pub(crate) enum Reply {
     /// A loss.
     Proposal(Candidate),
     /// Something that is not one. The candidate has a name and no source.
-    Malformed {
-        candidate: Candidate,
-        text: String,
-        rejection: Rejection,
-    },
+    Malformed { candidate: Candidate, text: String, rejection: Rejection },
 }

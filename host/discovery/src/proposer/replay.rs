@@ -21,17 +21,11 @@ impl Replay {
     /// Reads the file.
     pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let text = std::fs::read_to_string(path).map_err(Fault::file("read", path))?;
-        let lines = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty());
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let mut replies = Vec::new();
         for (index, line) in lines {
-            let unreadable = |message| Fault::Replay {
-                path: path.to_path_buf(),
-                line: index + 1,
-                message,
-            };
+            let unreadable =
+                |message| Fault::Replay { path: path.to_path_buf(), line: index + 1, message };
             reply::check(line).map_err(unreadable)?;
             replies.push(line.to_owned());
         }
@@ -53,10 +47,7 @@ impl Replay {
 
 impl Proposer for Replay {
     fn propose(&mut self, n: usize, _: &History) -> Result<Option<Reply>, Fault> {
-        Ok(self
-            .replies
-            .get(n)
-            .map(|text| reply::read("replay", n, text)))
+        Ok(self.replies.get(n).map(|text| reply::read("replay", n, text)))
     }
 }
 
@@ -81,10 +72,7 @@ mod tests {
             Some(Reply::Proposal(candidate)) => Some(candidate.name),
             _ => None,
         };
-        assert_eq!(
-            (name(1).as_deref(), name(0).as_deref(), name(2)),
-            (Some("m"), Some("n"), None)
-        );
+        assert_eq!((name(1).as_deref(), name(0).as_deref(), name(2)), (Some("m"), Some("n"), None));
     }
 
     #[test]

@@ -127,9 +127,7 @@ mod tests {
     fn a_reply_becomes_a_candidate() {
         let text = r#"{"thought": " Why not. ", "name": "My Loss!", "code": "fn loss() {}"}"#;
         for text in [text.to_owned(), format!("```json\n{text}\n```")] {
-            let Reply::Proposal(candidate) = read("llm", 3, &text) else {
-                panic!("{text}")
-            };
+            let Reply::Proposal(candidate) = read("llm", 3, &text) else { panic!("{text}") };
             assert_eq!(
                 (candidate.name.as_str(), candidate.thought.as_str()),
                 ("my_loss", "Why not.")
@@ -141,15 +139,9 @@ mod tests {
     /// Neither the identity nor the audit of a loss depends on how a model likes to quote it.
     #[test]
     fn fenced_code_is_the_code_in_the_fence() {
-        for code in [
-            "fn loss() {}",
-            "```rust\nfn loss() {}\n```\n",
-            "```\nfn loss() {}\n```",
-        ] {
+        for code in ["fn loss() {}", "```rust\nfn loss() {}\n```\n", "```\nfn loss() {}\n```"] {
             let text = serde_json::json!({"thought": "", "name": "a", "code": code}).to_string();
-            let Reply::Proposal(candidate) = read("llm", 3, &text) else {
-                panic!("{text}")
-            };
+            let Reply::Proposal(candidate) = read("llm", 3, &text) else { panic!("{text}") };
             assert_eq!(candidate.source, "fn loss() {}");
         }
     }
@@ -159,36 +151,15 @@ mod tests {
         for (text, expected) in [
             ("I would try a hinge.", "expected value"),
             (r#"{"thought": "", "name": "a"}"#, "missing field `code`"),
-            (
-                r#"{"thought": "", "name": "a", "code": 7}"#,
-                "expected a string",
-            ),
-            (
-                r#"{"thought": "", "name": "a", "code": " "}"#,
-                "`code` is empty",
-            ),
-            (
-                r#"{"thought": "", "name": "a", "code": "```rust\n```"}"#,
-                "`code` is empty",
-            ),
+            (r#"{"thought": "", "name": "a", "code": 7}"#, "expected a string"),
+            (r#"{"thought": "", "name": "a", "code": " "}"#, "`code` is empty"),
+            (r#"{"thought": "", "name": "a", "code": "```rust\n```"}"#, "`code` is empty"),
         ] {
-            let Reply::Malformed {
-                candidate,
-                rejection,
-                ..
-            } = read("llm", 3, text)
-            else {
+            let Reply::Malformed { candidate, rejection, .. } = read("llm", 3, text) else {
                 panic!("{text}")
             };
-            assert_eq!(
-                (rejection.stage, rejection.rule.as_str()),
-                (Stage::Source, "source/reply")
-            );
-            assert!(
-                rejection.message.contains(expected),
-                "{}",
-                rejection.message
-            );
+            assert_eq!((rejection.stage, rejection.rule.as_str()), (Stage::Source, "source/reply"));
+            assert!(rejection.message.contains(expected), "{}", rejection.message);
             let begin: String = text.chars().take(12).collect();
             let begin = format!("{begin:?}");
             assert!(rejection.message.contains(begin.trim_end_matches('"')));

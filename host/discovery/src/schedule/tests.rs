@@ -4,13 +4,7 @@ use sandbox::{Rejection, Stage};
 
 use super::*;
 
-const RULES: Rules = Rules {
-    n_baselines: 1,
-    candidates: 3,
-    proposals_max: 6,
-    lag: 1,
-    n_seeds: 2,
-};
+const RULES: Rules = Rules { n_baselines: 1, candidates: 3, proposals_max: 6, lag: 1, n_seeds: 2 };
 
 fn candidate(name: &str) -> Candidate {
     Candidate {
@@ -25,14 +19,7 @@ fn candidate(name: &str) -> Candidate {
 }
 
 fn scored(mean: f64) -> Outcome {
-    Outcome::Scored(Fitness {
-        mean,
-        low: mean,
-        high: mean,
-        n: 2,
-        reward: 0.0,
-        kl: 0.0,
-    })
+    Outcome::Scored(Fitness { mean, low: mean, high: mean, n: 2, reward: 0.0, kl: 0.0 })
 }
 
 fn rejected() -> Outcome {
@@ -103,14 +90,8 @@ fn a_rejection_in_training_is_seen_only_after_the_lag() {
 #[test]
 fn no_proposal_is_made_while_it_is_open_whether_it_is_needed() {
     check(&[Some(scored(0.1)), Some(scored(0.2)), None], Step::Wait);
-    check(
-        &[Some(scored(0.1)), Some(scored(0.2)), Some(rejected())],
-        Step::Propose(3),
-    );
-    check(
-        &[Some(scored(0.1)), Some(scored(0.2)), Some(scored(0.3))],
-        Step::Done,
-    );
+    check(&[Some(scored(0.1)), Some(scored(0.2)), Some(rejected())], Step::Propose(3));
+    check(&[Some(scored(0.1)), Some(scored(0.2)), Some(scored(0.3))], Step::Done);
 }
 
 #[test]
@@ -136,11 +117,8 @@ fn no_more_candidates_are_judged_at_a_time_than_allowed() {
 fn a_proposal_sees_outcomes_before_its_lag_and_only_sources_since() {
     let settled = [Some(scored(0.5)), Some(rejected()), Some(scored(0.7))];
     let history = schedule(RULES, &settled).history(3);
-    let judged: Vec<&str> = history
-        .judged
-        .iter()
-        .map(|(candidate, _)| candidate.name.as_str())
-        .collect();
+    let judged: Vec<&str> =
+        history.judged.iter().map(|(candidate, _)| candidate.name.as_str()).collect();
     assert_eq!(judged, ["baseline", "proposal 0", "proposal 1"]);
     assert_eq!(history.pending.len(), 1);
     assert_eq!(history.pending[0].name, "proposal 2");
@@ -160,14 +138,8 @@ fn trainings_to_come_are_counted_without_those_of_rejected_candidates() {
 
 #[test]
 fn the_best_is_the_fittest_and_the_lower_identity_of_equals() {
-    let schedule = schedule(
-        RULES,
-        &[Some(scored(0.5)), Some(rejected()), Some(scored(0.5))],
-    );
-    let lower = [1, 3]
-        .into_iter()
-        .min_by_key(|&slot| &schedule.candidate(slot).id)
-        .expect("two");
+    let schedule = schedule(RULES, &[Some(scored(0.5)), Some(rejected()), Some(scored(0.5))]);
+    let lower = [1, 3].into_iter().min_by_key(|&slot| &schedule.candidate(slot).id).expect("two");
     assert_eq!(
         schedule.best().map(|(candidate, _)| &candidate.id),
         Some(&schedule.candidate(lower).id)

@@ -34,13 +34,10 @@ impl Hash {
     fn unless_one_in(self, n: u64, stage: Stage) -> Result<Self, Failure> {
         dawdle();
         match self.0 % n {
-            0 => Err(Rejection::new(
-                stage,
-                &format!("{stage}/fake"),
-                format!("hash {}", self.0),
-                "",
-            )
-            .into()),
+            0 => {
+                Err(Rejection::new(stage, &format!("{stage}/fake"), format!("hash {}", self.0), "")
+                    .into())
+            }
             _ => Ok(self),
         }
     }
@@ -112,18 +109,8 @@ struct Trial {
     evolve: bool,
 }
 
-const LARGE: Trial = Trial {
-    baselines: 13,
-    candidates: 12,
-    lag: 2,
-    evolve: true,
-};
-const SMALL: Trial = Trial {
-    baselines: 3,
-    candidates: 4,
-    lag: 1,
-    evolve: true,
-};
+const LARGE: Trial = Trial { baselines: 13, candidates: 12, lag: 2, evolve: true };
+const SMALL: Trial = Trial { baselines: 3, candidates: 4, lag: 1, evolve: true };
 const SEEDS: [u64; 2] = [5, 6];
 const RUN_SEED: u64 = 7;
 
@@ -153,10 +140,7 @@ impl Trial {
             schedule,
             archive: &mut archive,
             observer: &mut observer,
-            baselines: baselines::ALL[..self.baselines]
-                .iter()
-                .map(baselines::candidate)
-                .collect(),
+            baselines: baselines::ALL[..self.baselines].iter().map(baselines::candidate).collect(),
             wanted: self.candidates,
             seeds: &SEEDS,
             workers,
@@ -186,14 +170,7 @@ impl Trial {
 
 #[test]
 fn reports_do_not_depend_on_the_number_of_workers() {
-    for trial in [
-        LARGE,
-        Trial {
-            evolve: false,
-            lag: 0,
-            ..LARGE
-        },
-    ] {
+    for trial in [LARGE, Trial { evolve: false, lag: 0, ..LARGE }] {
         let report = trial.undisturbed(1);
         assert!(
             report.contains("source/fake") && report.contains("train/fake"),
@@ -223,9 +200,7 @@ fn a_run_that_is_killed_before_any_record_ends_as_if_it_had_not_been() {
             }
             Err(_) => killed += 1,
         }
-        let resumed = SMALL
-            .run(folder.path(), 1 + records % 3, None)
-            .expect("a report");
+        let resumed = SMALL.run(folder.path(), 1 + records % 3, None).expect("a report");
         assert_eq!(resumed, report, "killed before record {records}");
     }
     assert!(killed > 40, "{killed}");
@@ -300,13 +275,8 @@ fn a_run_on_a_machine_that_is_too_busy_is_resumed_without_a_loss() {
     let report = SMALL.undisturbed(2);
     for busy_at in 0..6 {
         let folder = tempfile::tempdir().expect("a folder");
-        let machine = BusyAt {
-            n_compiled: AtomicUsize::new(0),
-            busy_at,
-        };
-        let fault = SMALL
-            .run_with(&machine, folder.path(), 2, None)
-            .expect_err("a busy machine");
+        let machine = BusyAt { n_compiled: AtomicUsize::new(0), busy_at };
+        let fault = SMALL.run_with(&machine, folder.path(), 2, None).expect_err("a busy machine");
         assert!(fault.to_string().contains("try again"), "{fault}");
         let resumed = SMALL.run(folder.path(), 2, None).expect("a report");
         assert_eq!(resumed, report, "busy at compiler {busy_at}");
@@ -350,10 +320,7 @@ fn with_proposer(
         schedule,
         archive: &mut archive,
         observer: &mut observer,
-        baselines: baselines::ALL[..trial.baselines]
-            .iter()
-            .map(baselines::candidate)
-            .collect(),
+        baselines: baselines::ALL[..trial.baselines].iter().map(baselines::candidate).collect(),
         wanted: trial.candidates,
         seeds: &SEEDS,
         workers: 2,
@@ -377,15 +344,8 @@ fn what_was_proposed_before_is_rejected_and_a_run_without_ideas_ends() {
 fn a_fault_of_the_proposer_keeps_what_is_under_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let (end, _) = with_proposer(folder.path(), Box::new(Broken));
-    assert!(
-        end.expect_err("broken")
-            .to_string()
-            .contains("out of order")
-    );
-    let past = Archive::open(folder.path(), 1)
-        .expect("an archive")
-        .past()
-        .expect("a past");
+    assert!(end.expect_err("broken").to_string().contains("out of order"));
+    let past = Archive::open(folder.path(), 1).expect("an archive").past().expect("a past");
     assert_eq!(past.len(), 4);
     assert!(past[..3].iter().all(|baseline| baseline.outcome.is_some()));
 }
@@ -429,10 +389,7 @@ fn a_panic_in_a_worker_is_a_fault_and_not_a_hang() {
         schedule: Schedule::new(SMALL.rules(), Vec::new()),
         archive: &mut archive,
         observer: &mut observer,
-        baselines: baselines::ALL[..3]
-            .iter()
-            .map(baselines::candidate)
-            .collect(),
+        baselines: baselines::ALL[..3].iter().map(baselines::candidate).collect(),
         wanted: 1,
         seeds: &SEEDS,
         workers: 2,

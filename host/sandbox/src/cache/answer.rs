@@ -44,10 +44,7 @@ impl Answer {
                 let (metadata, report) =
                     body.split_at_checked(u32::from_le_bytes(*length) as usize)?;
                 let metadata = protocol::decode_ready(metadata)?.ok()?;
-                Some(Answer::Probed(
-                    metadata,
-                    serde_json::from_slice(report).ok()?,
-                ))
+                Some(Answer::Probed(metadata, serde_json::from_slice(report).ok()?))
             }
             REJECTED => Some(Answer::Rejected(serde_json::from_slice(body).ok()?)),
             _ => None,

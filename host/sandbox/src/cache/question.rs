@@ -87,10 +87,7 @@ mod tests {
     #[test]
     fn whatever_an_answer_depends_on_makes_another_question() {
         let asked = ask("rustc 1", "sdk", &["confined"], "file", &["a", "b"]);
-        assert_eq!(
-            asked,
-            ask("rustc 1", "sdk", &["confined"], "file", &["a", "b"])
-        );
+        assert_eq!(asked, ask("rustc 1", "sdk", &["confined"], "file", &["a", "b"]));
         for other in [
             ask("rustc 2", "sdk", &["confined"], "file", &["a", "b"]),
             ask("rustc 1", "sdk2", &["confined"], "file", &["a", "b"]),

@@ -42,9 +42,7 @@ impl Seal {
             }
             opened => opened,
         };
-        let key = key
-            .and_then(read)
-            .map_err(Fault::file("use the key", key_file))?;
+        let key = key.and_then(read).map_err(Fault::file("use the key", key_file))?;
         let seal = Hmac::new_from_slice(&key).expect("HMAC takes keys of any length");
         Ok(Seal(seal))
     }
@@ -61,11 +59,7 @@ impl Seal {
 
     /// Compares in constant time.
     pub(super) fn fits(&self, seal: &[u8], content: &[u8]) -> bool {
-        self.0
-            .clone()
-            .chain_update(content)
-            .verify_slice(seal)
-            .is_ok()
+        self.0.clone().chain_update(content).verify_slice(seal).is_ok()
     }
 }
 
@@ -75,16 +69,11 @@ fn make(key_file: &Path) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut key = [0; SEAL_BYTES];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     // Readable by its owner alone, as all temporary files of this crate are.
-    let mut file = tempfile::Builder::new()
-        .prefix(".key-")
-        .tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(folder)?;
     file.write_all(&key)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(key_file) {
@@ -96,9 +85,7 @@ fn make(key_file: &Path) -> io::Result<()> {
 fn read(mut file: File) -> io::Result<[u8; SEAL_BYTES]> {
     let metadata = file.metadata()?;
     let refused = |what: &str| {
-        Err(io::Error::other(format!(
-            "{what} (hint: delete it, and a new one is made)"
-        )))
+        Err(io::Error::other(format!("{what} (hint: delete it, and a new one is made)")))
     };
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return refused("it belongs to another user");
@@ -144,10 +131,7 @@ mod tests {
             let racing: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| Seal::open(&key_file).expect("a key").name()))
                 .collect();
-            racing
-                .into_iter()
-                .map(|thread| thread.join().expect("no panic"))
-                .collect()
+            racing.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
         let left = fs::read_dir(folder.path()).expect("listed").count();

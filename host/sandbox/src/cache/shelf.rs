@@ -55,12 +55,7 @@ impl Shelf {
             .mode(0o700)
             .create(&folder)
             .map_err(Fault::file("make", &folder))?;
-        Ok(Shelf {
-            folder,
-            seal,
-            bytes_max,
-            until_sweep: AtomicU64::new(0),
-        })
+        Ok(Shelf { folder, seal, bytes_max, until_sweep: AtomicU64::new(0) })
     }
 
     pub(super) fn find(&self, question: &Question) -> Found {
@@ -104,9 +99,7 @@ impl Shelf {
         self.sweep_before(entry.len() as u64);
         let path = self.folder.join(question.file_name());
         let write = || {
-            let mut file = tempfile::Builder::new()
-                .prefix(BEGUN)
-                .tempfile_in(&self.folder)?;
+            let mut file = tempfile::Builder::new().prefix(BEGUN).tempfile_in(&self.folder)?;
             file.write_all(&entry)?;
             file.persist(&path).map_err(|error| error.error)
         };
@@ -116,14 +109,12 @@ impl Shelf {
     /// The first entry that a process writes sweeps, and then one for each sixteenth of the limit that it wrote.
     fn sweep_before(&self, entry_bytes: u64) {
         let taken = entry_bytes.max(BLOCK_BYTES);
-        let left = self
-            .until_sweep
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                Some(match left.checked_sub(taken) {
-                    Some(left) => left,
-                    None => self.bytes_max / 16,
-                })
-            });
+        let left = self.until_sweep.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            Some(match left.checked_sub(taken) {
+                Some(left) => left,
+                None => self.bytes_max / 16,
+            })
+        });
         if left.is_ok_and(|left| left < taken) {
             sweep(&self.folder, self.bytes_max);
         }
@@ -133,10 +124,7 @@ impl Shelf {
 /// Opens a file and nothing else: no link is followed, and nobody waits for the other end of a pipe.
 pub(super) fn open_plainly(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("it is not a file")),
@@ -157,10 +145,7 @@ fn sweep(folder: &Path, bytes_max: u64) {
             continue;
         };
         let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let is_begun = entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(BEGUN.as_bytes());
+        let is_begun = entry.file_name().as_encoded_bytes().starts_with(BEGUN.as_bytes());
         let age = now.duration_since(used).unwrap_or_default();
         if is_begun && age > ABANDONED {
             let _ = fs::remove_file(entry.path());
@@ -206,14 +191,9 @@ mod tests {
     #[test]
     fn what_was_put_is_found_by_another_process() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        shelf(folder.path())
-            .put(&question("a"), b"answer")
-            .expect("written");
+        shelf(folder.path()).put(&question("a"), b"answer").expect("written");
         let other = shelf(folder.path());
-        assert_eq!(
-            other.find(&question("a")),
-            Found::Sealed(b"answer".to_vec())
-        );
+        assert_eq!(other.find(&question("a")), Found::Sealed(b"answer".to_vec()));
         assert_eq!(other.find(&question("b")), Found::Nothing);
     }
 
@@ -236,10 +216,7 @@ mod tests {
         fs::write(&path, [whole.as_slice(), b"x"].concat()).expect("written");
         assert_eq!(shelf.find(&question("a")), Found::Broken(path.clone()));
         fs::write(&path, &whole).expect("written");
-        assert_eq!(
-            shelf.find(&question("a")),
-            Found::Sealed(b"answer".to_vec())
-        );
+        assert_eq!(shelf.find(&question("a")), Found::Sealed(b"answer".to_vec()));
     }
 
     /// An answer under a good seal, but to another question.

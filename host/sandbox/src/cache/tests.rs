@@ -11,9 +11,7 @@ use crate::{Hyperparameter, Metadata, ProbeReport, Scope, Span, Stage};
 const COMPONENT: &[u8] = b"bytes";
 
 fn cache(folder: &Path, notify: Option<Notify>) -> Cache {
-    let policy = CachePolicy::Keep {
-        key_file: folder.join("key"),
-    };
+    let policy = CachePolicy::Keep { key_file: folder.join("key") };
     Cache::new(folder, policy, Conditions::of("rustc", "sdk", &[]), notify)
 }
 
@@ -77,10 +75,7 @@ fn verdicts_of_the_clock_and_of_a_full_machine_are_asked_for_again() {
     ];
     for rule in rules {
         for _ in 0..2 {
-            assert_eq!(
-                compile(&cache, rule, &n_runs).expect_err("rejected").rule,
-                rule
-            );
+            assert_eq!(compile(&cache, rule, &n_runs).expect_err("rejected").rule, rule);
         }
     }
     assert_eq!(n_runs.get(), 2 * rules.len());
@@ -190,10 +185,7 @@ fn a_probed_answer_reads_back_bit_by_bit() {
 
 #[test]
 fn what_would_read_back_otherwise_is_not_kept() {
-    let report = ProbeReport {
-        fuel_per_pair: f64::NAN,
-        ..ProbeReport::default()
-    };
+    let report = ProbeReport { fuel_per_pair: f64::NAN, ..ProbeReport::default() };
     let metadata = Metadata {
         name: "loss".to_owned(),
         summary: String::new(),

@@ -97,16 +97,16 @@ fn refuse_if_steered(folder: &Path) -> Result<(), Fault> {
 fn judge(metadata: &Metadata, folder: &Path) -> Result<String, Rejection> {
     let [package] = metadata.packages.as_slice() else {
         let n_packages = metadata.packages.len();
-        return Err(MANIFEST.rejection(format!(
-            "the manifest has {n_packages} packages, expected 1"
-        )));
+        return Err(
+            MANIFEST.rejection(format!("the manifest has {n_packages} packages, expected 1"))
+        );
     };
     check_targets(package, folder)?;
     check_dependencies(package)?;
     if let Some(feature) = package.features.keys().next() {
-        return Err(MANIFEST.rejection(format!(
-            "the crate has the feature {feature:?}, expected none"
-        )));
+        return Err(
+            MANIFEST.rejection(format!("the crate has the feature {feature:?}, expected none"))
+        );
     }
     if let Some(links) = &package.links {
         return Err(MANIFEST.rejection(format!("the crate links {links:?}, expected nothing")));
@@ -116,12 +116,8 @@ fn judge(metadata: &Metadata, folder: &Path) -> Result<String, Rejection> {
 
 fn check_targets(package: &Package, folder: &Path) -> Result<(), Rejection> {
     let is_root = |path: &Path| path == folder.join("src/lib.rs");
-    let is_library = |kind: &TargetKind| {
-        matches!(
-            kind,
-            TargetKind::Lib | TargetKind::CDyLib | TargetKind::RLib
-        )
-    };
+    let is_library =
+        |kind: &TargetKind| matches!(kind, TargetKind::Lib | TargetKind::CDyLib | TargetKind::RLib);
     match package.targets.as_slice() {
         [target]
             if is_root(target.src_path.as_std_path()) && target.kind.iter().all(is_library) =>
@@ -163,10 +159,7 @@ fn check_dependencies(package: &Package) -> Result<(), Rejection> {
 }
 
 fn not_the_sdk(dependencies: &[Dependency]) -> Rejection {
-    let names: Vec<&str> = dependencies
-        .iter()
-        .map(|dependency| dependency.name.as_str())
-        .collect();
+    let names: Vec<&str> = dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     MANIFEST.rejection(format!(
         "the crate depends on {names:?}, expected guest-sdk alone, by its version"
     ))

@@ -65,22 +65,12 @@ pub(super) fn rejection(stderr: &str, author: Author) -> Rejection {
         .filter(|diagnostic| diagnostic.level.starts_with("error"))
         .filter(|diagnostic| !diagnostic.message.starts_with("aborting"))
         .collect();
-    let texts: Vec<String> = errors
-        .iter()
-        .take(ERRORS_MAX)
-        .map(|error| text(error, author))
-        .collect();
-    let message: String = texts
-        .join("\n")
-        .chars()
-        .take(MESSAGE_CHARACTERS_MAX)
-        .collect();
+    let texts: Vec<String> =
+        errors.iter().take(ERRORS_MAX).map(|error| text(error, author)).collect();
+    let message: String = texts.join("\n").chars().take(MESSAGE_CHARACTERS_MAX).collect();
     let rejection = RUSTC.rejection(message);
     match errors.iter().find_map(|error| place(error, author)) {
-        Some((span, _)) => rejection.at(Span {
-            line: span.line_start,
-            column: span.column_start,
-        }),
+        Some((span, _)) => rejection.at(Span { line: span.line_start, column: span.column_start }),
         None => rejection,
     }
 }
@@ -115,11 +105,7 @@ fn text(diagnostic: &Diagnostic, author: Author) -> String {
         (None, _) => String::new(),
         (Some((span, _)), Author::OneFile) => format!("line {}: ", span.line_start),
         (Some((span, _)), Author::Crate) => {
-            format!(
-                "{} line {}: ",
-                name_of(Path::new(&span.file_name)),
-                span.line_start
-            )
+            format!("{} line {}: ", name_of(Path::new(&span.file_name)), span.line_start)
         }
     };
     text.push_str(&diagnostic.message);

@@ -36,10 +36,7 @@ impl Folder {
         let folder = folder.map_err(Fault::file("make a temporary folder in", parent))?;
         let lock = File::open(folder.path()).and_then(|lock| lock.lock().map(|()| lock));
         let lock = lock.map_err(Fault::file("lock", folder.path()))?;
-        Ok(Folder {
-            folder,
-            _lock: lock,
-        })
+        Ok(Folder { folder, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,10 +59,7 @@ fn sweep_older(parent: &Path, prefix: &str, new: Duration) {
         return;
     };
     for entry in entries.flatten() {
-        let is_named_so = entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(prefix.as_bytes());
+        let is_named_so = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
         if is_named_so && is_old_folder_of_ours(&entry, new) {
             remove_if_free(&entry.path());
         }
@@ -75,9 +69,7 @@ fn sweep_older(parent: &Path, prefix: &str, new: Duration) {
 /// A link is no folder here: its own metadata is looked at.
 fn is_old_folder_of_ours(entry: &fs::DirEntry, new: Duration) -> bool {
     entry.metadata().is_ok_and(|found| {
-        let age = found
-            .modified()
-            .map(|at| SystemTime::now().duration_since(at));
+        let age = found.modified().map(|at| SystemTime::now().duration_since(at));
         found.is_dir()
             && found.uid() == rustix::process::getuid().as_raw()
             && matches!(age, Ok(Ok(age)) if age >= new)

@@ -50,9 +50,8 @@ const PROFILE: &[&str] = &[
 /// # Errors
 /// The first thing in it that is not allowed.
 pub(super) fn checked(text: &str) -> Result<String, Rejection> {
-    let manifest: Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| unreadable(error.message()))?;
+    let manifest: Table =
+        text.parse().map_err(|error: toml::de::Error| unreadable(error.message()))?;
     only(TABLES, "the manifest", &manifest)?;
     if let Some(package) = table(&manifest, "package")? {
         only(PACKAGE, "[package]", package)?;
@@ -96,9 +95,10 @@ fn crate_type(lib: &Table) -> Result<(), Rejection> {
     let mut names = types.into_iter().flatten().filter_map(Value::as_str);
     match names.find(|name| !CRATE_TYPES.contains(name)) {
         None => Ok(()),
-        Some(name) => Err(MANIFEST.rejection(format!(
-            "[lib] has the crate-type {name:?}, expected \"cdylib\""
-        ))),
+        Some(name) => {
+            Err(MANIFEST
+                .rejection(format!("[lib] has the crate-type {name:?}, expected \"cdylib\"")))
+        }
     }
 }
 
@@ -128,9 +128,8 @@ fn only(allowed: &[&str], place: &str, table: &Table) -> Result<(), Rejection> {
 fn plain(place: &str, table: &Table) -> Result<(), Rejection> {
     match table.iter().find(|(_, value)| value.is_table()) {
         None => Ok(()),
-        Some((key, _)) => Err(MANIFEST.rejection(format!(
-            "{place} takes {key:?} from elsewhere, expected a plain value"
-        ))),
+        Some((key, _)) => Err(MANIFEST
+            .rejection(format!("{place} takes {key:?} from elsewhere, expected a plain value"))),
     }
 }
 
@@ -154,34 +153,16 @@ mod tests {
     fn what_runs_something_or_changes_flags_is_refused_by_name() {
         for (addition, name) in [
             ("[lints.rust]\nunsafe_code = \"forbid\"\n", "lints"),
-            (
-                "[profile.release]\nrustflags = [\"-Clinker=/bin/sh\"]\n",
-                "rustflags",
-            ),
-            (
-                "[profile.dev.build-override]\nopt-level = 3\n",
-                "build-override",
-            ),
+            ("[profile.release]\nrustflags = [\"-Clinker=/bin/sh\"]\n", "rustflags"),
+            ("[profile.dev.build-override]\nopt-level = 3\n", "build-override"),
             ("[profile.dev.package.a]\nrustflags = []\n", "package"),
-            (
-                "[patch.crates-io]\nguest-sdk = { path = \"../evil\" }\n",
-                "patch",
-            ),
-            (
-                "[replace]\n\"guest-sdk:0.1.0\" = { path = \"../evil\" }\n",
-                "replace",
-            ),
+            ("[patch.crates-io]\nguest-sdk = { path = \"../evil\" }\n", "patch"),
+            ("[replace]\n\"guest-sdk:0.1.0\" = { path = \"../evil\" }\n", "replace"),
             ("[workspace]\nmembers = [\"..\"]\n", "workspace"),
             ("[features]\nfast = []\n", "features"),
-            (
-                "[build-dependencies]\nlibc = \"0.2\"\n",
-                "build-dependencies",
-            ),
+            ("[build-dependencies]\nlibc = \"0.2\"\n", "build-dependencies"),
             ("[dev-dependencies]\nlibc = \"0.2\"\n", "dev-dependencies"),
-            (
-                "[target.wasm32-wasip2.dependencies]\nlibc = \"0.2\"\n",
-                "target",
-            ),
+            ("[target.wasm32-wasip2.dependencies]\nlibc = \"0.2\"\n", "target"),
             ("[[bin]]\nname = \"b\"\npath = \"src/b.rs\"\n", "bin"),
             ("[[example]]\nname = \"b\"\n", "example"),
             ("[badges]\n", "badges"),
@@ -196,11 +177,7 @@ mod tests {
             );
         }
         for (from, to, name) in [
-            (
-                "[package]",
-                "cargo-features = [\"profile-rustflags\"]\n[package]",
-                "cargo-features",
-            ),
+            ("[package]", "cargo-features = [\"profile-rustflags\"]\n[package]", "cargo-features"),
             ("edition", "links = \"z\"\nedition", "links"),
             ("edition", "build = \"src/build.rs\"\nedition", "build"),
             ("edition", "build = false\nedition", "build"),
@@ -213,22 +190,10 @@ mod tests {
             ("crate-type", "plugin = true\ncrate-type", "plugin"),
             ("\"0.1\"", "{ path = \"../evil\" }", "path"),
             ("\"0.1\"", "{ git = \"https://example.org\" }", "git"),
-            (
-                "\"0.1\"",
-                "{ version = \"0.1\", registry = \"mine\" }",
-                "registry",
-            ),
-            (
-                "\"0.1\"",
-                "{ package = \"libc\", version = \"0.2\" }",
-                "package",
-            ),
+            ("\"0.1\"", "{ version = \"0.1\", registry = \"mine\" }", "registry"),
+            ("\"0.1\"", "{ package = \"libc\", version = \"0.2\" }", "package"),
             ("\"0.1\"", "{ workspace = true }", "workspace"),
-            (
-                "\"0.1\"",
-                "{ version = \"0.1\", artifact = \"bin\" }",
-                "artifact",
-            ),
+            ("\"0.1\"", "{ version = \"0.1\", artifact = \"bin\" }", "artifact"),
         ] {
             let rejection = checked(&PLAIN_MANIFEST.replacen(from, to, 1)).expect_err(name);
             assert!(

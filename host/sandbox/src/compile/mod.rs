@@ -79,13 +79,7 @@ pub(crate) fn compile_crate(sandbox: &Sandbox, source: &AuditedCrate) -> Tried<C
         Ok(edition) => edition,
         Err(starved) => return Ok(Err(starved)),
     };
-    rustc::component(
-        sandbox,
-        folder.path(),
-        "src/lib.rs",
-        &edition,
-        Author::Crate,
-    )
+    rustc::component(sandbox, folder.path(), "src/lib.rs", &edition, Author::Crate)
 }
 
 fn write(folder: &Path, name: &Path, text: &str) -> Result<(), Fault> {

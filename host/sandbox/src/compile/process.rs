@@ -90,22 +90,14 @@ pub(super) fn run(program: &Program, run: Run<'_>) -> Result<Ended, Fault> {
             Some(child::CANNOT) => Err(fault(io::Error::other(stderr.trim().to_owned()))),
             _ => Err(Fault::NotAChild(program.path.clone())),
         },
-        said => Ok(Ended {
-            status,
-            starved,
-            stdout: said.unwrap_or_default().to_owned(),
-            stderr,
-        }),
+        said => Ok(Ended { status, starved, stdout: said.unwrap_or_default().to_owned(), stderr }),
     }
 }
 
 /// The beginning of the output; the rest is read and dropped, so that the tool never waits for a reader.
 fn kept(mut output: impl Read) -> String {
     let mut bytes = Vec::new();
-    let _ = output
-        .by_ref()
-        .take(COMPILE_OUTPUT_BYTES_MAX as u64)
-        .read_to_end(&mut bytes);
+    let _ = output.by_ref().take(COMPILE_OUTPUT_BYTES_MAX as u64).read_to_end(&mut bytes);
     let _ = io::copy(&mut output, &mut io::sink());
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -197,12 +189,7 @@ mod tests {
     fn processor_time_is_read_behind_a_name_of_any_kind() {
         let line = "7 (a) 1 (b) R 1 7 7 0 -1 4194304 90 0 0 0 123 45 6 7 20 0 4 0 99 0 0";
         assert_eq!(processor_time_in(line), Some(Duration::from_millis(1_810)));
-        for broken in [
-            "",
-            "7 (a",
-            "7 (a) R 1",
-            "7 (a) R 1 7 7 0 -1 0 90 0 0 0 x 45 6 7",
-        ] {
+        for broken in ["", "7 (a", "7 (a) R 1", "7 (a) R 1 7 7 0 -1 0 90 0 0 0 x 45 6 7"] {
             assert_eq!(processor_time_in(broken), None, "{broken}");
         }
     }

@@ -87,10 +87,7 @@ fn written(path: &Path) -> Result<Component, Failure> {
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| {
-            file.take(COMPONENT_BYTES_MAX as u64 + 1)
-                .read_to_end(&mut bytes)
-        })
+        .and_then(|file| file.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
         .map_err(Fault::file("read", path))?;
     Ok(Component { bytes })
 }
@@ -135,9 +132,7 @@ fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
     let out_of_memory = ["memory allocation of", "out of memory"];
     if !status.success() && out_of_memory.iter().any(|words| says(stderr, words)) {
         let bound = COMPILE_ADDRESS_SPACE_BYTES >> 20;
-        return Outcome::Crashed(format!(
-            "ran out of memory, of which it may take {bound} MiB"
-        ));
+        return Outcome::Crashed(format!("ran out of memory, of which it may take {bound} MiB"));
     }
     if let Some(signal) = status.signal() {
         return Outcome::Crashed(match signal {
@@ -199,15 +194,9 @@ mod tests {
             other => panic!("expected a crash, got {other:?}"),
         };
         let failed = "memory allocation of 1073741824 bytes failed\n";
-        assert_eq!(
-            said(SIGABRT, failed),
-            "ran out of memory, of which it may take 2048 MiB"
-        );
+        assert_eq!(said(SIGABRT, failed), "ran out of memory, of which it may take 2048 MiB");
         assert_eq!(said(101 << 8, failed), said(SIGABRT, failed));
-        assert_eq!(
-            said(1 << 8, "rustc-LLVM ERROR: out of memory\n"),
-            said(SIGABRT, failed)
-        );
+        assert_eq!(said(1 << 8, "rustc-LLVM ERROR: out of memory\n"), said(SIGABRT, failed));
         assert_eq!(said(SIGXCPU, ""), "took more than 30 s of processor time");
         assert_eq!(said(SIGXFSZ, ""), "wrote a file of more than 64 MiB");
         let quoted = r#"{"level":"error","message":"memory allocation of 1 bytes failed"}"#;

@@ -81,15 +81,8 @@ impl Sdk {
 
 /// The SDK's manual, or its contract where there is none.
 pub(crate) fn sdk_manual() -> &'static str {
-    let text = |wanted: &str| {
-        FILES
-            .iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|(_, text)| *text)
-    };
-    text("guest-sdk/MANUAL.md")
-        .or_else(|| text("guest-sdk/wit/loss.wit"))
-        .unwrap_or_default()
+    let text = |wanted: &str| FILES.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+    text("guest-sdk/MANUAL.md").or_else(|| text("guest-sdk/wit/loss.wit")).unwrap_or_default()
 }
 
 /// Identity of all embedded sources.
@@ -153,11 +146,7 @@ fn rustc(
     };
     let mut compiler = Command::new(toolchain.rustc());
     compiler
-        .args([
-            "--crate-type=rlib",
-            "--target=wasm32-wasip2",
-            "--cap-lints=allow",
-        ])
+        .args(["--crate-type=rlib", "--target=wasm32-wasip2", "--cap-lints=allow"])
         .args([
             "-Copt-level=3",
             "-Cpanic=abort",
@@ -182,10 +171,7 @@ fn rustc(
     match output.status.success() {
         true => Ok(()),
         false => Err(Fault::SdkBuild(
-            String::from_utf8_lossy(&output.stderr)
-                .chars()
-                .take(2_000)
-                .collect(),
+            String::from_utf8_lossy(&output.stderr).chars().take(2_000).collect(),
         )),
     }
 }

@@ -35,10 +35,7 @@ fn written(folder: &Path) -> u64 {
 
 fn enough(folder: &Path, left: u64) -> Result<(), Fault> {
     match left < ROOM_BYTES {
-        true => Err(Fault::DiskFull {
-            folder: folder.parent().unwrap_or(folder).to_owned(),
-            left,
-        }),
+        true => Err(Fault::DiskFull { folder: folder.parent().unwrap_or(folder).to_owned(), left }),
         false => Ok(()),
     }
 }
@@ -50,9 +47,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_named_with_what_is_left_and_where_to_go() {
         let folder = Path::new("/scratch/lossbox-candidate");
-        let fault = enough(folder, ROOM_BYTES - 1)
-            .expect_err("full")
-            .to_string();
+        let fault = enough(folder, ROOM_BYTES - 1).expect_err("full").to_string();
         for part in ["/scratch ", "4194303 bytes", "TMPDIR"] {
             assert!(fault.contains(part), "{fault}");
         }

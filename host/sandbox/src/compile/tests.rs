@@ -43,15 +43,9 @@ pub(crate) fn run_confined(own: &Path, shared: &[PathBuf], arguments: &[&OsStr])
     readable.push(tool.clone());
     let run_it = Run {
         tool: &tool,
-        arguments: arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
-            .collect(),
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         environment: Vec::new(),
-        files: Files {
-            readable,
-            writable: own.to_owned(),
-        },
+        files: Files { readable, writable: own.to_owned() },
         wall: Duration::from_secs(60),
     };
     run(&program(), run_it).expect("a confined child")
@@ -121,15 +115,9 @@ fn links_do_not_lead_out_of_the_folder() {
     fs::write(&planted, SECRET).expect("written");
     let folder = Folder::fresh().expect("a folder");
     std::os::unix::fs::symlink(&planted, folder.path().join("link")).expect("a link");
-    let rejection = rejection_of(compile_in(
-        folder.path(),
-        &with(&thefts("link")[0]),
-        Duration::from_secs(20),
-    ));
-    assert!(
-        rejection.message.contains("Permission denied"),
-        "{rejection:?}"
-    );
+    let rejection =
+        rejection_of(compile_in(folder.path(), &with(&thefts("link")[0]), Duration::from_secs(20)));
+    assert!(rejection.message.contains("Permission denied"), "{rejection:?}");
 }
 
 /// `PATH` is set wherever tests run, and the host's environment is not the compiler's.
@@ -139,10 +127,7 @@ fn the_environment_is_out_of_reach() {
     let empty = "const _: () = assert!(option_env!(\"PATH\").is_none() && option_env!(\"HOME\").is_none());";
     let compiled = one_file(sandbox(), &with(empty)).expect("nothing in it");
     compiled.expect("a processor");
-    let rejection = rejection_of(one_file(
-        sandbox(),
-        &with("const X: &str = env!(\"PATH\");"),
-    ));
+    let rejection = rejection_of(one_file(sandbox(), &with("const X: &str = env!(\"PATH\");")));
     assert!(rejection.message.contains("not defined"), "{rejection:?}");
 }
 
@@ -166,20 +151,16 @@ fn where_a_missing_layer_is_accepted_its_risk_is_real() {
     .join()
     .expect("ended");
     assert!(refused.contains("access to files (Landlock)"), "{refused}");
-    assert!(
-        refused.contains("--accept-missing-confinement"),
-        "{refused}"
-    );
+    assert!(refused.contains("--accept-missing-confinement"), "{refused}");
     assert!(stolen.message.contains(SECRET), "{stolen:?}");
 }
 
 /// By the layer's name, and seen before anything is compiled; what doctor prints says the same.
 #[test]
 fn a_machine_that_lacks_a_layer_is_refused() {
-    for (call, missing) in [
-        (libc::SYS_landlock_create_ruleset, Layer::Files),
-        (libc::SYS_seccomp, Layer::SystemCalls),
-    ] {
+    for (call, missing) in
+        [(libc::SYS_landlock_create_ruleset, Layer::Files), (libc::SYS_seccomp, Layer::SystemCalls)]
+    {
         let (layers, refused) = thread::spawn(move || {
             without(call);
             let refused = Sandbox::open(Options::new(cache(), program().path));
@@ -187,11 +168,7 @@ fn a_machine_that_lacks_a_layer_is_refused() {
         })
         .join()
         .expect("ended");
-        for LayerStatus {
-            layer,
-            missing: why,
-        } in layers
-        {
+        for LayerStatus { layer, missing: why } in layers {
             assert_eq!(why.is_some(), layer == missing, "{layer}: {why:?}");
         }
         let Fault::MissingLayer { layer, reason } = &refused else {
@@ -341,9 +318,7 @@ fn a_compiler_dies_with_its_host_and_all_that_it_started() {
         assert!(status.contains("Seccomp:\t2"), "{process:?}: {status}");
     }
     drop(host);
-    let ended = within(Duration::from_secs(30), || {
-        processes_in(temporary.path()).is_empty()
-    });
+    let ended = within(Duration::from_secs(30), || processes_in(temporary.path()).is_empty());
     assert!(ended, "{:?}", processes_in(temporary.path()));
 }
 

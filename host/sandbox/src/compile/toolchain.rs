@@ -108,11 +108,7 @@ impl Toolchain {
     }
 
     fn has_target(&self) -> bool {
-        self.sysroot
-            .join("lib/rustlib")
-            .join(TARGET)
-            .join("lib")
-            .is_dir()
+        self.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
     }
 
     fn add_target(&self) -> Result<(), Fault> {
@@ -126,25 +122,17 @@ impl Toolchain {
         if output.status.success() && self.has_target() {
             return Ok(());
         }
-        Err(missing(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
+        Err(missing(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 }
 
 fn ask(rustc: &Path, arguments: &[&str]) -> Result<String, Fault> {
-    let output = Command::new(rustc)
-        .args(arguments)
-        .output()
-        .map_err(Fault::NoCompiler)?;
+    let output = Command::new(rustc).args(arguments).output().map_err(Fault::NoCompiler)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(Fault::StrangeCompiler {
         question: format!("{} {}", rustc.display(), arguments.join(" ")),
-        answer: String::from_utf8_lossy(&output.stderr)
-            .chars()
-            .take(500)
-            .collect(),
+        answer: String::from_utf8_lossy(&output.stderr).chars().take(500).collect(),
     })
 }

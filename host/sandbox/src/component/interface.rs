@@ -33,11 +33,8 @@ const PAIRS: Shape = Shape::Record(&[
     ("rejected-tokens", COUNTS),
 ]);
 
-const GRADIENTS: Shape = Shape::Record(&[
-    ("losses", NUMBERS),
-    ("policy-chosen", NUMBERS),
-    ("policy-rejected", NUMBERS),
-]);
+const GRADIENTS: Shape =
+    Shape::Record(&[("losses", NUMBERS), ("policy-chosen", NUMBERS), ("policy-rejected", NUMBERS)]);
 
 const HYPERPARAMETER: Shape = Shape::Record(&[
     ("name", Shape::Text),
@@ -66,11 +63,7 @@ struct Function {
 }
 
 const FUNCTIONS: &[Function] = &[
-    Function {
-        name: "describe",
-        params: &[],
-        result: METADATA,
-    },
+    Function { name: "describe", params: &[], result: METADATA },
     Function {
         name: "evaluate",
         params: &[("pairs", PAIRS), ("hyperparameters", NUMBERS)],
@@ -114,9 +107,7 @@ fn is_function(types: TypesRef<'_>, id: ComponentFuncTypeId, expected: &Function
     let params = function.params.iter().map(|(name, ty)| (name.as_str(), ty));
     !function.async_
         && are(types, params, expected.params)
-        && function
-            .result
-            .is_some_and(|result| is(types, result, &expected.result))
+        && function.result.is_some_and(|result| is(types, result, &expected.result))
 }
 
 fn are<'a>(
@@ -143,25 +134,14 @@ fn is(types: TypesRef<'_>, ty: ComponentValType, shape: &Shape) -> bool {
         (ComponentDefinedType::Option { ty, .. }, Shape::Option(shape)) => is(types, *ty, shape),
         (ComponentDefinedType::Enum(cases), Shape::Enum(expected)) => {
             cases.len() == expected.len()
-                && cases
-                    .iter()
-                    .zip(*expected)
-                    .all(|(case, expected)| case.as_str() == *expected)
+                && cases.iter().zip(*expected).all(|(case, expected)| case.as_str() == *expected)
         }
         (ComponentDefinedType::Record(record), Shape::Record(expected)) => {
             let fields = record.fields.iter();
-            are(
-                types,
-                fields.map(|(name, ty)| (name.as_str(), ty)),
-                expected,
-            )
+            are(types, fields.map(|(name, ty)| (name.as_str(), ty)), expected)
         }
         (
-            ComponentDefinedType::Result {
-                ok: Some(ok),
-                err: Some(err),
-                ..
-            },
+            ComponentDefinedType::Result { ok: Some(ok), err: Some(err), .. },
             Shape::Result(ok_shape, err_shape),
         ) => is(types, *ok, ok_shape) && is(types, *err, err_shape),
         _ => false,

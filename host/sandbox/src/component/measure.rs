@@ -21,11 +21,6 @@ impl Measure {
 
 /// The first that is beyond its limit, as a message with both numbers.
 pub(super) fn first_beyond(measures: &[Measure]) -> Option<String> {
-    let beyond = measures
-        .iter()
-        .find(|measure| measure.count > measure.limit)?;
-    Some(format!(
-        "has {} {}, expected at most {}",
-        beyond.count, beyond.name, beyond.limit
-    ))
+    let beyond = measures.iter().find(|measure| measure.count > measure.limit)?;
+    Some(format!("has {} {}, expected at most {}", beyond.count, beyond.name, beyond.limit))
 }

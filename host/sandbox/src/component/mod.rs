@@ -138,11 +138,7 @@ pub(crate) fn look(
     };
     let sha256 = hash::of(&bytes);
     let report = survey.map(|survey| report(&bytes, &sha256, survey));
-    let known = KnownComponent {
-        bytes: bytes.len(),
-        sha256,
-        report: report.clone(),
-    };
+    let known = KnownComponent { bytes: bytes.len(), sha256, report: report.clone() };
     let audited = verdict.and_then(|()| {
         let report = report.ok_or_else(rules::valid::given_up)?;
         Ok(AuditedComponent { bytes, report })
@@ -175,10 +171,7 @@ fn judge(bytes: &[u8], survey: &mut Survey) -> Result<(), Rejection> {
 }
 
 fn report(bytes: &[u8], sha256: &str, survey: Survey) -> ComponentReport {
-    let limits = rules::ON_SURVEY
-        .iter()
-        .flat_map(|rule| (rule.measures)(&survey))
-        .collect();
+    let limits = rules::ON_SURVEY.iter().flat_map(|rule| (rule.measures)(&survey)).collect();
     // Of what was not validated, any number may be declared.
     let sum = |bytes: &mut dyn Iterator<Item = u64>| bytes.fold(0, u64::saturating_add);
     let memories = || survey.memories.iter();
@@ -190,16 +183,8 @@ fn report(bytes: &[u8], sha256: &str, survey: Survey) -> ComponentReport {
         memory_bytes_max: sum(&mut memories().filter_map(|memory| memory.bytes_max)),
         functions: survey.code.functions,
         largest_body_bytes: survey.code.largest_body_bytes,
-        exports: survey
-            .exports
-            .into_iter()
-            .map(|export| export.name)
-            .collect(),
-        imports: survey
-            .imports
-            .into_iter()
-            .map(|import| import.name)
-            .collect(),
+        exports: survey.exports.into_iter().map(|export| export.name).collect(),
+        imports: survey.imports.into_iter().map(|import| import.name).collect(),
         custom_sections: survey.custom_sections,
         limits,
     }
@@ -241,12 +226,7 @@ mod tests {
         assert_eq!(report.functions, 1);
         assert_eq!(report.memory_bytes_max, 2000 * 65_536);
         let beyond = |limit: &&Measure| limit.count > limit.limit;
-        let beyond: Vec<&str> = report
-            .limits
-            .iter()
-            .filter(beyond)
-            .map(|l| l.name)
-            .collect();
+        let beyond: Vec<&str> = report.limits.iter().filter(beyond).map(|l| l.name).collect();
         assert_eq!(beyond, ["bytes of memory at most"]);
         let known = look(b"hello").expect("small");
         assert_eq!((known.bytes, known.report), (5, None));
@@ -260,10 +240,7 @@ mod tests {
             (core instance (instantiate $m)))"#;
         let bytes = wat::parse_str(text).expect("well formed");
         let rejection = audit(Component::from_bytes(bytes)).expect_err("an import is missing");
-        assert!(
-            rejection.message.contains(r"\u{1b}[2J\u{202e}"),
-            "{rejection:?}"
-        );
+        assert!(rejection.message.contains(r"\u{1b}[2J\u{202e}"), "{rejection:?}");
     }
 
     #[test]
@@ -286,10 +263,7 @@ mod tests {
                 "reference-types",
             ),
             ("(memory 1 1 (pagesize 1))", "custom-page-sizes"),
-            (
-                "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
-                "extended-const",
-            ),
+            ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", "extended-const"),
             (
                 "(func (param i64) (drop (drop (i64.mul_wide_u (local.get 0) (local.get 0)))))",
                 "wide-arithmetic",
@@ -298,11 +272,7 @@ mod tests {
             let text = format!("(component (core module {module}))");
             let rejection =
                 check_rejected(wat::parse_str(&text).expect(module), "component/proposals");
-            assert!(
-                rejection.message.contains(proposal),
-                "{module}: {}",
-                rejection.message
-            );
+            assert!(rejection.message.contains(proposal), "{module}: {}", rejection.message);
         }
         for (item, proposal) in [
             ("(type (func async))", "async"),
@@ -315,35 +285,23 @@ mod tests {
             let text = format!("(component {item})");
             let rejection =
                 check_rejected(wat::parse_str(&text).expect(item), "component/proposals");
-            assert!(
-                rejection.message.contains(proposal),
-                "{item}: {}",
-                rejection.message
-            );
+            assert!(rejection.message.contains(proposal), "{item}: {}", rejection.message);
         }
     }
 
     #[test]
     fn code_that_is_slow_to_compile_is_rejected() {
         let many = format!("(component (core module {}))", "(func)".repeat(2_001));
-        let large = format!(
-            "(component (core module (func {})))",
-            "(drop (i64.const -1))".repeat(22_000)
-        );
+        let large =
+            format!("(component (core module (func {})))", "(drop (i64.const -1))".repeat(22_000));
         let deep = format!(
             "(component (core module (func {} {})))",
             "(block".repeat(300),
             ")".repeat(300)
         );
-        let loops = format!(
-            "(component (core module (func {})))",
-            "(loop)".repeat(2_001)
-        );
+        let loops = format!("(component (core module (func {})))", "(loop)".repeat(2_001));
         for text in [many, large, deep, loops] {
-            check_rejected(
-                wat::parse_str(&text).expect("well formed"),
-                "component/code",
-            );
+            check_rejected(wat::parse_str(&text).expect("well formed"), "component/code");
         }
     }
 
@@ -392,10 +350,7 @@ mod tests {
             ));
         }
         text.push(')');
-        check_rejected(
-            wat::parse_str(&text).expect("well formed"),
-            "component/valid",
-        );
+        check_rejected(wat::parse_str(&text).expect("well formed"), "component/valid");
     }
 
     #[test]
@@ -411,10 +366,7 @@ mod tests {
         assert_eq!(rejection.rule, "component/no-imports");
         let audited = audit_with(bytes(), Imports::Wasi).expect("a clock");
         assert!(audited.report().needs_wasi);
-        assert_eq!(
-            audited.report().imports,
-            ["wasi:clocks/monotonic-clock@0.2.6"]
-        );
+        assert_eq!(audited.report().imports, ["wasi:clocks/monotonic-clock@0.2.6"]);
         for import in [
             r#"(import "wasi:sockets/tcp@0.2.6" (instance))"#,
             r#"(import "wasi:clocks/monotonic-clock@0.3.0" (instance))"#,

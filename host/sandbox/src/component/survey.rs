@@ -149,10 +149,7 @@ impl Survey {
                 Payload::ModuleSection { .. } => {
                     survey.structure.modules += 1;
                     survey.structure.nested_modules += u64::from(places.len() > 1);
-                    places.push(Place {
-                        is_module: true,
-                        ..Place::default()
-                    });
+                    places.push(Place { is_module: true, ..Place::default() });
                 }
                 Payload::ComponentSection { .. } => {
                     survey.structure.components += 1;
@@ -235,10 +232,7 @@ impl Survey {
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances.clone() {
                     structure.instances += 1;
-                    if let ComponentInstance::Instantiate {
-                        component_index, ..
-                    } = instance?
-                    {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
                         let is_new = place.instantiated.insert((false, component_index));
                         structure.reused += u64::from(!is_new);
                     }
@@ -384,14 +378,12 @@ fn is_costly(operator: &Operator<'_>) -> bool {
 /// Whether an alias gives a module or a component a second name, under which it could be instantiated again.
 fn is_of_code(alias: &ComponentAlias<'_>) -> bool {
     match alias {
-        ComponentAlias::InstanceExport { kind, .. } => matches!(
-            kind,
-            ComponentExternalKind::Module | ComponentExternalKind::Component
-        ),
-        ComponentAlias::Outer { kind, .. } => matches!(
-            kind,
-            ComponentOuterAliasKind::CoreModule | ComponentOuterAliasKind::Component
-        ),
+        ComponentAlias::InstanceExport { kind, .. } => {
+            matches!(kind, ComponentExternalKind::Module | ComponentExternalKind::Component)
+        }
+        ComponentAlias::Outer { kind, .. } => {
+            matches!(kind, ComponentOuterAliasKind::CoreModule | ComponentOuterAliasKind::Component)
+        }
         ComponentAlias::CoreInstanceExport { .. } => false,
     }
 }
@@ -446,16 +438,10 @@ fn unneeded(function: &CanonicalFunction) -> Option<String> {
 
 /// The first word of a value's debug form: its variant.
 fn word(debug: &str) -> String {
-    debug
-        .chars()
-        .take_while(|character| character.is_ascii_alphanumeric())
-        .collect()
+    debug.chars().take_while(|character| character.is_ascii_alphanumeric()).collect()
 }
 
 /// A name that can be printed.
 pub(super) fn shown(name: &str) -> String {
-    name.chars()
-        .take(NAME_CHARACTERS_MAX)
-        .flat_map(char::escape_debug)
-        .collect()
+    name.chars().take(NAME_CHARACTERS_MAX).flat_map(char::escape_debug).collect()
 }

@@ -62,9 +62,7 @@ pub(super) fn restrict(kind: Kind) -> Result<(), String> {
         SeccompAction::Allow,
         arch,
     )?);
-    filters
-        .iter()
-        .try_for_each(|filter| apply_filter(filter).map_err(|error| error.to_string()))
+    filters.iter().try_for_each(|filter| apply_filter(filter).map_err(|error| error.to_string()))
 }
 
 fn program(
@@ -237,10 +235,7 @@ fn common_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
     const PR_SET_VMA: c_int = 0x5356_4d41;
     let own = u64::from(std::process::id());
     Ok(BTreeMap::from([
-        (
-            libc::SYS_prctl,
-            one_of(0, &[flags(libc::PR_SET_NAME), flags(PR_SET_VMA)])?,
-        ),
+        (libc::SYS_prctl, one_of(0, &[flags(libc::PR_SET_NAME), flags(PR_SET_VMA)])?),
         (libc::SYS_prlimit64, vec![all(&[whole(2, 0)?])?]),
         (libc::SYS_tgkill, one_of(0, &[own])?),
     ]))
@@ -278,13 +273,7 @@ fn compiler_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
             libc::SYS_ioctl,
             one_of(
                 1,
-                &[
-                    libc::TCGETS,
-                    libc::TIOCGWINSZ,
-                    libc::FIONBIO,
-                    libc::FIONREAD,
-                    libc::FIOCLEX,
-                ],
+                &[libc::TCGETS, libc::TIOCGWINSZ, libc::FIONBIO, libc::FIONREAD, libc::FIOCLEX],
             )?,
         ),
         (libc::SYS_socketpair, one_of(0, &[flags(libc::AF_UNIX)])?),
@@ -299,16 +288,9 @@ fn guard_with_conditions(compiler: Pid) -> Result<Allowed, seccompiler::BackendE
         SeccompCmpOp::Eq,
         flags(-compiler.as_raw_pid()),
     )?;
-    let signal = SeccompCondition::new(
-        1,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::Eq,
-        flags(libc::SIGKILL),
-    )?;
-    Ok(BTreeMap::from([(
-        libc::SYS_kill,
-        vec![all(&[group, signal])?],
-    )]))
+    let signal =
+        SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, flags(libc::SIGKILL))?;
+    Ok(BTreeMap::from([(libc::SYS_kill, vec![all(&[group, signal])?])]))
 }
 
 /// `_IOWR('f', 16, struct pm_scan_arg)` of Linux 6.7 and later, the same on every architecture that is supported here.
@@ -318,14 +300,8 @@ fn guest_with_conditions() -> Result<Allowed, seccompiler::BackendError> {
     let thread = flags(libc::CLONE_THREAD);
     let anonymous = flags(libc::MAP_ANONYMOUS);
     Ok(BTreeMap::from([
-        (
-            libc::SYS_clone,
-            vec![all(&[masked(0, NAMESPACES | thread, thread)?])?],
-        ),
-        (
-            libc::SYS_mmap,
-            vec![all(&[masked(3, anonymous, anonymous)?])?],
-        ),
+        (libc::SYS_clone, vec![all(&[masked(0, NAMESPACES | thread, thread)?])?]),
+        (libc::SYS_mmap, vec![all(&[masked(3, anonymous, anonymous)?])?]),
         (libc::SYS_ioctl, one_of(1, &[PAGEMAP_SCAN])?),
         (libc::SYS_read, one_of(0, &[0])?),
         (libc::SYS_readv, one_of(0, &[0])?),
@@ -345,14 +321,10 @@ const NAMESPACES: u64 = flags(libc::CLONE_NEWNS)
 /// Without truncating, or for writing, which the files layer then judges. Access mode 3 is neither.
 fn opening(argument: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let (truncate, mode) = (flags(libc::O_TRUNC), flags(libc::O_ACCMODE));
-    [
-        (truncate, 0),
-        (mode, flags(libc::O_WRONLY)),
-        (mode, flags(libc::O_RDWR)),
-    ]
-    .into_iter()
-    .map(|(mask, value)| all(&[masked(argument, mask, value)?]))
-    .collect()
+    [(truncate, 0), (mode, flags(libc::O_WRONLY)), (mode, flags(libc::O_RDWR))]
+        .into_iter()
+        .map(|(mask, value)| all(&[masked(argument, mask, value)?]))
+        .collect()
 }
 
 /// The argument, an `int` of the kernel, is one of these.
@@ -376,12 +348,7 @@ fn masked(
     mask: u64,
     value: u64,
 ) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(
-        argument,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::MaskedEq(mask),
-        value,
-    )
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }
 
 fn all(conditions: &[SeccompCondition]) -> Result<SeccompRule, seccompiler::BackendError> {

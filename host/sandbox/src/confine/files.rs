@@ -26,13 +26,7 @@ const NEWEST: ABI = ABI::V9;
 const ABSENT: &str = "the kernel has no Landlock of version 2 or later, or it is switched off";
 
 /// Where a dynamically linked compiler finds its libraries and their loader; what is not there is left out.
-const SYSTEM: [&str; 5] = [
-    "/lib",
-    "/lib64",
-    "/usr/lib",
-    "/usr/lib64",
-    "/etc/ld.so.cache",
-];
+const SYSTEM: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"];
 
 /// Restricts the calling thread to `files`, or to none; also sets `no_new_privs`. The error says why not.
 pub(super) fn restrict(files: Option<&Files>) -> Result<(), String> {
@@ -72,9 +66,7 @@ fn allow(
 ) -> Result<RulesetCreated, String> {
     let failed = |error: String| format!("{}: {error}", path.display());
     let opened = PathFd::new(path).map_err(|error| failed(error.to_string()))?;
-    ruleset
-        .add_rule(PathBeneath::new(opened, rights))
-        .map_err(|error| failed(error.to_string()))
+    ruleset.add_rule(PathBeneath::new(opened, rights)).map_err(|error| failed(error.to_string()))
 }
 
 /// A rule on a plain file must not carry the rights of folders, or it is only partly enforced.

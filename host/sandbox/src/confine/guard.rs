@@ -51,9 +51,7 @@ fn die_with(parent: u32, signal: Signal) -> io::Result<()> {
 }
 
 fn watch(compiler: Option<Pid>, missing: MissingLayers) -> ! {
-    let Some(compiler) = compiler else {
-        process::exit(crate::child::CANNOT)
-    };
+    let Some(compiler) = compiler else { process::exit(crate::child::CANNOT) };
     // The compiler does the same: whoever comes first.
     let _ = setpgid(Some(compiler), Some(compiler));
     let confined = tolerate(restrict_calls(Kind::Guard { compiler }), missing);

@@ -26,12 +26,8 @@ impl fmt::Display for Layer {
 
 impl Layer {
     /// Every layer, in the order in which they are applied.
-    pub const ALL: [Layer; 4] = [
-        Layer::Limits,
-        Layer::ParentDeath,
-        Layer::Files,
-        Layer::SystemCalls,
-    ];
+    pub const ALL: [Layer; 4] =
+        [Layer::Limits, Layer::ParentDeath, Layer::Files, Layer::SystemCalls];
 
     /// Its name, as messages have it.
     pub fn name(self) -> &'static str {
@@ -67,13 +63,7 @@ pub struct LayerStatus {
 
 /// Every layer, tried now.
 pub fn layers() -> Vec<LayerStatus> {
-    Layer::ALL
-        .into_iter()
-        .map(|layer| LayerStatus {
-            layer,
-            missing: missing(layer),
-        })
-        .collect()
+    Layer::ALL.into_iter().map(|layer| LayerStatus { layer, missing: missing(layer) }).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -81,9 +71,9 @@ fn missing(layer: Layer) -> Option<String> {
     use super::{Kind, restrict_calls, restrict_files};
     match layer {
         Layer::Limits => None,
-        Layer::ParentDeath => rustix::process::parent_process_death_signal()
-            .err()
-            .map(|error| error.to_string()),
+        Layer::ParentDeath => {
+            rustix::process::parent_process_death_signal().err().map(|error| error.to_string())
+        }
         Layer::Files => on_a_thread(|| restrict_files(None)),
         Layer::SystemCalls => on_a_thread(|| restrict_calls(Kind::Guest)),
     }

@@ -141,10 +141,7 @@ fn tolerate(applied: Result<(), Unconfined>, missing: MissingLayers) -> Result<(
 /// Without `files`, none at all.
 #[cfg(target_os = "linux")]
 fn restrict_files(files: Option<&Files>) -> Result<(), Unconfined> {
-    files::restrict(files).map_err(|reason| Unconfined {
-        layer: Layer::Files,
-        reason,
-    })
+    files::restrict(files).map_err(|reason| Unconfined { layer: Layer::Files, reason })
 }
 
 #[cfg(target_os = "linux")]
@@ -160,24 +157,15 @@ fn split(_host: u32, _missing: MissingLayers) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn restrict_calls(kind: Kind) -> Result<(), Unconfined> {
-    calls::restrict(kind).map_err(|reason| Unconfined {
-        layer: Layer::SystemCalls,
-        reason,
-    })
+    calls::restrict(kind).map_err(|reason| Unconfined { layer: Layer::SystemCalls, reason })
 }
 
 #[cfg(not(target_os = "linux"))]
 fn restrict_files(_files: Option<&Files>) -> Result<(), Unconfined> {
-    Err(Unconfined {
-        layer: Layer::Files,
-        reason: layers::NOT_LINUX.to_owned(),
-    })
+    Err(Unconfined { layer: Layer::Files, reason: layers::NOT_LINUX.to_owned() })
 }
 
 #[cfg(not(target_os = "linux"))]
 fn restrict_calls(_kind: Kind) -> Result<(), Unconfined> {
-    Err(Unconfined {
-        layer: Layer::SystemCalls,
-        reason: layers::NOT_LINUX.to_owned(),
-    })
+    Err(Unconfined { layer: Layer::SystemCalls, reason: layers::NOT_LINUX.to_owned() })
 }

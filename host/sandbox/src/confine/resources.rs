@@ -37,10 +37,7 @@ pub(crate) fn limit_guest() -> io::Result<()> {
 
 fn limit(limits: &[(Resource, u64)]) -> io::Result<()> {
     for &(resource, limit) in limits {
-        let both = Rlimit {
-            current: Some(limit),
-            maximum: Some(limit),
-        };
+        let both = Rlimit { current: Some(limit), maximum: Some(limit) };
         setrlimit(resource, both)?;
     }
     Ok(())

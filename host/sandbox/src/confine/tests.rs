@@ -81,10 +81,7 @@ fn become_guest() {
 
 /// This binary as a child.
 pub(crate) fn program() -> Program {
-    Program {
-        path: env::current_exe().expect("this program"),
-        missing: MissingLayers::Refuse,
-    }
+    Program { path: env::current_exe().expect("this program"), missing: MissingLayers::Refuse }
 }
 
 /// Something to try, and whether a compiler and a guest may.
@@ -96,48 +93,26 @@ struct Attempt {
 }
 
 const fn neither(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attempt {
-    Attempt {
-        name,
-        compiler_may: false,
-        guest_may: false,
-        act,
-    }
+    Attempt { name, compiler_may: false, guest_may: false, act }
 }
 
 const fn compiler(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attempt {
-    Attempt {
-        name,
-        compiler_may: true,
-        guest_may: false,
-        act,
-    }
+    Attempt { name, compiler_may: true, guest_may: false, act }
 }
 
 const fn only_guest(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attempt {
-    Attempt {
-        name,
-        compiler_may: false,
-        guest_may: true,
-        act,
-    }
+    Attempt { name, compiler_may: false, guest_may: true, act }
 }
 
 const fn both(name: &'static str, act: fn(&Path) -> io::Result<()>) -> Attempt {
-    Attempt {
-        name,
-        compiler_may: true,
-        guest_may: true,
-        act,
-    }
+    Attempt { name, compiler_may: true, guest_may: true, act }
 }
 
 const ATTEMPTS: &[Attempt] = &[
     // What they need, so that a denial below is one.
     both("allocate", |_| call(libc::SYS_mmap, [0, 4096, 3, 0x22, -1])),
     both("start a thread", |_| {
-        std::thread::Builder::new()
-            .spawn(|| ())
-            .map(|thread| drop(thread.join()))
+        std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join()))
     }),
     both("read the clock", |_| {
         std::thread::sleep(Duration::from_micros(1));
@@ -149,16 +124,10 @@ const ATTEMPTS: &[Attempt] = &[
         fs::create_dir("inner")?;
         fs::rename("own.txt", "inner/own.txt")
     }),
-    compiler("list the system's libraries", |_| {
-        fs::read_dir("/usr/lib").map(drop)
-    }),
-    compiler("read what it may only read", |path| {
-        fs::read(path).map(drop)
-    }),
+    compiler("list the system's libraries", |_| fs::read_dir("/usr/lib").map(drop)),
+    compiler("read what it may only read", |path| fs::read(path).map(drop)),
     // Metadata is not covered by Landlock; this is in the documentation.
-    compiler("see that a file exists", |_| {
-        fs::metadata("/etc/passwd").map(drop)
-    }),
+    compiler("see that a file exists", |_| fs::metadata("/etc/passwd").map(drop)),
     // Of a descriptor that maps no pages: an old kernel's answer is the same.
     only_guest("ask which pages were written", |_| {
         let request = c_long::try_from(PAGEMAP_SCAN).unwrap_or(0);
@@ -172,51 +141,26 @@ const ATTEMPTS: &[Attempt] = &[
         call(libc::SYS_ioctl, [0, request, 0, 0, 0])
     }),
     // Files.
-    neither("open the map of its pages", |_| {
-        fs::File::open("/proc/self/pagemap").map(drop)
-    }),
+    neither("open the map of its pages", |_| fs::File::open("/proc/self/pagemap").map(drop)),
     neither("read /etc/passwd", |_| fs::read("/etc/passwd").map(drop)),
-    neither("read the environment", |_| {
-        fs::read("/proc/self/environ").map(drop)
-    }),
-    neither("read another process's arguments", |_| {
-        fs::read("/proc/1/cmdline").map(drop)
-    }),
-    neither("read through /proc/self/root", |_| {
-        fs::read("/proc/self/root/etc/passwd").map(drop)
-    }),
-    neither("read its memory as a file", |_| {
-        fs::File::open("/proc/self/mem").map(drop)
-    }),
+    neither("read the environment", |_| fs::read("/proc/self/environ").map(drop)),
+    neither("read another process's arguments", |_| fs::read("/proc/1/cmdline").map(drop)),
+    neither("read through /proc/self/root", |_| fs::read("/proc/self/root/etc/passwd").map(drop)),
+    neither("read its memory as a file", |_| fs::File::open("/proc/self/mem").map(drop)),
     neither("list /", |_| fs::read_dir("/").map(drop)),
     neither("list temporary folders", |_| fs::read_dir("..").map(drop)),
     neither("write outside", |_| fs::write("../outside.txt", "x")),
-    neither("move outside", |_| {
-        fs::rename("inner", "../lossbox-moved-outside")
-    }),
+    neither("move outside", |_| fs::rename("inner", "../lossbox-moved-outside")),
     neither("write what it may only read", |path| fs::write(path, "x")),
     neither("remove what it may only read", |path| fs::remove_file(path)),
     neither("truncate what it may only read", |path| {
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_TRUNC)
-            .open(path)
-            .map(drop)
+        OpenOptions::new().read(true).custom_flags(libc::O_TRUNC).open(path).map(drop)
     }),
     neither("truncate with access mode 3", |path| {
         let path =
             std::ffi::CString::new(path.to_string_lossy().as_bytes()).map_err(io::Error::other)?;
         let flags = libc::O_TRUNC | libc::O_WRONLY | libc::O_RDWR;
-        call(
-            libc::SYS_openat,
-            [
-                libc::AT_FDCWD.into(),
-                path.as_ptr() as c_long,
-                flags.into(),
-                0,
-                0,
-            ],
-        )
+        call(libc::SYS_openat, [libc::AT_FDCWD.into(), path.as_ptr() as c_long, flags.into(), 0, 0])
     }),
     // A compiler is told that it is done.
     neither("change the mode of what it may only read", |path| {
@@ -243,9 +187,7 @@ const ATTEMPTS: &[Attempt] = &[
     }),
     neither("make a symbolic link", |_| symlink("/etc/passwd", "link")),
     neither("make a hard link", |path| fs::hard_link(path, "hard")),
-    neither("make a hard link to its own file", |_| {
-        fs::hard_link("inner/own.txt", "hard")
-    }),
+    neither("make a hard link to its own file", |_| fs::hard_link("inner/own.txt", "hard")),
     neither("make a pipe with a name", |_| {
         call(
             libc::SYS_mknodat,
@@ -258,9 +200,7 @@ const ATTEMPTS: &[Attempt] = &[
             ],
         )
     }),
-    neither("open by handle", |_| {
-        call(libc::SYS_open_by_handle_at, [0; 5])
-    }),
+    neither("open by handle", |_| call(libc::SYS_open_by_handle_at, [0; 5])),
     // Programs.
     neither("run a shell", |_| run("/bin/sh")),
     neither("run a program of its own", |_| {
@@ -269,10 +209,7 @@ const ATTEMPTS: &[Attempt] = &[
         run("./program")
     }),
     neither("run a file without a name", |_| {
-        call(
-            libc::SYS_memfd_create,
-            [c"x".as_ptr() as c_long, 0, 0, 0, 0],
-        )
+        call(libc::SYS_memfd_create, [c"x".as_ptr() as c_long, 0, 0, 0, 0])
     }),
     neither("execveat", |_| call(libc::SYS_execveat, [0; 5])),
     // Network.
@@ -280,96 +217,55 @@ const ATTEMPTS: &[Attempt] = &[
     neither("UDP", |_| UdpSocket::bind("127.0.0.1:0").map(drop)),
     neither("Unix sockets", |_| UnixDatagram::unbound().map(drop)),
     neither("netlink", |_| {
-        call(
-            libc::SYS_socket,
-            [libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0, 0, 0],
-        )
+        call(libc::SYS_socket, [libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0, 0, 0])
     }),
     // Other processes, and the way out of the group.
-    neither("signal the parent", |_| {
-        call(libc::SYS_kill, [parent(), 0, 0, 0, 0])
-    }),
+    neither("signal the parent", |_| call(libc::SYS_kill, [parent(), 0, 0, 0, 0])),
     neither("signal a thread of the parent", |_| {
         call(libc::SYS_tgkill, [parent(), parent(), 0, 0, 0])
     }),
     neither("trace the parent", |_| {
-        call(
-            libc::SYS_ptrace,
-            [libc::PTRACE_ATTACH.into(), parent(), 0, 0, 0],
-        )
+        call(libc::SYS_ptrace, [libc::PTRACE_ATTACH.into(), parent(), 0, 0, 0])
     }),
     neither("read the parent's memory", |_| {
         call(libc::SYS_process_vm_readv, [parent(), 0, 0, 0, 0])
     }),
-    neither("hold the parent", |_| {
-        call(libc::SYS_pidfd_open, [parent(), 0, 0, 0, 0])
-    }),
+    neither("hold the parent", |_| call(libc::SYS_pidfd_open, [parent(), 0, 0, 0, 0])),
     neither("setsid", |_| call(libc::SYS_setsid, [0; 5])),
     neither("setpgid", |_| call(libc::SYS_setpgid, [0; 5])),
     neither("stay when the parent dies", |_| {
         call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), 0, 0, 0, 0])
     }),
     neither("raise a limit", |_| {
-        let raised = libc::rlimit {
-            rlim_cur: 1 << 40,
-            rlim_max: 1 << 40,
-        };
-        call(
-            libc::SYS_prlimit64,
-            [
-                0,
-                libc::RLIMIT_AS.into(),
-                (&raw const raised) as c_long,
-                0,
-                0,
-            ],
-        )
+        let raised = libc::rlimit { rlim_cur: 1 << 40, rlim_max: 1 << 40 };
+        call(libc::SYS_prlimit64, [0, libc::RLIMIT_AS.into(), (&raw const raised) as c_long, 0, 0])
     }),
     neither("be signalled through a descriptor", |_| {
         call(libc::SYS_fcntl, [0, libc::F_SETOWN.into(), parent(), 0, 0])
     }),
     // The kernel.
-    neither("unshare", |_| {
-        call(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0, 0, 0])
-    }),
+    neither("unshare", |_| call(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0, 0, 0])),
     neither("clone into a namespace", |_| {
-        call(
-            libc::SYS_clone,
-            [(libc::CLONE_NEWUSER | libc::SIGCHLD).into(), 0, 0, 0, 0],
-        )
+        call(libc::SYS_clone, [(libc::CLONE_NEWUSER | libc::SIGCHLD).into(), 0, 0, 0, 0])
     }),
     neither("clone3", |_| call(libc::SYS_clone3, [0; 5])),
     neither("mount", |_| call(libc::SYS_mount, [0; 5])),
-    neither("chroot", |_| {
-        call(libc::SYS_chroot, [c"/".as_ptr() as c_long, 0, 0, 0, 0])
-    }),
+    neither("chroot", |_| call(libc::SYS_chroot, [c"/".as_ptr() as c_long, 0, 0, 0, 0])),
     neither("bpf", |_| call(libc::SYS_bpf, [0; 5])),
-    neither("io_uring", |_| {
-        call(libc::SYS_io_uring_setup, [8, 0, 0, 0, 0])
-    }),
+    neither("io_uring", |_| call(libc::SYS_io_uring_setup, [8, 0, 0, 0, 0])),
     neither("userfaultfd", |_| call(libc::SYS_userfaultfd, [0; 5])),
     neither("keyrings", |_| call(libc::SYS_keyctl, [0; 5])),
-    neither("performance counters", |_| {
-        call(libc::SYS_perf_event_open, [0; 5])
-    }),
+    neither("performance counters", |_| call(libc::SYS_perf_event_open, [0; 5])),
     neither("type into a terminal", |_| {
         let byte = 0_u8;
         call(
             libc::SYS_ioctl,
-            [
-                0,
-                c_long::try_from(libc::TIOCSTI).unwrap_or(0),
-                (&raw const byte) as c_long,
-                0,
-                0,
-            ],
+            [0, c_long::try_from(libc::TIOCSTI).unwrap_or(0), (&raw const byte) as c_long, 0, 0],
         )
     }),
     #[cfg(target_arch = "x86_64")]
     neither("call as x32", |_| call(0x4000_0000 | 39, [0; 5])),
-    neither("loosen the filter", |_| {
-        call(libc::SYS_seccomp, [1, 0, 0, 0, 0])
-    }),
+    neither("loosen the filter", |_| call(libc::SYS_seccomp, [1, 0, 0, 0, 0])),
 ];
 
 /// What was answered and not done is denied.
@@ -400,11 +296,7 @@ fn parent() -> c_long {
 }
 
 fn run(program: &str) -> io::Result<()> {
-    Command::new(program)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .map(drop)
+    Command::new(program).stdin(Stdio::null()).stdout(Stdio::null()).status().map(drop)
 }
 
 /// One line for each attempt: `allowed NAME`, or the error's number and the name.
@@ -441,9 +333,8 @@ fn meet_limits() {
     let mapped = call(libc::SYS_mmap, [0, bytes, 3, 0x22, -1]);
     lines.push_str(&format!("map {:?}\n", code(mapped)));
     let _ = fs::write("open.txt", "x");
-    let opened: Vec<_> = (0..=CHILD_FILES_MAX)
-        .map_while(|_| fs::File::open("open.txt").ok())
-        .collect();
+    let opened: Vec<_> =
+        (0..=CHILD_FILES_MAX).map_while(|_| fs::File::open("open.txt").ok()).collect();
     lines.push_str(&format!("opened {}\n", opened.len()));
     let one_more = code(fs::File::open("open.txt").map(drop));
     lines.push_str(&format!("one more {one_more:?}\n"));
@@ -456,18 +347,14 @@ fn code(outcome: io::Result<()>) -> Option<i32> {
 
 fn write_on(path: &Path) {
     let file = fs::File::create(path).expect("made");
-    file.set_len(COMPILE_FILE_BYTES_MAX)
-        .expect("as large as it may be");
+    file.set_len(COMPILE_FILE_BYTES_MAX).expect("as large as it may be");
     let _ = io::stdout().write_all(b"so far");
     let _ = io::stdout().flush();
     let _ = std::os::unix::fs::FileExt::write_at(&file, b"x", COMPILE_FILE_BYTES_MAX);
     let _ = io::stdout().write_all(b" and further");
 }
 
-#[allow(
-    clippy::zombie_processes,
-    reason = "that nobody waits for it is what is tried"
-)]
+#[allow(clippy::zombie_processes, reason = "that nobody waits for it is what is tried")]
 fn leave(program: &Path) {
     // It inherits the pipes: no device may be opened here.
     let sleeper = Command::new(program).args([SLEEP, "."]).spawn();
@@ -486,9 +373,7 @@ fn check(said: &str, may: fn(&Attempt) -> bool) {
         match may(attempt) {
             true => assert_eq!(outcome, "allowed", "{name}"),
             false => assert!(
-                outcome
-                    .parse()
-                    .is_ok_and(|code: i32| by_a_layer.contains(&code)),
+                outcome.parse().is_ok_and(|code: i32| by_a_layer.contains(&code)),
                 "{name}: {outcome}"
             ),
         }
@@ -557,13 +442,8 @@ fn a_confined_child_meets_its_limits() {
             beyond.clone(),
         ]
     );
-    let opened = lines[6]
-        .strip_prefix("opened ")
-        .and_then(|n| n.parse().ok());
-    assert!(
-        opened.is_some_and(|n: u64| n > 200 && n < CHILD_FILES_MAX),
-        "{said}"
-    );
+    let opened = lines[6].strip_prefix("opened ").and_then(|n| n.parse().ok());
+    assert!(opened.is_some_and(|n: u64| n > 200 && n < CHILD_FILES_MAX), "{said}");
     assert_eq!(lines[7], format!("one more {:?}", Some(libc::EMFILE)));
 
     let output = Command::new(env::current_exe().expect("this program"))
@@ -573,10 +453,7 @@ fn a_confined_child_meets_its_limits() {
         .expect("a child");
     let said = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(
-        lines[0],
-        format!("address space {}", both(GUEST_ADDRESS_SPACE_BYTES))
-    );
+    assert_eq!(lines[0], format!("address space {}", both(GUEST_ADDRESS_SPACE_BYTES)));
     assert_eq!(
         lines[2..6],
         [

@@ -22,9 +22,7 @@ impl ResourceLimiter for Bounds {
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        let grown = self
-            .memory_bytes
-            .saturating_add(desired.saturating_sub(current));
+        let grown = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if grown > MEMORY_BYTES_MAX {
             bail!("memory of {grown} bytes, expected at most {MEMORY_BYTES_MAX}");
         }
@@ -106,10 +104,6 @@ mod tests {
     fn a_table_is_bounded_by_itself() {
         let mut bounds = Bounds::default();
         assert!(bounds.table_growing(0, TABLE_ELEMENTS_MAX, None).is_ok());
-        assert!(
-            bounds
-                .table_growing(0, TABLE_ELEMENTS_MAX + 1, None)
-                .is_err()
-        );
+        assert!(bounds.table_growing(0, TABLE_ELEMENTS_MAX + 1, None).is_err());
     }
 }

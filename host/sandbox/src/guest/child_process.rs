@@ -108,10 +108,7 @@ impl ChildProcess {
     /// One frame to the child and one back.
     fn exchange(&mut self, frame: &[u8], wall: Duration) -> Result<&[u8], Problem> {
         let deadline = Instant::now() + wall;
-        match self
-            .send(frame, deadline)
-            .and_then(|()| self.fill(deadline))
-        {
+        match self.send(frame, deadline).and_then(|()| self.fill(deadline)) {
             Ok(()) => Ok(self.inbox.take()),
             Err(problem) => Err(self.end(problem)),
         }
@@ -148,10 +145,8 @@ impl ChildProcess {
 
     /// Until there is room in the pipe. What speaks before it has heard everything is a babbler.
     fn wait_to_send(&self, deadline: Instant) -> Result<(), Problem> {
-        let mut ends = [
-            PollFd::new(&self.stdin, PollFlags::OUT),
-            PollFd::new(&self.stdout, PollFlags::IN),
-        ];
+        let mut ends =
+            [PollFd::new(&self.stdin, PollFlags::OUT), PollFd::new(&self.stdout, PollFlags::IN)];
         wait(&mut ends, deadline)?;
         match ends[1].revents().is_empty() {
             true => Ok(()),

@@ -53,10 +53,7 @@ impl InProcess {
         stage: Stage,
     ) -> Result<Self, Failure> {
         // Nothing is started here: the program is named for nobody.
-        let program = Program {
-            path: PathBuf::new(),
-            missing: MissingLayers::Refuse,
-        };
+        let program = Program { path: PathBuf::new(), missing: MissingLayers::Refuse };
         let recipe = Recipe::new(program, component, Variant::Training, walls);
         Self::start(recipe, &Workroom::default(), stage)
     }
@@ -98,11 +95,7 @@ impl Home for OnThread {
             .stack_size(THREAD_STACK_BYTES)
             .spawn(move || serve(&recipe, &ready, &to_answer, &answer))
             .map_err(Fault::Thread)?;
-        let home = OnThread {
-            calls: Some(calls),
-            answers,
-            thread: Some(thread),
-        };
+        let home = OnThread { calls: Some(calls), answers, thread: Some(thread) };
         // A thread that panics drops its end, which is a crash like any other.
         let described = is_ready.recv().unwrap_or(Err(Problem::Crash));
         Ok(described.map(|metadata| (home, metadata)))
@@ -129,10 +122,7 @@ fn serve(
     answer: &Sender<Answer>,
 ) {
     let plugin = Plugin::compile(&recipe.setup());
-    let described = plugin
-        .as_ref()
-        .map_err(Problem::clone)
-        .and_then(Plugin::describe);
+    let described = plugin.as_ref().map_err(Problem::clone).and_then(Plugin::describe);
     let is_over = described.is_err();
     // Nobody listens any more where sending fails, and then nothing is left to do.
     let _ = ready.send(described);
@@ -141,10 +131,7 @@ fn serve(
         return;
     }
     for (pairs, hyperparameters) in calls {
-        if answer
-            .send(plugin.evaluate(&pairs, &hyperparameters))
-            .is_err()
-        {
+        if answer.send(plugin.evaluate(&pairs, &hyperparameters)).is_err() {
             return;
         }
     }

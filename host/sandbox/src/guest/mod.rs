@@ -75,9 +75,7 @@ pub(crate) enum Variant {
 
 impl Variant {
     fn decode(byte: u8) -> Option<Self> {
-        [Variant::Training, Variant::Canonical]
-            .into_iter()
-            .find(|&variant| byte == variant as u8)
+        [Variant::Training, Variant::Canonical].into_iter().find(|&variant| byte == variant as u8)
     }
 }
 

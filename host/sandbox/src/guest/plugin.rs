@@ -82,11 +82,7 @@ impl Plugin {
         }
         let instance = linker.instantiate_pre(&component).map_err(world)?;
         let instance = PreferenceLossPre::new(instance).map_err(world)?;
-        Ok(Plugin {
-            instance,
-            runtime,
-            _clock: wind_up(&engine, setup.clock),
-        })
+        Ok(Plugin { instance, runtime, _clock: wind_up(&engine, setup.clock) })
     }
 
     pub(super) fn describe(&self) -> Result<Metadata, Problem> {
@@ -105,11 +101,7 @@ impl Plugin {
                 wit::Scope::Pair => Scope::Pair,
                 wit::Scope::Batch => Scope::Batch,
             },
-            hyperparameters: metadata
-                .hyperparameters
-                .into_iter()
-                .map(hyperparameter)
-                .collect(),
+            hyperparameters: metadata.hyperparameters.into_iter().map(hyperparameter).collect(),
         })
     }
 
@@ -129,26 +121,18 @@ impl Plugin {
         let instance: wasmtime::Result<PreferenceLoss> = self.instance.instantiate(&mut store);
         let instantiate = processor_time() - start;
         let answered = instance.and_then(|plugin| {
-            plugin
-                .lossbox_preference_loss()
-                .call_evaluate(&mut store, arguments, hyperparameters)
+            plugin.lossbox_preference_loss().call_evaluate(&mut store, arguments, hyperparameters)
         });
         let evaluate = processor_time() - start - instantiate;
-        let gradients = answered
-            .map_err(|error| problem(&error, store.data()))?
-            .map_err(Problem::Guest)?;
-        let left = store
-            .get_fuel()
-            .map_err(|error| problem(&error, store.data()))?;
+        let gradients =
+            answered.map_err(|error| problem(&error, store.data()))?.map_err(Problem::Guest)?;
+        let left = store.get_fuel().map_err(|error| problem(&error, store.data()))?;
         Ok(Evaluation {
             losses: gradients.losses,
             policy_chosen: gradients.policy_chosen,
             policy_rejected: gradients.policy_rejected,
             fuel: fuel - left,
-            spent: Spent {
-                instantiate,
-                evaluate,
-            },
+            spent: Spent { instantiate, evaluate },
         })
     }
 
@@ -159,9 +143,7 @@ impl Plugin {
         };
         let mut store = Store::new(self.instance.instance_pre().engine(), tenant);
         store.limiter(|tenant| &mut tenant.bounds);
-        store
-            .set_fuel(fuel)
-            .map_err(|error| problem(&error, store.data()))?;
+        store.set_fuel(fuel).map_err(|error| problem(&error, store.data()))?;
         // The first tick may come at once.
         store.set_epoch_deadline(u64::from(CLOCK_TICKS) + 1);
         store.set_hostcall_fuel(protocol::ANSWER_BYTES_MAX);
@@ -237,18 +219,12 @@ fn wind_up(engine: &Engine, clock: Duration) -> Sender<()> {
 /// Of this thread so far: what others do with the machine is not in it.
 fn processor_time() -> Duration {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        tv_sec.try_into().unwrap_or_default(),
-        tv_nsec.try_into().unwrap_or_default(),
-    )
+    Duration::new(tv_sec.try_into().unwrap_or_default(), tv_nsec.try_into().unwrap_or_default())
 }
 
 /// Dropping the pool ends the threads, with no wait for them.
 fn translators() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(TRANSLATORS)
-        .stack_size(THREAD_STACK_BYTES)
-        .build()
+    rayon::ThreadPoolBuilder::new().num_threads(TRANSLATORS).stack_size(THREAD_STACK_BYTES).build()
 }
 
 /// Only the proposals that the world needs, in an address space that a small process has room for.

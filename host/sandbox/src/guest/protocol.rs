@@ -37,11 +37,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(payload_bytes_max: usize) -> Self {
-        Inbox {
-            bytes: Vec::new(),
-            filled: 0,
-            payload_bytes_max,
-        }
+        Inbox { bytes: Vec::new(), filled: 0, payload_bytes_max }
     }
 
     /// Room for the next bytes: never more than the largest frame and one byte that would be too many.
@@ -182,10 +178,7 @@ pub(crate) fn decode_answer(number: u32, payload: &[u8]) -> Option<Answer> {
         return reader.at_end(Err(problem));
     }
     let fuel = u64::from_le_bytes(*reader.take()?);
-    let spent = Spent {
-        instantiate: reader.duration()?,
-        evaluate: reader.duration()?,
-    };
+    let spent = Spent { instantiate: reader.duration()?, evaluate: reader.duration()? };
     let evaluation = Evaluation {
         losses: reader.numbers(PAIRS_MAX)?,
         policy_chosen: reader.numbers(PAIRS_MAX)?,
@@ -207,10 +200,7 @@ pub(crate) fn encode_ready(ready: &Result<Metadata, Problem>) -> Vec<u8> {
             writer.byte(u8::from(metadata.citation.is_some()));
             writer.text(metadata.citation.as_deref().unwrap_or_default());
             writer.byte(u8::from(matches!(metadata.scope, Scope::Batch)));
-            let n_hyperparameters = metadata
-                .hyperparameters
-                .len()
-                .min(HYPERPARAMETERS_DESCRIBED);
+            let n_hyperparameters = metadata.hyperparameters.len().min(HYPERPARAMETERS_DESCRIBED);
             writer.count(n_hyperparameters);
             for hyperparameter in &metadata.hyperparameters[..n_hyperparameters] {
                 writer.text(&hyperparameter.name);
@@ -242,21 +232,10 @@ pub(crate) fn decode_ready(payload: &[u8]) -> Option<Result<Metadata, Problem>> 
         .map(|_| {
             let name = reader.text()?;
             let [default, minimum, maximum] = reader.numbers(3)?.try_into().ok()?;
-            Some(Hyperparameter {
-                name,
-                default,
-                minimum,
-                maximum,
-            })
+            Some(Hyperparameter { name, default, minimum, maximum })
         })
         .collect();
-    let metadata = Metadata {
-        name,
-        summary,
-        citation,
-        scope,
-        hyperparameters: hyperparameters?,
-    };
+    let metadata = Metadata { name, summary, citation, scope, hyperparameters: hyperparameters? };
     reader.at_end(Ok(metadata))
 }
 
@@ -293,8 +272,7 @@ impl Writer {
     }
 
     fn duration(&mut self, duration: Duration) {
-        self.bytes
-            .extend((duration.as_nanos() as u64).to_le_bytes());
+        self.bytes.extend((duration.as_nanos() as u64).to_le_bytes());
     }
 
     fn numbers(&mut self, numbers: &[f64]) {
@@ -376,23 +354,13 @@ impl<'a> Reader<'a> {
     fn numbers(&mut self, count_max: usize) -> Option<Vec<f64>> {
         let count = self.count(count_max)?;
         let (numbers, _) = self.slice(8 * count)?.as_chunks();
-        Some(
-            numbers
-                .iter()
-                .map(|number| f64::from_le_bytes(*number))
-                .collect(),
-        )
+        Some(numbers.iter().map(|number| f64::from_le_bytes(*number)).collect())
     }
 
     fn counts(&mut self, count_max: usize) -> Option<Vec<u32>> {
         let count = self.count(count_max)?;
         let (counts, _) = self.slice(4 * count)?.as_chunks();
-        Some(
-            counts
-                .iter()
-                .map(|count| u32::from_le_bytes(*count))
-                .collect(),
-        )
+        Some(counts.iter().map(|count| u32::from_le_bytes(*count)).collect())
     }
 
     fn text(&mut self) -> Option<String> {
@@ -460,10 +428,7 @@ mod tests {
             let (number, decoded, hyperparameters) = decode_call(&payload).expect("well formed");
             assert_eq!(number, 7);
             assert_eq!(decoded.policy_chosen_logps, pairs.policy_chosen_logps);
-            assert_eq!(
-                decoded.reference_chosen_logps[1].to_bits(),
-                (-0.0_f64).to_bits()
-            );
+            assert_eq!(decoded.reference_chosen_logps[1].to_bits(), (-0.0_f64).to_bits());
             assert_eq!(decoded.chosen_tokens, pairs.chosen_tokens);
             assert_eq!(hyperparameters, [0.1]);
         }

@@ -24,12 +24,8 @@ pub(crate) fn prepare() {
 ///
 /// On a thread of its own, since how much stack the main thread has is the user's setting.
 pub(crate) fn run() -> io::Result<()> {
-    let server = thread::Builder::new()
-        .stack_size(THREAD_STACK_BYTES)
-        .spawn(serve)?;
-    server
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("the server panicked")))
+    let server = thread::Builder::new().stack_size(THREAD_STACK_BYTES).spawn(serve)?;
+    server.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")))
 }
 
 fn serve() -> io::Result<()> {
@@ -40,10 +36,7 @@ fn serve() -> io::Result<()> {
     };
     let setup = protocol::decode_setup(setup).ok_or_else(misunderstood)?;
     let plugin = Plugin::compile(&setup);
-    let ready = plugin
-        .as_ref()
-        .map_err(Problem::clone)
-        .and_then(Plugin::describe);
+    let ready = plugin.as_ref().map_err(Problem::clone).and_then(Plugin::describe);
     send(&protocol::encode_ready(&ready))?;
     let Ok(plugin) = plugin else { return Ok(()) };
     while let Some(call) = receive(&mut inbox)? {

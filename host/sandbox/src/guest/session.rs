@@ -41,13 +41,7 @@ impl<H: Home> Session<H> {
             let slow = || format!("to compile the component and have it describe itself took longer than {} s, twice", seconds(wall));
             rejection(&problem, stage, slow)
         })?;
-        Ok(Session {
-            home,
-            metadata,
-            recipe,
-            workroom,
-            stage,
-        })
+        Ok(Session { home, metadata, recipe, workroom, stage })
     }
 
     pub(super) fn home(&self) -> &H {
@@ -72,9 +66,8 @@ impl<H: Home> Session<H> {
             Err(Problem::Timeout) => self.evaluate_alone(pairs, hyperparameters)?,
             answer => answer,
         };
-        let judged = answer
-            .and_then(|evaluation| believable(evaluation, pairs.len()))
-            .map_err(|problem| {
+        let judged = answer.and_then(|evaluation| believable(evaluation, pairs.len())).map_err(
+            |problem| {
                 let wall = self.recipe.walls.call_inside.min(self.recipe.walls.call);
                 let slow = || {
                     format!(
@@ -83,7 +76,8 @@ impl<H: Home> Session<H> {
                     )
                 };
                 rejection(&problem, self.stage, slow)
-            })?;
+            },
+        )?;
         Ok(self.of_right_lengths(judged, pairs.len())?)
     }
 
@@ -110,9 +104,7 @@ impl<H: Home> Session<H> {
         }
         let (expected, got) = (self.metadata.hyperparameters.len(), hyperparameters.len());
         if expected != got {
-            return Err(Fault::Call(format!(
-                "expected {expected} hyperparameters, got {got}"
-            )));
+            return Err(Fault::Call(format!("expected {expected} hyperparameters, got {got}")));
         }
         Ok(())
     }
@@ -150,15 +142,11 @@ fn rejection(problem: &Problem, stage: Stage, slow: impl FnOnce() -> String) -> 
     let (rule, message) = match problem {
         Problem::Fuel => (&rules::FUEL, "the call ran out of fuel".to_owned()),
         Problem::Timeout => (&rules::TIMEOUT, slow()),
-        Problem::Crash => (
-            &rules::CRASH,
-            "the plugin's process ended or answered nonsense".to_owned(),
-        ),
+        Problem::Crash => {
+            (&rules::CRASH, "the plugin's process ended or answered nonsense".to_owned())
+        }
         Problem::Trap(text) => (&rules::TRAP, format!("the plugin trapped: {text}")),
-        Problem::Guest(text) => (
-            &rules::ERROR,
-            format!("the plugin reported an error: {text}"),
-        ),
+        Problem::Guest(text) => (&rules::ERROR, format!("the plugin reported an error: {text}")),
         Problem::World(text) => (&rules::WORLD, text.clone()),
     };
     in_stage(rule.rejection(printable(&message)), stage)

@@ -52,11 +52,7 @@ impl EmptyContext {
             .stdout(output.clone())
             .stderr(output.clone())
             .build();
-        EmptyContext {
-            context,
-            resources,
-            output,
-        }
+        EmptyContext { context, resources, output }
     }
 
     /// The beginning of what the plugin wrote to both outputs.
@@ -67,10 +63,7 @@ impl EmptyContext {
 
 impl WasiView for EmptyContext {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.context,
-            table: &mut self.resources,
-        }
+        WasiCtxView { ctx: &mut self.context, table: &mut self.resources }
     }
 }
 

@@ -47,10 +47,7 @@ const OTHER: [u32; 2] = [100, 211];
 
 /// Of the pairs that are tried: of policy and reference, chosen and rejected, once with a margin that training wants and once
 /// with one that it does not. Every part that a loss can turn on is far from 0.
-const LOGPS: [[f64; 4]; 2] = [
-    [-97.0, -104.5, -100.0, -102.0],
-    [-103.5, -99.0, -101.5, -102.5],
-];
+const LOGPS: [[f64; 4]; 2] = [[-97.0, -104.5, -100.0, -102.0], [-103.5, -99.0, -101.5, -102.5]];
 
 fn margin(logps: [f64; 4]) -> f64 {
     (logps[0] - logps[2]) - (logps[1] - logps[3])
@@ -86,9 +83,8 @@ pub(super) fn check(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), 
     };
     let runs = runs(dense);
     let n_counts: usize = runs.iter().map(Vec::len).sum();
-    for (side, logps) in [Side::Chosen, Side::Rejected]
-        .into_iter()
-        .flat_map(|side| LOGPS.map(|logps| (side, logps)))
+    for (side, logps) in
+        [Side::Chosen, Side::Rejected].into_iter().flat_map(|side| LOGPS.map(|logps| (side, logps)))
     {
         let evaluation = caller.evaluate(&pairs(side, logps, &runs, OTHER[0]))?;
         caller.report.n_token_counts += n_counts;
@@ -183,11 +179,8 @@ fn turned(
         .filter(|run| *run[0].1)
         .map(|run| [*run[0].0, *run[run.len() - 1].0])
         .collect();
-    let told: Vec<String> = ranges
-        .iter()
-        .take(RANGES_MAX)
-        .map(|[first, last]| format!("{first} to {last}"))
-        .collect();
+    let told: Vec<String> =
+        ranges.iter().take(RANGES_MAX).map(|[first, last]| format!("{first} to {last}")).collect();
     let more = match ranges.len().saturating_sub(RANGES_MAX) {
         0 => String::new(),
         more => format!(", and in {more} ranges more"),
@@ -218,9 +211,7 @@ fn pairs(side: Side, logps: [f64; 4], runs: &[Vec<u32>], other: u32) -> Pairs {
 
 /// Places whose value lies apart from those around it.
 fn standing_alone(values: &[f64]) -> impl Iterator<Item = usize> {
-    let largest = values
-        .iter()
-        .fold(0.0_f64, |max, value| max.max(value.abs()));
+    let largest = values.iter().fold(0.0_f64, |max, value| max.max(value.abs()));
     (1..values.len().saturating_sub(1)).filter(move |&i| {
         let apart = (values[i] - 0.5 * (values[i - 1] + values[i + 1])).abs();
         let step = |from: Option<usize>| match from {
@@ -267,10 +258,7 @@ mod tests {
     fn a_single_count_stands_alone_however_little() {
         assert_eq!(places(|n| if n == 1_337.0 { -0.4 } else { 0.4 }), [1_337]);
         assert_eq!(places(|n| 1.0 / n + if n == 2.0 { 9.0 } else { 0.0 }), [2]);
-        assert_eq!(
-            places(|n| 0.5 + if n == 4_096.0 { 1e-6 } else { 0.0 }),
-            [4_096]
-        );
+        assert_eq!(places(|n| 0.5 + if n == 4_096.0 { 1e-6 } else { 0.0 }), [4_096]);
         assert_eq!(
             places(|n| f64::from(n % 700.0 == 0.0)),
             [700, 1_400, 2_100, 2_800, 3_500, 4_200, 4_900]

@@ -56,10 +56,7 @@ pub(super) fn locate(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(),
         warnings.push(format!("the loss bends or jumps at {more} places more"));
     }
     if bends.is_empty() {
-        let elsewhere = caller
-            .first_bend
-            .take()
-            .map(|place| elsewhere(&caller.report, &place));
+        let elsewhere = caller.first_bend.take().map(|place| elsewhere(&caller.report, &place));
         caller.report.warnings.extend(elsewhere);
     }
     caller.report.bends = bends;
@@ -74,9 +71,7 @@ fn keeps_order(caller: &mut Caller<'_>, scope: &Scope) -> Result<bool, Failure> 
     }
     let margins = [3.0, -1.5, 0.7, 9.0, -6.0];
     let forwards = caller.evaluate(&BOTH.pairs(margins))?.losses;
-    let backwards = caller
-        .evaluate(&BOTH.pairs(margins.into_iter().rev()))?
-        .losses;
+    let backwards = caller.evaluate(&BOTH.pairs(margins.into_iter().rev()))?.losses;
     let same = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
     Ok(forwards.iter().zip(backwards.iter().rev()).all(same))
 }
@@ -175,8 +170,7 @@ fn bends_along(
         }
         halve(caller, scope, path, in_order, &mut open)?;
         if halving + 1 == HALVINGS_OF_ALL - 4 {
-            open.iter_mut()
-                .for_each(|i| i.earlier = i.left.steepness(i.high - i.low));
+            open.iter_mut().for_each(|i| i.earlier = i.left.steepness(i.high - i.low));
         }
         if halving + 1 == HALVINGS_OF_ALL {
             open.retain(|i| {
@@ -222,10 +216,8 @@ fn halve(
     in_order: bool,
     open: &mut [Interval],
 ) -> Result<(), Failure> {
-    let margins: Vec<f64> = open
-        .iter()
-        .flat_map(|i| [i.low, 0.5 * (i.low + i.high), i.high])
-        .collect();
+    let margins: Vec<f64> =
+        open.iter().flat_map(|i| [i.low, 0.5 * (i.low + i.high), i.high]).collect();
     let evaluation = path.evaluate(caller, scope, &margins)?;
     for (n, interval) in open.iter_mut().enumerate() {
         let width = 0.5 * (interval.high - interval.low);
@@ -250,9 +242,7 @@ fn named(found: Vec<(BendKind, Pairs)>) -> Vec<BendReport> {
         let shared = |&(_, value): &(&str, fn(&Pairs) -> f64)| {
             let here = value(&pairs);
             let close = |there: f64| (there - here).abs() <= 1e-6 * here.abs().max(1.0);
-            open.iter()
-                .filter(|(k, p)| *k == kind && close(value(p)))
-                .count()
+            open.iter().filter(|(k, p)| *k == kind && close(value(p))).count()
         };
         // Of equal counts, the first.
         let Some((quantity, value)) = QUANTITIES.iter().rev().max_by_key(|q| shared(q)) else {
@@ -260,11 +250,7 @@ fn named(found: Vec<(BendKind, Pairs)>) -> Vec<BendReport> {
         };
         let at = value(&pairs);
         open.retain(|(k, p)| *k != kind || (value(p) - at).abs() > 1e-6 * at.abs().max(1.0));
-        bends.push(BendReport {
-            kind,
-            quantity: (*quantity).to_owned(),
-            at: rounded(at),
-        });
+        bends.push(BendReport { kind, quantity: (*quantity).to_owned(), at: rounded(at) });
     }
     bends
 }

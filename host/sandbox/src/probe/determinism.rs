@@ -48,18 +48,11 @@ pub(super) fn check(
     }
     let (plugin, other_metadata) = other;
     if format!("{other_metadata:?}") != format!("{metadata:?}") {
-        return Err(RULE
-            .rejection("another process describes the plugin in other words")
-            .into());
+        return Err(RULE.rejection("another process describes the plugin in other words").into());
     }
     for (batch, expected) in batches.iter().zip(evaluations) {
         let elsewhere = caller.evaluate_with(plugin, &batch.pairs)?;
-        same(
-            &batch.name,
-            "another process and engine",
-            &elsewhere,
-            expected,
-        )?;
+        same(&batch.name, "another process and engine", &elsewhere, expected)?;
     }
     caller.report.n_engines = 2;
     Ok(())
@@ -68,16 +61,8 @@ pub(super) fn check(
 fn same(name: &str, what: &str, got: &Evaluation, expected: &Evaluation) -> Result<(), Failure> {
     let lists = [
         ("loss", &got.losses, &expected.losses),
-        (
-            "policy_chosen gradient",
-            &got.policy_chosen,
-            &expected.policy_chosen,
-        ),
-        (
-            "policy_rejected gradient",
-            &got.policy_rejected,
-            &expected.policy_rejected,
-        ),
+        ("policy_chosen gradient", &got.policy_chosen, &expected.policy_chosen),
+        ("policy_rejected gradient", &got.policy_rejected, &expected.policy_rejected),
     ];
     for (list, got, expected) in lists {
         // As bits, so that −0 is not 0.

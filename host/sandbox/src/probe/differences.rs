@@ -98,11 +98,7 @@ pub(super) fn judge(
             largest: up[place].abs().max(down[place].abs()),
         };
         let mut place = 0..;
-        open.retain(|&i| {
-            place
-                .next()
-                .is_some_and(|place| !sample(place).agrees(&claims[i]))
-        });
+        open.retain(|&i| place.next().is_some_and(|place| !sample(place).agrees(&claims[i])));
     }
     let sides = Sides::take(&open, &mut at)?;
     for (place, &i) in open.iter().enumerate() {
@@ -198,11 +194,7 @@ fn side(values: &[f64], sign: f64, claim: &Claim) -> Side {
     let slope = |k: usize| sign * (values[k] - claim.value) / side_step(k);
     let noise = |k: usize| 2.0 * claim.noise(values[k].abs()) / side_step(k);
     let error = |k: usize| 2.0 * (slope(k - 1) - slope(k)).abs() + noise(k);
-    let n_finite = values
-        .iter()
-        .rev()
-        .take_while(|value| value.is_finite())
-        .count();
+    let n_finite = values.iter().rev().take_while(|value| value.is_finite()).count();
     let first = values.len() - n_finite;
     let Some(best) = (first + 1..values.len()).min_by(|&a, &b| error(a).total_cmp(&error(b)))
     else {
@@ -211,10 +203,7 @@ fn side(values: &[f64], sign: f64, claim: &Claim) -> Side {
     let size = slope(best).abs().max(claim.gradient.abs());
     let settles = error(best) <= (2e-3 * size).max(1e-3 * slope(first).abs());
     if settles || (claim.is_nothing(size) && claim.is_nothing(error(best))) {
-        return Side::Slope {
-            slope: slope(best),
-            error: error(best),
-        };
+        return Side::Slope { slope: slope(best), error: error(best) };
     }
     // Still as far as at 2⁻¹⁸, at one of the last four steps: the jump is nearer than 2⁻²⁴.
     let moved = |k: usize| (values[k] - claim.value).abs();
@@ -234,16 +223,7 @@ fn judge_sides(left: Side, right: Side, claim: &Claim, kinks: Kinks) -> Verdict 
     let gradient = claim.gradient;
     let slack = |slope: f64, error: f64| error + 1e-5 * slope.abs().max(gradient.abs());
     match (left, right) {
-        (
-            Side::Slope {
-                slope: l,
-                error: el,
-            },
-            Side::Slope {
-                slope: r,
-                error: er,
-            },
-        ) => {
+        (Side::Slope { slope: l, error: el }, Side::Slope { slope: r, error: er }) => {
             let (below, above) = (slack(l, el), slack(r, er));
             let (lowest, highest) = ((l - below).min(r - above), (l + below).max(r + above));
             let differ = (l - r).abs() > 2.0 * (below + above);
@@ -252,9 +232,7 @@ fn judge_sides(left: Side, right: Side, claim: &Claim, kinks: Kinks) -> Verdict 
                 (false, true) => Verdict::Agrees,
                 (true, true) => Verdict::Kink,
                 (true, false) if kinks == Kinks::MayMeet => Verdict::Kink,
-                (_, false) => Verdict::Wrong {
-                    expected: 0.5 * (l + r),
-                },
+                (_, false) => Verdict::Wrong { expected: 0.5 * (l + r) },
             }
         }
         (Side::Slope { slope, error }, other) | (other, Side::Slope { slope, error }) => {
@@ -292,20 +270,14 @@ mod tests {
     #[track_caller]
     fn check_wrong(f: impl Fn(f64) -> f64, x: f64, g: f64) {
         let verdict = verdict(f, x, g);
-        assert!(
-            matches!(verdict, Verdict::Wrong { .. }),
-            "{g} at {x}: {verdict:?}"
-        );
+        assert!(matches!(verdict, Verdict::Wrong { .. }), "{g} at {x}: {verdict:?}");
     }
 
     type Function = fn(f64) -> f64;
 
     /// Functions with their derivatives in closed form, flat and steep, small and large.
     const SMOOTH: [(Function, Function); 7] = [
-        (
-            |x| (-0.1 * x).exp().ln_1p(),
-            |x| -0.1 / (1.0 + (0.1 * x).exp()),
-        ),
+        (|x| (-0.1 * x).exp().ln_1p(), |x| -0.1 / (1.0 + (0.1 * x).exp())),
         (|x| (0.1 * x - 5.0).powi(2), |x| 0.2 * (0.1 * x - 5.0)),
         (|x| (20.0 * x).tanh(), |x| 20.0 / (20.0 * x).cosh().powi(2)),
         (|x| (-0.1 * x).exp(), |x| -0.1 * (-0.1 * x).exp()),
@@ -417,10 +389,7 @@ mod tests {
             };
             let verdicts = judge(&[claim], Kinks::Apart, |_, offset| Ok(vec![f(x + offset)]));
             let verdict = verdicts.expect("f does not fail")[0];
-            assert!(
-                matches!(verdict, Verdict::Agrees | Verdict::Unseen),
-                "{x}: {verdict:?}"
-            );
+            assert!(matches!(verdict, Verdict::Agrees | Verdict::Unseen), "{x}: {verdict:?}");
         }
     }
 

@@ -40,9 +40,7 @@ pub(super) fn check(
     let mut evaluations = Vec::new();
     for batch in batches {
         let evaluation = caller.evaluate(&batch.pairs)?;
-        all(&evaluation, f64::is_finite, |row| {
-            place(&batch.name, &batch.pairs, row)
-        })?;
+        all(&evaluation, f64::is_finite, |row| place(&batch.name, &batch.pairs, row))?;
         evaluations.push(evaluation);
     }
     Ok(evaluations)
@@ -57,10 +55,7 @@ pub(super) fn all(
     let lists = [
         ("the loss", &evaluation.losses),
         ("the gradient of policy_chosen", &evaluation.policy_chosen),
-        (
-            "the gradient of policy_rejected",
-            &evaluation.policy_rejected,
-        ),
+        ("the gradient of policy_rejected", &evaluation.policy_rejected),
     ];
     for (what, list) in lists {
         if let Some(row) = list.iter().position(|&value| !is_fine(value)) {

@@ -100,19 +100,13 @@ pub(super) fn check(
 
 /// What counts as a gradient of realistic pairs.
 fn realistic(batches: &[Batch], evaluations: &[Evaluation]) -> f64 {
-    let realistic = batches
-        .iter()
-        .zip(evaluations)
-        .find(|(batch, _)| batch.name == REALISTIC);
+    let realistic = batches.iter().zip(evaluations).find(|(batch, _)| batch.name == REALISTIC);
     realistic.map_or(0.0, |(_, evaluation)| typical(evaluation))
 }
 
 /// The largest gradient, but at most 1: less than a millionth of it moves no weight.
 fn typical(evaluation: &Evaluation) -> f64 {
-    let gradients = evaluation
-        .policy_chosen
-        .iter()
-        .chain(&evaluation.policy_rejected);
+    let gradients = evaluation.policy_chosen.iter().chain(&evaluation.policy_rejected);
     let largest = gradients.fold(0.0_f64, |max, gradient| max.max(gradient.abs()));
     largest.min(1.0)
 }
@@ -174,11 +168,7 @@ fn at_hyperparameters(failure: Failure, metadata: &Metadata, values: &[f64]) -> 
                 .map(|(hp, value)| format!("{} = {value}", hp.name))
                 .collect();
             let message = format!("{} with {}", rejection.message, settings.join(", "));
-            Rejection {
-                message,
-                ..*rejection
-            }
-            .into()
+            Rejection { message, ..*rejection }.into()
         }
         other => other,
     }
@@ -304,9 +294,7 @@ impl Side {
 
 /// The largest log-prob of a row.
 fn reach(pairs: &Pairs, row: usize) -> f64 {
-    logps(pairs, row)
-        .iter()
-        .fold(0.0, |max, logp| max.max(logp.abs()))
+    logps(pairs, row).iter().fold(0.0, |max, logp| max.max(logp.abs()))
 }
 
 /// Scope `pair`: moving one log-prob of every row at once gives every row's own derivative.
@@ -330,9 +318,7 @@ fn check_rows(
             .collect();
         let verdicts = judge(&claims, Kinks::Apart, |open, offset| {
             let mut moved = rows(&batch.pairs, open.iter().copied());
-            side.logps(&mut moved)
-                .iter_mut()
-                .for_each(|logp| *logp += offset);
+            side.logps(&mut moved).iter_mut().for_each(|logp| *logp += offset);
             Ok(caller.evaluate(&moved)?.losses)
         })?;
         let place = |row| place(&batch.name, &batch.pairs, row);
@@ -363,11 +349,7 @@ struct Direction(Vec<[f64; 2]>);
 impl Direction {
     fn random(seed: u64, n_pairs: usize) -> Self {
         let mut uniform = uniforms(seed);
-        Direction(
-            (0..n_pairs)
-                .map(|_| [2.0 * uniform() - 1.0, 2.0 * uniform() - 1.0])
-                .collect(),
-        )
+        Direction((0..n_pairs).map(|_| [2.0 * uniform() - 1.0, 2.0 * uniform() - 1.0]).collect())
     }
 
     fn along(side: Side, row: usize, n_pairs: usize) -> Self {
@@ -398,10 +380,7 @@ impl Direction {
             typical,
         };
         for (row, [dx, dy]) in self.0.iter().enumerate() {
-            let (gx, gy) = (
-                evaluation.policy_chosen[row],
-                evaluation.policy_rejected[row],
-            );
+            let (gx, gy) = (evaluation.policy_chosen[row], evaluation.policy_rejected[row]);
             claim.gradient += dx * gx + dy * gy;
             let steepness = typical.max(gx.abs()).max(gy.abs());
             claim.reach += reach(pairs, row) * steepness;
@@ -470,9 +449,7 @@ fn along_directions(
 /// Scope `batch`: every single entry of a small batch.
 fn check_entries(caller: &mut Caller<'_>, pairs: &Pairs, typical: f64) -> Result<Tally, Failure> {
     let evaluation = caller.evaluate(pairs)?;
-    super::finite::all(&evaluation, f64::is_finite, |row| {
-        place("a small batch", pairs, row)
-    })?;
+    super::finite::all(&evaluation, f64::is_finite, |row| place("a small batch", pairs, row))?;
     let mut tally = Tally::default();
     for row in 0..pairs.len() {
         for side in [Side::Chosen, Side::Rejected] {

@@ -44,7 +44,5 @@ pub(super) fn look(
 
 fn ends(hyperparameter: &Hyperparameter) -> impl Iterator<Item = f64> {
     let default = hyperparameter.default;
-    [hyperparameter.minimum, hyperparameter.maximum]
-        .into_iter()
-        .filter(move |&end| end != default)
+    [hyperparameter.minimum, hyperparameter.maximum].into_iter().filter(move |&end| end != default)
 }

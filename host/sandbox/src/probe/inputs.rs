@@ -42,13 +42,7 @@ const BLOCK_SPREADS: [f64; 8] = [12.0, 0.1, 1.0, 3.0, 0.3, 12.0, 2.0, 0.6];
 
 /// From one pair to 4,096, from subnormal log-probs to log-ratios of ±1,000 nats.
 pub(super) fn batches(seed: u64) -> Vec<Batch> {
-    let batch = |rows| {
-        move |name: &'static str, pairs| Batch {
-            name: name.into(),
-            pairs,
-            rows,
-        }
-    };
+    let batch = |rows| move |name: &'static str, pairs| Batch { name: name.into(), pairs, rows };
     let (training, generic) = (batch(Rows::Training), batch(Rows::Generic));
     let special = batch(Rows::Special);
     vec![
@@ -82,11 +76,7 @@ fn random(n_pairs: usize, seed: u64, spread: f64) -> Pairs {
         let mut completion = || {
             let reference = -180.0 * uniform() - spread - 1.0;
             let logratio = spread * (2.0 * uniform() - 1.0);
-            (
-                reference + logratio,
-                reference,
-                1 + (60.0 * uniform()) as u32,
-            )
+            (reference + logratio, reference, 1 + (60.0 * uniform()) as u32)
         };
         push_completions(&mut pairs, completion(), completion());
     }
@@ -132,11 +122,7 @@ fn magnitudes(n_pairs: usize, seed: u64) -> Pairs {
         let mut completion = |logratio: f64| {
             let reference = -180.0 * uniform() - logratio.abs() - 1.0;
             let length = 1_u32 << (20.0 * uniform()) as u32;
-            (
-                reference + logratio,
-                reference,
-                length + (f64::from(length) * uniform()) as u32,
-            )
+            (reference + logratio, reference, length + (f64::from(length) * uniform()) as u32)
         };
         push_completions(&mut pairs, completion(chosen), completion(rejected));
     }
@@ -160,12 +146,7 @@ fn every_length() -> Pairs {
 
 fn equal() -> Pairs {
     let mut pairs = empty();
-    for logps in [
-        [-10.0; 4],
-        [-20.0, -30.0, -20.0, -30.0],
-        [-1e-9; 4],
-        [-300.0; 4],
-    ] {
+    for logps in [[-10.0; 4], [-20.0, -30.0, -20.0, -30.0], [-1e-9; 4], [-300.0; 4]] {
         push(&mut pairs, logps, [12, 12]);
     }
     pairs
@@ -174,24 +155,12 @@ fn equal() -> Pairs {
 /// Log-probs of certain and of nearly certain completions: both zeros, the smallest numbers there are.
 fn zeros() -> Pairs {
     let smallest = f64::from_bits(1);
-    let values = [
-        0.0,
-        -0.0,
-        -smallest,
-        -1e-310,
-        -f64::MIN_POSITIVE,
-        -1e-30,
-        -1e-9,
-    ];
+    let values = [0.0, -0.0, -smallest, -1e-310, -f64::MIN_POSITIVE, -1e-30, -1e-9];
     let mut pairs = empty();
     for (i, &policy) in values.iter().enumerate() {
         for (j, &reference) in values.iter().enumerate() {
             let other = values[(i + 3 * j + 1) % values.len()];
-            push(
-                &mut pairs,
-                [policy, other, reference, policy],
-                TOKENS[(i + j) % TOKENS.len()],
-            );
+            push(&mut pairs, [policy, other, reference, policy], TOKENS[(i + j) % TOKENS.len()]);
         }
     }
     pairs
@@ -241,11 +210,7 @@ pub(super) fn empty() -> Pairs {
 
 /// Each completion as policy log-prob, reference log-prob and tokens.
 fn push_completions(pairs: &mut Pairs, chosen: (f64, f64, u32), rejected: (f64, f64, u32)) {
-    push(
-        pairs,
-        [chosen.0, rejected.0, chosen.1, rejected.1],
-        [chosen.2, rejected.2],
-    );
+    push(pairs, [chosen.0, rejected.0, chosen.1, rejected.1], [chosen.2, rejected.2]);
 }
 
 /// Log-probs: policy chosen, policy rejected, reference chosen, reference rejected.
@@ -303,11 +268,7 @@ mod tests {
         for batch in batches(7) {
             for row in 0..batch.pairs.len() {
                 let logps = logps(&batch.pairs, row);
-                assert!(
-                    logps.iter().all(|&logp| logp <= 0.0),
-                    "{} {row}",
-                    batch.name
-                );
+                assert!(logps.iter().all(|&logp| logp <= 0.0), "{} {row}", batch.name);
                 let logratios = [logps[0] - logps[2], logps[1] - logps[3]];
                 assert!(
                     logratios.iter().all(|x| x.abs() <= 1_000.0),
@@ -323,15 +284,8 @@ mod tests {
         let batches = batches(7);
         let sizes: Vec<usize> = batches.iter().map(|batch| batch.pairs.len()).collect();
         assert!(sizes.contains(&1) && sizes.contains(&4_096), "{sizes:?}");
-        let tokens = || {
-            batches
-                .iter()
-                .flat_map(|batch| batch.pairs.chosen_tokens.iter())
-        };
-        assert_eq!(
-            (tokens().min(), tokens().max()),
-            (Some(&1), Some(&(1 << 20)))
-        );
+        let tokens = || batches.iter().flat_map(|batch| batch.pairs.chosen_tokens.iter());
+        assert_eq!((tokens().min(), tokens().max()), (Some(&1), Some(&(1 << 20))));
     }
 
     #[test]
@@ -350,9 +304,6 @@ mod tests {
             let drawn = batches.find(|batch| batch.name == "drawn for this component");
             drawn.expect("it is one of them")
         };
-        assert_ne!(
-            drawn(7).pairs.policy_chosen_logps,
-            drawn(8).pairs.policy_chosen_logps
-        );
+        assert_ne!(drawn(7).pairs.policy_chosen_logps, drawn(8).pairs.policy_chosen_logps);
     }
 }

@@ -47,14 +47,10 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Rejection> {
     }
     for (index, hyperparameter) in metadata.hyperparameters.iter().enumerate() {
         range(hyperparameter)?;
-        if metadata.hyperparameters[..index]
-            .iter()
-            .any(|other| other.name == hyperparameter.name)
-        {
-            return Err(RULE.rejection(format!(
-                "two hyperparameters are called {}",
-                hyperparameter.name
-            )));
+        if metadata.hyperparameters[..index].iter().any(|other| other.name == hyperparameter.name) {
+            return Err(
+                RULE.rejection(format!("two hyperparameters are called {}", hyperparameter.name))
+            );
         }
     }
     Ok(())
@@ -62,17 +58,13 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Rejection> {
 
 fn identifier(what: &str, name: &str) -> Result<(), Rejection> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
-    let goes_on_well = name
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let goes_on_well =
+        name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if starts_well && goes_on_well && name.len() <= NAME_CHARACTERS_MAX {
         return Ok(());
     }
-    let shown: String = name
-        .chars()
-        .take(NAME_CHARACTERS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let shown: String =
+        name.chars().take(NAME_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
     Err(RULE.rejection(format!(
         "{what} {shown:?} is not an identifier of at most {NAME_CHARACTERS_MAX} characters"
     )))
@@ -96,22 +88,14 @@ fn text(what: &str, text: &str) -> Result<(), Rejection> {
 }
 
 fn range(hyperparameter: &Hyperparameter) -> Result<(), Rejection> {
-    let Hyperparameter {
-        name,
-        default,
-        minimum,
-        maximum,
-    } = hyperparameter;
+    let Hyperparameter { name, default, minimum, maximum } = hyperparameter;
     identifier("the hyperparameter", name)?;
-    let finite = [default, minimum, maximum]
-        .into_iter()
-        .all(|value| value.is_finite());
+    let finite = [default, minimum, maximum].into_iter().all(|value| value.is_finite());
     if finite && (minimum..=maximum).contains(&default) {
         return Ok(());
     }
-    Err(RULE.rejection(format!(
-        "{name}: the default {default} is not within {minimum} to {maximum}"
-    )))
+    Err(RULE
+        .rejection(format!("{name}: the default {default} is not within {minimum} to {maximum}")))
 }
 
 #[cfg(test)]
@@ -131,12 +115,7 @@ mod tests {
     }
 
     fn beta(default: f64, minimum: f64, maximum: f64) -> Hyperparameter {
-        Hyperparameter {
-            name: "beta".to_owned(),
-            default,
-            minimum,
-            maximum,
-        }
+        Hyperparameter { name: "beta".to_owned(), default, minimum, maximum }
     }
 
     #[track_caller]
@@ -174,16 +153,10 @@ mod tests {
         check_rejected(|m| m.hyperparameters[0].maximum = f64::INFINITY, "inf");
         check_rejected(|m| m.hyperparameters[0].default = 11.0, "11");
         check_rejected(|m| m.hyperparameters[0].minimum = 20.0, "20");
-        check_rejected(
-            |m| m.hyperparameters.push(beta(1.0, 0.0, 2.0)),
-            "two hyperparameters",
-        );
+        check_rejected(|m| m.hyperparameters.push(beta(1.0, 0.0, 2.0)), "two hyperparameters");
         let many = |count: usize| {
             move |metadata: &mut Metadata| {
-                let named = |n| Hyperparameter {
-                    name: format!("beta{n}"),
-                    ..beta(1.0, 0.0, 2.0)
-                };
+                let named = |n| Hyperparameter { name: format!("beta{n}"), ..beta(1.0, 0.0, 2.0) };
                 metadata.hyperparameters = (0..count).map(named).collect();
             }
         };

@@ -85,11 +85,7 @@ impl ProbedPlugin {
         metadata: Metadata,
         report: ProbeReport,
     ) -> Self {
-        ProbedPlugin {
-            component,
-            metadata,
-            report,
-        }
+        ProbedPlugin { component, metadata, report }
     }
 
     /// Name, summary, citation, scope, hyperparameters.
@@ -128,14 +124,8 @@ impl ProbedPlugin {
 }
 
 /// The pages of this gate.
-pub(crate) const RULES: [Rule; 6] = [
-    metadata::RULE,
-    finite::RULE,
-    determinism::RULE,
-    scope::RULE,
-    gradient::RULE,
-    backdoor::RULE,
-];
+pub(crate) const RULES: [Rule; 6] =
+    [metadata::RULE, finite::RULE, determinism::RULE, scope::RULE, gradient::RULE, backdoor::RULE];
 
 pub(crate) fn probe(
     sandbox: &Sandbox,
@@ -159,11 +149,7 @@ pub(crate) fn probe(
         &metadata,
         seed(&component.report().sha256),
     )?;
-    Ok(ProbedPlugin {
-        component,
-        metadata,
-        report,
-    })
+    Ok(ProbedPlugin { component, metadata, report })
 }
 
 /// Everything that is asked of a plugin, in the order of how fast it is told.
@@ -197,20 +183,13 @@ fn examine(
 
 /// The first 64 bits of the component's hash.
 fn seed(sha256: &str) -> u64 {
-    sha256
-        .get(..16)
-        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .unwrap_or_default()
+    sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// In the largest batch, where what a call costs once hardly counts.
 fn fuel_per_pair(evaluations: &[Evaluation]) -> f64 {
-    let largest = evaluations
-        .iter()
-        .max_by_key(|evaluation| evaluation.losses.len());
-    largest.map_or(0.0, |evaluation| {
-        evaluation.fuel as f64 / evaluation.losses.len() as f64
-    })
+    let largest = evaluations.iter().max_by_key(|evaluation| evaluation.losses.len());
+    largest.map_or(0.0, |evaluation| evaluation.fuel as f64 / evaluation.losses.len() as f64)
 }
 
 fn is_finite(evaluation: &Evaluation) -> bool {
@@ -219,11 +198,7 @@ fn is_finite(evaluation: &Evaluation) -> bool {
 
 /// Losses and gradients, one after the other.
 fn numbers(evaluation: &Evaluation) -> impl Iterator<Item = f64> {
-    let lists = [
-        &evaluation.losses,
-        &evaluation.policy_chosen,
-        &evaluation.policy_rejected,
-    ];
+    let lists = [&evaluation.losses, &evaluation.policy_chosen, &evaluation.policy_rejected];
     lists.into_iter().flatten().copied()
 }
 

@@ -12,9 +12,7 @@ use crate::Failure;
 /// Log-ratios in nats: each a quarter larger than the one before, up to margins of ±1,000,000; a completion of 4,096 tokens
 /// has log-probs of about −20,000.
 fn logratios() -> impl Iterator<Item = f64> {
-    (1..28)
-        .map(|n| 1_000.0 * 1.25_f64.powi(n))
-        .chain([500_000.0])
+    (1..28).map(|n| 1_000.0 * 1.25_f64.powi(n)).chain([500_000.0])
 }
 
 /// Halvings of the gap between a size that is finite and one that is not.
@@ -79,8 +77,5 @@ fn first(
     }
     // Rows of the lattice: the chosen log-ratio changes slowest.
     let logratio = |index: usize| [-high, 0.0, high][index];
-    Ok(Overflow {
-        chosen_logratio: logratio(row / 3),
-        rejected_logratio: logratio(row % 3),
-    })
+    Ok(Overflow { chosen_logratio: logratio(row / 3), rejected_logratio: logratio(row % 3) })
 }

@@ -22,12 +22,8 @@ pub(super) struct Path {
 }
 
 /// Both completions move. The one on which directions are looked at.
-pub(super) const BOTH: Path = Path {
-    chosen_share: 0.5,
-    reference: [-600.0, -600.0],
-    tokens: [40, 40],
-    reach: 1_000.0,
-};
+pub(super) const BOTH: Path =
+    Path { chosen_share: 0.5, reference: [-600.0, -600.0], tokens: [40, 40], reach: 1_000.0 };
 
 /// The lines of a search. The second puts the reference 20 nats on the side of the rejected completion, the next two have
 /// completions of 20 to 40 nats, token by token as likely as training's, and the last two move one completion only; a batch
@@ -35,34 +31,11 @@ pub(super) const BOTH: Path = Path {
 pub(super) fn paths(scope: &Scope) -> &'static [Path] {
     const PATHS: [Path; 6] = [
         BOTH,
-        Path {
-            reference: [-620.0, -600.0],
-            ..BOTH
-        },
-        Path {
-            reference: [-22.0, -25.0],
-            tokens: [10, 12],
-            reach: 40.0,
-            ..BOTH
-        },
-        Path {
-            reference: [-40.0, -36.0],
-            tokens: [15, 17],
-            reach: 40.0,
-            ..BOTH
-        },
-        Path {
-            chosen_share: 1.0,
-            reference: [-1_103.0, -1_100.0],
-            tokens: [30, 60],
-            ..BOTH
-        },
-        Path {
-            chosen_share: 0.0,
-            reference: [-1_100.0, -1_107.0],
-            tokens: [60, 30],
-            ..BOTH
-        },
+        Path { reference: [-620.0, -600.0], ..BOTH },
+        Path { reference: [-22.0, -25.0], tokens: [10, 12], reach: 40.0, ..BOTH },
+        Path { reference: [-40.0, -36.0], tokens: [15, 17], reach: 40.0, ..BOTH },
+        Path { chosen_share: 1.0, reference: [-1_103.0, -1_100.0], tokens: [30, 60], ..BOTH },
+        Path { chosen_share: 0.0, reference: [-1_100.0, -1_107.0], tokens: [60, 30], ..BOTH },
     ];
     match scope {
         Scope::Pair => &PATHS,
@@ -111,23 +84,12 @@ impl Path {
         };
         let n_margins = margins.len();
         let pairs = self.pairs(margins.iter().chain(&others).copied());
-        let Evaluation {
-            mut losses,
-            mut policy_chosen,
-            mut policy_rejected,
-            fuel,
-            spent,
-        } = caller.evaluate(&pairs)?;
+        let Evaluation { mut losses, mut policy_chosen, mut policy_rejected, fuel, spent } =
+            caller.evaluate(&pairs)?;
         for list in [&mut losses, &mut policy_chosen, &mut policy_rejected] {
             list.truncate(n_margins);
         }
-        Ok(Evaluation {
-            losses,
-            policy_chosen,
-            policy_rejected,
-            fuel,
-            spent,
-        })
+        Ok(Evaluation { losses, policy_chosen, policy_rejected, fuel, spent })
     }
 }
 
@@ -159,12 +121,8 @@ pub(super) type Quantity = (&'static str, fn(&Pairs) -> f64);
 
 /// Of the only row of `pairs`; the likeliest first.
 pub(super) const QUANTITIES: [Quantity; 10] = [
-    ("margin", |pairs| {
-        chosen_logratio(pairs) - rejected_logratio(pairs)
-    }),
-    ("policy margin", |pairs| {
-        pairs.policy_chosen_logps[0] - pairs.policy_rejected_logps[0]
-    }),
+    ("margin", |pairs| chosen_logratio(pairs) - rejected_logratio(pairs)),
+    ("policy margin", |pairs| pairs.policy_chosen_logps[0] - pairs.policy_rejected_logps[0]),
     ("chosen log-ratio", chosen_logratio),
     ("rejected log-ratio", rejected_logratio),
     ("margin per token", |pairs| {
@@ -214,9 +172,6 @@ mod tests {
     fn the_grid_ascends_from_end_to_end() {
         let grid = grid();
         assert!(grid.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(
-            (grid.first(), grid.last()),
-            (Some(&-1_000.0), Some(&1_000.0))
-        );
+        assert_eq!((grid.first(), grid.last()), (Some(&-1_000.0), Some(&1_000.0)));
     }
 }

@@ -143,9 +143,7 @@ pub(super) fn first_difference(
             (&got.policy_chosen, &whole.policy_chosen),
             (&got.policy_rejected, &whole.policy_rejected),
         ];
-        pairs
-            .iter()
-            .any(|(got, whole)| got[place].to_bits() != whole[row].to_bits())
+        pairs.iter().any(|(got, whole)| got[place].to_bits() != whole[row].to_bits())
     })
 }
 
@@ -160,10 +158,7 @@ mod tests {
         let realistic = batches.iter().find(|batch| batch.name == REALISTIC);
         let arrangements = arrangements(realistic.expect("it is one of them"));
         for size in 1..=64 {
-            assert!(
-                arrangements.iter().any(|picked| picked.len() == size),
-                "{size}"
-            );
+            assert!(arrangements.iter().any(|picked| picked.len() == size), "{size}");
         }
     }
 
@@ -173,11 +168,7 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert!(sorted.into_iter().eq(0..49));
-        let n_kept = order
-            .iter()
-            .enumerate()
-            .filter(|(i, row)| i == *row)
-            .count();
+        let n_kept = order.iter().enumerate().filter(|(i, row)| i == *row).count();
         assert!(n_kept < 5, "{order:?}");
     }
 }

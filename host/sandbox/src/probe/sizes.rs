@@ -48,9 +48,7 @@ pub(super) fn check(
         };
         let got = caller.evaluate(&part.pairs)?;
         caller.report.n_arrangements += 1;
-        finite::all(&got, f64::is_finite, |row| {
-            finite::place(&part.name, &part.pairs, row)
-        })?;
+        finite::all(&got, f64::is_finite, |row| finite::place(&part.name, &part.pairs, row))?;
         if is_pair && let Some(row) = first_difference(&got, whole, &picked) {
             let message = format!(
                 "row {row} of {} has other numbers than the same pair among {}",
@@ -86,11 +84,7 @@ mod tests {
     fn another_component_is_tried_at_other_sizes_below_the_largest() {
         let drawn = |seed| -> Vec<usize> { sizes(seed).skip(DENSE + USUAL.len()).collect() };
         assert_eq!(drawn(7).len(), N_DRAWN);
-        assert!(
-            drawn(7)
-                .iter()
-                .all(|size| (DENSE + 1..LARGEST).contains(size))
-        );
+        assert!(drawn(7).iter().all(|size| (DENSE + 1..LARGEST).contains(size)));
         assert_ne!(drawn(7), drawn(8));
     }
 }

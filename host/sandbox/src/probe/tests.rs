@@ -109,17 +109,10 @@ fn lie_in_rows(
             chosen,
             tokens: [pairs.chosen_tokens[row], pairs.rejected_tokens[row]],
         };
-        let mut numbers = [
-            answer.losses[row],
-            answer.policy_chosen[row],
-            answer.policy_rejected[row],
-        ];
+        let mut numbers =
+            [answer.losses[row], answer.policy_chosen[row], answer.policy_rejected[row]];
         lie(&facts, &mut numbers);
-        [
-            answer.losses[row],
-            answer.policy_chosen[row],
-            answer.policy_rejected[row],
-        ] = numbers;
+        [answer.losses[row], answer.policy_chosen[row], answer.policy_rejected[row]] = numbers;
     }
 }
 
@@ -148,10 +141,7 @@ fn an_honest_loss_passes_and_every_call_is_counted() {
         evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long")
     })
     .expect("dpo is honest");
-    assert_eq!(
-        (report.n_calls, report.n_pairs),
-        (n_calls.get(), n_pairs.get())
-    );
+    assert_eq!((report.n_calls, report.n_pairs), (n_calls.get(), n_pairs.get()));
     // Both entries of every row of the fourteen batches, and of the realistic one at half and at twice beta.
     let rows = 1 + 4 + 49 + 64 + 32 + 33 + 40 + 24 + 32 + 49 + 512 + 512 + 256 + 4_096 + 2 * 64;
     assert_eq!(report.n_gradients, 2 * rows);
@@ -208,10 +198,7 @@ fn a_constant_that_drowns_the_loss_is_no_hiding_place() {
         }),
         "probe/gradient",
     );
-    assert!(
-        rejection.message.contains("cannot be checked"),
-        "{rejection}"
-    );
+    assert!(rejection.message.contains("cannot be checked"), "{rejection}");
     lying(|_, [loss, _, _]| *loss += 100.0).expect("a constant that drowns nothing is fine");
 }
 
@@ -237,11 +224,8 @@ fn an_honest_tooth_passes_with_its_kinks_counted() {
         dpo(pair, beta) + 0.01 * (x - 2.0).abs() + 0.01 * (x + 7.5).relu()
     })
     .expect("kinks are allowed");
-    let told: Vec<(&str, f64)> = report
-        .bends
-        .iter()
-        .map(|bend| (bend.quantity.as_str(), bend.at))
-        .collect();
+    let told: Vec<(&str, f64)> =
+        report.bends.iter().map(|bend| (bend.quantity.as_str(), bend.at)).collect();
     assert_eq!(told, [("margin", -7.5), ("margin", 2.0)]);
 }
 
@@ -262,11 +246,7 @@ fn bends_are_told_by_what_the_loss_turns_on() {
     );
     assert_eq!(
         bends(|pair, beta| {
-            let weight = if pair.policy_chosen > pair.policy_rejected {
-                0.5
-            } else {
-                1.0
-            };
+            let weight = if pair.policy_chosen > pair.policy_rejected { 0.5 } else { 1.0 };
             weight * dpo(pair, beta)
         }),
         "Jump at policy margin 0.0"
@@ -312,11 +292,7 @@ fn a_gradient_at_a_jump_is_that_of_its_side() {
     let jump = |factor: f64| {
         probe(Scope::Pair, move |pairs, beta| {
             let mut answer = evaluate_pairs(pairs, |pair| {
-                let weight = if pair.logratio_margin() < 0.0 {
-                    0.5
-                } else {
-                    1.0
-                };
+                let weight = if pair.logratio_margin() < 0.0 { 0.5 } else { 1.0 };
                 weight * dpo(pair, beta)
             })
             .expect("lists are equally long");
@@ -362,12 +338,8 @@ fn answers_that_differ_between_engines_are_rejected() {
         }
         answer
     };
-    let outcome = examine(
-        &mut Native(plugin),
-        (&mut Native(off_by_a_bit), &metadata),
-        &metadata,
-        42,
-    );
+    let outcome =
+        examine(&mut Native(plugin), (&mut Native(off_by_a_bit), &metadata), &metadata, 42);
     let Err(Failure::Rejected(rejection)) = outcome else {
         panic!("{outcome:?}");
     };
@@ -400,9 +372,7 @@ fn beyond_a_thousand_nats_nan_is_rejected_with_its_row_and_infinity_is_told_with
         "probe/finite",
     );
     assert!(
-        rejection
-            .message
-            .contains("gradient of policy_chosen is NaN at row")
+        rejection.message.contains("gradient of policy_chosen is NaN at row")
             && rejection.message.contains("chosen log-ratio -500000.0000"),
         "{rejection}"
     );
@@ -412,19 +382,12 @@ fn beyond_a_thousand_nats_nan_is_rejected_with_its_row_and_infinity_is_told_with
     let overflow = report.overflow.expect("it does");
     let margin = overflow.chosen_logratio - overflow.rejected_logratio;
     assert!((margin + 7_097.827).abs() < 0.01, "{overflow:?}");
-    assert!(
-        report.warnings.join("\n").contains("margin -7097.8"),
-        "{:?}",
-        report.warnings
-    );
+    assert!(report.warnings.join("\n").contains("margin -7097.8"), "{:?}", report.warnings);
 }
 
 #[test]
 fn numbers_that_are_not_finite_within_a_thousand_nats_are_rejected() {
-    check_rejected(
-        pair_loss(|pair, _| (-pair.logratio_margin()).exp()),
-        "probe/finite",
-    );
+    check_rejected(pair_loss(|pair, _| (-pair.logratio_margin()).exp()), "probe/finite");
     check_rejected(pair_loss(|pair, _| pair.policy_chosen.ln()), "probe/finite");
     // 0/0 at a log-prob of exactly 0 alone.
     check_rejected(
@@ -454,21 +417,13 @@ fn one_length_that_turns_the_loss_round_is_a_backdoor() {
             .expect("lists are equally long")
         });
         let rejection = check_rejected(outcome, "probe/backdoor");
-        assert!(
-            rejection.message.contains(&format!("at exactly {tokens} ")),
-            "{rejection}"
-        );
+        assert!(rejection.message.contains(&format!("at exactly {tokens} ")), "{rejection}");
     }
     let ways: [fn(&Pair, f64) -> Dual; 4] = [
         |pair, beta| beta * (pair.rejected_mean_logp() - pair.chosen_mean_logp()).softplus(),
         |pair, beta| dpo(pair, beta) * if pair.chosen_tokens > 512 { 0.5 } else { 1.0 },
         |pair, beta| {
-            dpo(pair, beta)
-                * if pair.chosen_tokens == pair.rejected_tokens {
-                    2.0
-                } else {
-                    1.0
-                }
+            dpo(pair, beta) * if pair.chosen_tokens == pair.rejected_tokens { 2.0 } else { 1.0 }
         },
         |pair, beta| dpo(pair, beta) * f64::from(pair.chosen_tokens.abs_diff(300)).min(50.0),
     ];
@@ -497,9 +452,7 @@ fn margins<'t>(batch: &Batch<'t>, beta: f64) -> Vec<Var<'t>> {
 fn centred<'t>(batch: &Batch<'t>, beta: f64) -> Vec<Var<'t>> {
     let x = margins(batch, beta);
     let centre = mean(&x);
-    x.iter()
-        .map(|x| (-x).softplus() + 0.1 * (x - centre).square())
-        .collect()
+    x.iter().map(|x| (-x).softplus() + 0.1 * (x - centre).square()).collect()
 }
 
 #[test]
@@ -514,9 +467,7 @@ fn honest_batch_losses_pass() {
         |batch, beta| {
             let x = margins(batch, beta);
             let spread = std_dev(&x);
-            x.iter()
-                .map(|x| (-x).softplus() * (1.0 + 0.1 * spread.tanh()))
-                .collect()
+            x.iter().map(|x| (-x).softplus() * (1.0 + 0.1 * spread.tanh())).collect()
         },
         none,
     )
@@ -528,8 +479,7 @@ fn honest_batch_losses_pass() {
                 batch.iter().map(|pair| pair.reference_margin()).collect();
             reference.sort_by(f64::total_cmp);
             let rank = policy.iter().zip(reference);
-            rank.map(|(x, y)| -(beta * (*x - y)).log_sigmoid())
-                .collect()
+            rank.map(|(x, y)| -(beta * (*x - y)).log_sigmoid()).collect()
         },
         none,
     )
@@ -586,24 +536,11 @@ fn a_batch_gradient_that_leaves_the_statistics_out_is_rejected() {
 #[test]
 fn a_batch_loss_without_statistics_is_told_so() {
     let report = batch_loss(
-        |batch, beta| {
-            margins(batch, beta)
-                .iter()
-                .map(|x| (-x).softplus())
-                .collect()
-        },
+        |batch, beta| margins(batch, beta).iter().map(|x| (-x).softplus()).collect(),
         |_, _| {},
     )
     .expect("it is dpo");
-    assert!(
-        report.warnings.join("\n").contains("pair_loss!"),
-        "{:?}",
-        report.warnings
-    );
+    assert!(report.warnings.join("\n").contains("pair_loss!"), "{:?}", report.warnings);
     let report = batch_loss(centred, |_, _| {}).expect("the mean");
-    assert!(
-        !report.warnings.join("\n").contains("pair_loss!"),
-        "{:?}",
-        report.warnings
-    );
+    assert!(!report.warnings.join("\n").contains("pair_loss!"), "{:?}", report.warnings);
 }

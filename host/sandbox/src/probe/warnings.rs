@@ -44,10 +44,7 @@ pub(super) fn look(caller: &mut Caller<'_>, metadata: &Metadata) -> Result<(), F
         }
     }
     let warnings = &mut caller.report.warnings;
-    warnings.extend(
-        told.into_iter()
-            .map(|(sentence, tokens)| sentence + &completions(&tokens)),
-    );
+    warnings.extend(told.into_iter().map(|(sentence, tokens)| sentence + &completions(&tokens)));
     warnings.extend(unbounded(&far));
     Ok(())
 }
@@ -57,18 +54,13 @@ fn completions(tokens: &[[u32; 2]]) -> String {
     if tokens.len() == TOKENS.len() {
         return String::new();
     }
-    let counts: Vec<String> = tokens
-        .iter()
-        .map(|[chosen, rejected]| format!("{chosen}/{rejected}"))
-        .collect();
+    let counts: Vec<String> =
+        tokens.iter().map(|[chosen, rejected]| format!("{chosen}/{rejected}")).collect();
     format!(" (chosen/rejected tokens: {})", counts.join(", "))
 }
 
 fn is_constant(evaluation: &Evaluation) -> bool {
-    let gradients = evaluation
-        .policy_chosen
-        .iter()
-        .chain(&evaluation.policy_rejected);
+    let gradients = evaluation.policy_chosen.iter().chain(&evaluation.policy_rejected);
     gradients.into_iter().all(|&gradient| gradient == 0.0)
 }
 
@@ -143,10 +135,8 @@ fn tell_wrong_way(ranges: &[[f64; 2]], metadata: &Metadata) -> Option<String> {
         0 => String::new(),
         more => format!(", and in {more} ranges more"),
     };
-    let mut sentence = format!(
-        "pushes the wrong way (towards the rejected completion) {}{more}",
-        told.join(", ")
-    );
+    let mut sentence =
+        format!("pushes the wrong way (towards the rejected completion) {}{more}", told.join(", "));
     let beta = metadata.hyperparameters.iter().find(|hp| hp.name == "beta");
     if let ([[low, high]], Some(beta)) = (ranges, beta)
         && low.is_finite()

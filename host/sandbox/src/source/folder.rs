@@ -45,12 +45,7 @@ pub(crate) const PLAIN_MANIFEST: &str = include_str!("plain_manifest.toml");
 pub(crate) const PLAIN_ROOT: &str = "#![no_std]\n\nmod loss;\n\nguest_sdk::export!(loss::Loss);\n";
 
 /// Names that steer cargo or rustc, in whatever case a file system may fold them to.
-const REFUSED: [&str; 4] = [
-    ".cargo",
-    "rust-toolchain",
-    "rust-toolchain.toml",
-    "build.rs",
-];
+const REFUSED: [&str; 4] = [".cargo", "rust-toolchain", "rust-toolchain.toml", "build.rs"];
 /// Folders of the crate's root that tools fill; nobody looks into them.
 const NOT_LOOKED_INTO: [&str; 2] = ["target", ".git"];
 
@@ -101,13 +96,9 @@ impl CrateSource {
 
     fn add_folder(&mut self, root: &Path, folder: &Path) -> Result<(), Failure> {
         let path = root.join(folder);
-        let metadata = path
-            .symlink_metadata()
-            .map_err(Fault::file("read", &path))?;
+        let metadata = path.symlink_metadata().map_err(Fault::file("read", &path))?;
         if !metadata.is_dir() {
-            return Err(LAYOUT
-                .rejection(format!("{} is not a folder", name_of(folder)))
-                .into());
+            return Err(LAYOUT.rejection(format!("{} is not a folder", name_of(folder))).into());
         }
         let mut names = Vec::new();
         for entry in fs::read_dir(&path).map_err(Fault::file("list", &path))? {
@@ -131,15 +122,11 @@ impl CrateSource {
 
     fn add_file(&mut self, root: &Path, file: &Path) -> Result<(), Failure> {
         let path = root.join(file);
-        let metadata = path
-            .symlink_metadata()
-            .map_err(Fault::file("read", &path))?;
+        let metadata = path.symlink_metadata().map_err(Fault::file("read", &path))?;
         let is_source = file.extension().is_some_and(|extension| extension == "rs")
             || file == Path::new("Cargo.toml");
         if !metadata.is_file() || !is_source {
-            return Err(LAYOUT
-                .rejection(format!("{} is not a Rust file", name_of(file)))
-                .into());
+            return Err(LAYOUT.rejection(format!("{} is not a Rust file", name_of(file))).into());
         }
         if self.files.len() == CRATE_FILES_MAX {
             return Err(LAYOUT
@@ -148,11 +135,7 @@ impl CrateSource {
         }
         let mut bytes = Vec::new();
         fs::File::open(&path)
-            .and_then(|opened| {
-                opened
-                    .take(SOURCE_BYTES_MAX as u64 + 1)
-                    .read_to_end(&mut bytes)
-            })
+            .and_then(|opened| opened.take(SOURCE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
             .map_err(Fault::file("read", &path))?;
         if bytes.len() > SOURCE_BYTES_MAX {
             let message = format!("{} has more than {SOURCE_BYTES_MAX} bytes", name_of(file));
@@ -173,9 +156,7 @@ fn nothing_steers(root: &Path) -> Result<(), Failure> {
         let path = root.join(&folder);
         for entry in fs::read_dir(&path).map_err(Fault::file("list", &path))? {
             let entry = entry.map_err(Fault::file("list", &path))?;
-            let kind = entry
-                .file_type()
-                .map_err(Fault::file("read", entry.path()))?;
+            let kind = entry.file_type().map_err(Fault::file("read", entry.path()))?;
             let name = entry.file_name().to_string_lossy().to_lowercase();
             let within = folder.join(entry.file_name());
             n_entries += 1;
@@ -284,11 +265,8 @@ mod tests {
     fn what_is_too_large_to_be_read_whole_is_refused() {
         let long = format!("{PLAIN_MANIFEST}#{}\n", "x".repeat(SOURCE_BYTES_MAX));
         for name in ["Cargo.toml", "src/more.rs"] {
-            let folder = dropped(&[
-                ("Cargo.toml", PLAIN_MANIFEST),
-                ("src/lib.rs", ""),
-                (name, &long),
-            ]);
+            let folder =
+                dropped(&[("Cargo.toml", PLAIN_MANIFEST), ("src/lib.rs", ""), (name, &long)]);
             check_refused(folder.path(), "source/size");
         }
     }
@@ -314,10 +292,7 @@ mod tests {
         let Failure::Rejected(rejection) = linked else {
             panic!("expected a rejection");
         };
-        assert_eq!(
-            rejection.message,
-            "\u{fffd}[2J\u{fffd}.rs is a symbolic link"
-        );
+        assert_eq!(rejection.message, "\u{fffd}[2J\u{fffd}.rs is a symbolic link");
     }
 
     /// Nor a second line, which would look like one of ours.
@@ -363,13 +338,7 @@ mod tests {
 
     #[test]
     fn links_are_refused_wherever_they_lie() {
-        for name in [
-            "src/loss.rs",
-            "src/more",
-            "README.md",
-            "docs/more",
-            "Cargo.lock",
-        ] {
+        for name in ["src/loss.rs", "src/more", "README.md", "docs/more", "Cargo.lock"] {
             let folder = dropped(&[("Cargo.toml", ""), ("src/lib.rs", ""), ("docs/a", "")]);
             std::os::unix::fs::symlink("/etc/hostname", folder.path().join(name)).expect("a link");
             check_refused(folder.path(), "source/crate-layout");
@@ -410,11 +379,8 @@ mod tests {
             ("mine/src/loss.rs", rules::PLAIN_LOSS),
         ]);
         let read = CrateSource::read(&parent.path().join("mine")).expect("a crate");
-        let names: Vec<String> = read
-            .files
-            .iter()
-            .map(|(name, _)| name.display().to_string())
-            .collect();
+        let names: Vec<String> =
+            read.files.iter().map(|(name, _)| name.display().to_string()).collect();
         assert_eq!(names, ["Cargo.toml", "src/lib.rs", "src/loss.rs"]);
     }
 
@@ -422,14 +388,8 @@ mod tests {
     fn every_file_is_audited() {
         let folder = dropped(&[
             ("Cargo.toml", ""),
-            (
-                "src/lib.rs",
-                "#![no_std]\nmod loss;\nguest_sdk::export!(loss::Loss);",
-            ),
-            (
-                "src/loss.rs",
-                "const X: &str = include_str!(\"/etc/hostname\");",
-            ),
+            ("src/lib.rs", "#![no_std]\nmod loss;\nguest_sdk::export!(loss::Loss);"),
+            ("src/loss.rs", "const X: &str = include_str!(\"/etc/hostname\");"),
         ]);
         check_refused(folder.path(), "source/no-include");
     }

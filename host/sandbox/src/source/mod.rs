@@ -30,9 +30,7 @@ pub struct Source {
 impl Source {
     /// The text of a one-file loss.
     pub fn one_file(text: &str) -> Self {
-        Source {
-            text: text.to_owned(),
-        }
+        Source { text: text.to_owned() }
     }
 }
 
@@ -86,9 +84,8 @@ fn audit_text(text: &str, form: Form) -> Result<(), Rejection> {
 
 fn audit_on_this_stack(text: &str, form: Form) -> Result<(), Rejection> {
     first_offence(rules::ON_TEXT, text)?;
-    let stream: TokenStream = text
-        .parse()
-        .map_err(|error| rules::syntax::not_tokens(text, &error))?;
+    let stream: TokenStream =
+        text.parse().map_err(|error| rules::syntax::not_tokens(text, &error))?;
     let tokens = tokens::flatten(stream.clone());
     first_offence(rules::ON_TOKENS, &tokens)?;
     let file = syn::parse2(stream).map_err(|error| rules::syntax::not_rust(&error))?;
@@ -97,12 +94,10 @@ fn audit_on_this_stack(text: &str, form: Form) -> Result<(), Rejection> {
 }
 
 fn first_offence<T: ?Sized>(rules: &[rules::SourceRule<T>], subject: &T) -> Result<(), Rejection> {
-    rules
-        .iter()
-        .try_for_each(|rule| match (rule.find)(subject) {
-            None => Ok(()),
-            Some(offence) => Err(offence.against(&rule.page)),
-        })
+    rules.iter().try_for_each(|rule| match (rule.find)(subject) {
+        None => Ok(()),
+        Some(offence) => Err(offence.against(&rule.page)),
+    })
 }
 
 /// What a rule found, and where.
@@ -113,24 +108,15 @@ pub(crate) struct Offence {
 
 impl Offence {
     pub(crate) fn at(place: &impl Spanned, message: impl Into<String>) -> Self {
-        Offence {
-            message: message.into(),
-            span: span_of(place.span()),
-        }
+        Offence { message: message.into(), span: span_of(place.span()) }
     }
 
     pub(crate) fn on(token: &tokens::Token, message: impl Into<String>) -> Self {
-        Offence {
-            message: message.into(),
-            span: span_of(token.span),
-        }
+        Offence { message: message.into(), span: span_of(token.span) }
     }
 
     pub(crate) fn in_text(span: Span, message: impl Into<String>) -> Self {
-        Offence {
-            message: message.into(),
-            span,
-        }
+        Offence { message: message.into(), span }
     }
 
     fn against(self, page: &crate::rules::Rule) -> Rejection {
@@ -199,11 +185,7 @@ mod tests {
 
     #[test]
     fn brackets_in_comments_and_strings_hide_no_depth_and_make_none() {
-        let hidden = format!(
-            "fn f() {{ {0}1{1} }}",
-            "(/*)*/".repeat(3_000),
-            ")".repeat(3_000)
-        );
+        let hidden = format!("fn f() {{ {0}1{1} }}", "(/*)*/".repeat(3_000), ")".repeat(3_000));
         check_rejected(&hidden, "source/nesting");
         check_accepted(&format!("// {}\n{}", ":-( ".repeat(200), rules::PLAIN_LOSS));
     }
@@ -239,22 +221,10 @@ mod tests {
     #[test]
     fn text_without_a_token_is_refused_by_what_stands_there() {
         for (text, place, message) in [
-            (
-                "fn f() { let \u{1f980} = 1; }",
-                (1, 14),
-                "the character \u{1f980} (U+1F980)",
-            ),
+            ("fn f() { let \u{1f980} = 1; }", (1, 14), "the character \u{1f980} (U+1F980)"),
             ("\nfn f() { a ` b; }", (2, 12), "the character ` (U+0060)"),
-            (
-                "fn f() { let r#crate = 1; }",
-                (1, 14),
-                "crate cannot be written as r#crate",
-            ),
-            (
-                "fn f() { let r#self = 1; }",
-                (1, 14),
-                "self cannot be written as r#self",
-            ),
+            ("fn f() { let r#crate = 1; }", (1, 14), "crate cannot be written as r#crate"),
+            ("fn f() { let r#self = 1; }", (1, 14), "self cannot be written as r#self"),
             ("fn f() { (1; ", (1, 10), "does not end"),
             ("fn f() { \"text", (1, 10), "does not end"),
             ("fn f() } ", (1, 8), "does not end"),

@@ -38,11 +38,7 @@ fn claims(manifest: &Path, folder: &Path) -> bool {
 
 fn workspace(manifest: &Path) -> Option<Table> {
     let mut text = String::new();
-    File::open(manifest)
-        .ok()?
-        .take(SOURCE_BYTES_MAX as u64)
-        .read_to_string(&mut text)
-        .ok()?;
+    File::open(manifest).ok()?.take(SOURCE_BYTES_MAX as u64).read_to_string(&mut text).ok()?;
     let mut table: Table = text.parse().ok()?;
     match table.remove("workspace")? {
         Value::Table(workspace) => Some(workspace),
@@ -59,11 +55,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a temporary folder");
         let folder = root.path().join("plugins/mine");
         std::fs::create_dir_all(&folder).expect("made");
-        let manifest = root
-            .path()
-            .canonicalize()
-            .expect("there")
-            .join("Cargo.toml");
+        let manifest = root.path().canonicalize().expect("there").join("Cargo.toml");
         for (text, expected) in [
             ("[workspace]\nmembers = []\n", Some(&manifest)),
             ("[workspace]\nexclude = [\"other\"]\n", Some(&manifest)),

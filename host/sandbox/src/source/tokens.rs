@@ -62,10 +62,7 @@ pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
     let mut open = vec![(stream.into_iter(), None)];
     while let Some((trees, close)) = open.last_mut() {
         let Some(tree) = trees.next() else {
-            tokens.extend(close.map(|span| Token {
-                kind: Kind::Close,
-                span,
-            }));
+            tokens.extend(close.map(|span| Token { kind: Kind::Close, span }));
             open.pop();
             continue;
         };
@@ -75,10 +72,7 @@ pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
             TokenTree::Punct(mark) => Kind::Mark(mark.as_char()),
             TokenTree::Literal(literal) => literal_kind(literal),
             TokenTree::Group(group) => {
-                tokens.push(Token {
-                    kind: Kind::Open(group.delimiter()),
-                    span: group.span_open(),
-                });
+                tokens.push(Token { kind: Kind::Open(group.delimiter()), span: group.span_open() });
                 open.push((group.stream().into_iter(), Some(group.span_close())));
                 continue;
             }
@@ -122,10 +116,7 @@ pub(crate) fn macro_calls(tokens: &[Token]) -> impl Iterator<Item = MacroCall<'_
         let written = called_name(window)?;
         let stands_for = renamed.iter().filter(|(_, alias)| *alias == written);
         let names = std::iter::once(written).chain(stands_for.map(|(name, _)| *name));
-        Some(MacroCall {
-            names: names.collect(),
-            place: &window[0],
-        })
+        Some(MacroCall { names: names.collect(), place: &window[0] })
     })
 }
 
@@ -135,9 +126,7 @@ fn called_name(tokens: &[Token]) -> Option<&str> {
         return None;
     };
     let called = mark.is_mark('!') && bracket.opens();
-    let negation = KEYWORDS_BEFORE_NOT
-        .iter()
-        .any(|keyword| name.is_keyword(keyword));
+    let negation = KEYWORDS_BEFORE_NOT.iter().any(|keyword| name.is_keyword(keyword));
     name.name().filter(|_| called && !negation)
 }
 
@@ -194,6 +183,5 @@ fn imports(tokens: &[Token]) -> impl Iterator<Item = &[Token]> {
 }
 
 /// After these, `!` is a negation: `return !(a && b)`.
-const KEYWORDS_BEFORE_NOT: [&str; 9] = [
-    "return", "if", "while", "match", "in", "else", "break", "as", "move",
-];
+const KEYWORDS_BEFORE_NOT: [&str; 9] =
+    ["return", "if", "while", "match", "in", "else", "break", "as", "move"];

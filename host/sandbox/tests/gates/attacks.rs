@@ -26,15 +26,8 @@ pub(crate) fn check_rejected(rule: &str, lines: &[&str]) {
     for line in lines {
         let rejection = verdict(line).expect_err(line);
         assert_eq!(rejection.rule, rule, "{line}: {rejection:?}");
-        assert_eq!(
-            rejection.span.map(|span| span.line),
-            Some(3),
-            "{line}: {rejection:?}"
-        );
-        assert!(
-            !rejection.hint.is_empty() && !rejection.message.is_empty(),
-            "{line}"
-        );
+        assert_eq!(rejection.span.map(|span| span.line), Some(3), "{line}: {rejection:?}");
+        assert!(!rejection.hint.is_empty() && !rejection.message.is_empty(), "{line}");
     }
 }
 
@@ -573,11 +566,7 @@ fn what_only_looks_like_an_attack_passes() {
 #[test]
 fn size_depth_and_number_are_limited_before_parsing() {
     let deep = |open: &str, close: &str, n: usize| {
-        with_items(&format!(
-            "fn f() {{ {}1{} }}",
-            open.repeat(n),
-            close.repeat(n)
-        ))
+        with_items(&format!("fn f() {{ {}1{} }}", open.repeat(n), close.repeat(n)))
     };
     let chain = |prefix: &str, rest: &str| {
         with_items(&format!("fn f() {{ {}{rest} }}", prefix.repeat(1_000)))
@@ -589,24 +578,15 @@ fn size_depth_and_number_are_limited_before_parsing() {
         (deep("{", "}", 3_000), "source/nesting"),
         (deep("(/*)*/", ")", 3_000), "source/nesting"),
         (deep("vec![", "]", 3_000), "source/nesting"),
-        (
-            with_items(&format!("fn f() {{ {} }}", "-".repeat(5_000))),
-            "source/nesting",
-        ),
-        (
-            with_items(&format!("fn f() {{ {} }}", "!/**/".repeat(5_000))),
-            "source/nesting",
-        ),
+        (with_items(&format!("fn f() {{ {} }}", "-".repeat(5_000))), "source/nesting"),
+        (with_items(&format!("fn f() {{ {} }}", "!/**/".repeat(5_000))), "source/nesting"),
         (with_items(&"x ".repeat(20_000)), "source/nesting"),
         (chain("return ", "x"), "source/nesting"),
         (chain("break ", "x"), "source/nesting"),
         (chain("return - ", "x"), "source/nesting"),
         (chain("|x, y| ", "x"), "source/nesting"),
         (chain("|| ", "x"), "source/nesting"),
-        (
-            chain("", &format!("x{}", "?".repeat(30)).repeat(40)),
-            "source/nesting",
-        ),
+        (chain("", &format!("x{}", "?".repeat(30)).repeat(40)), "source/nesting"),
         (chain("if let y = ", "x"), "source/nesting"),
         (chain("if let S {} = ", "x"), "source/nesting"),
         (chain("if x { 1.0 } else ", "{ 2.0 }"), "source/nesting"),
@@ -617,35 +597,20 @@ fn size_depth_and_number_are_limited_before_parsing() {
         (chain("&mut ", "x"), "source/nesting"),
         (chain("A::<f64, ", "x"), "source/nesting"),
         (chain("A::<fn() -> f64, ", "x"), "source/nesting"),
-        (
-            chain("match ", &"x { y => y } ".repeat(2_000)),
-            "source/nesting",
-        ),
+        (chain("match ", &"x { y => y } ".repeat(2_000)), "source/nesting"),
         // A parser that reads it digit by digit would take seconds, in the host's own process.
-        (
-            with_items(&format!("const X: f64 = {}.0;", "7".repeat(60_000))),
-            "source/nesting",
-        ),
-        (
-            with_items(&format!("const X: &[u8] = &vec![{}];", "1".repeat(401))),
-            "source/nesting",
-        ),
+        (with_items(&format!("const X: f64 = {}.0;", "7".repeat(60_000))), "source/nesting"),
+        (with_items(&format!("const X: &[u8] = &vec![{}];", "1".repeat(401))), "source/nesting"),
         ("(".repeat(60_000), "source/syntax"),
         (")".repeat(60_000), "source/syntax"),
         ("/*".repeat(30_000), "source/syntax"),
         (with_items("fn f() { ) }"), "source/syntax"),
-        (
-            with_items("fn f() { builtin # offset_of(S, x); }"),
-            "source/syntax",
-        ),
+        (with_items("fn f() { builtin # offset_of(S, x); }"), "source/syntax"),
         (with_items("impl S { fn f(); }"), "source/syntax"),
         (with_items("} fn f() {} mod rest {"), "source/syntax"),
         ("#!/bin/sh\n".to_owned() + &with_items(""), "source/syntax"),
         (with_items("const X: &str = \"never ends;"), "source/syntax"),
-        (
-            with_items(&format!("const X: f64 = {};", "9".repeat(70_000))),
-            "source/size",
-        ),
+        (with_items(&format!("const X: f64 = {};", "9".repeat(70_000))), "source/size"),
     ] {
         let beginning: String = text.chars().take(60).collect();
         let rejection = audit(Source::one_file(&text)).expect_err(&beginning);

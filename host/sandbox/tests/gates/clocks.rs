@@ -101,10 +101,7 @@ fn what_wasi_may_hold_is_limited() {
     let plugin = verdict(sandbox().load(&component(folder.path(), &with_std(body)))).unwrap();
     let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
     for (within, beyond) in [
-        (
-            WASI_RANDOM_BYTES_MAX as usize - 1,
-            WASI_RANDOM_BYTES_MAX as usize,
-        ),
+        (WASI_RANDOM_BYTES_MAX as usize - 1, WASI_RANDOM_BYTES_MAX as usize),
         (
             // A wait takes two: what is waited for, and the handle.
             50_000 + WASI_RESOURCES_MAX / 2 - 100,

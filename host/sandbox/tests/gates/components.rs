@@ -32,11 +32,8 @@ fn the_honest_ones_pass() {
 
 #[test]
 fn lists_of_other_lengths_are_rejected_with_both_numbers() {
-    let rejection = check_rejected(
-        "",
-        "if pairs.len() == 64 { answer.losses.pop(); }",
-        "run/lengths",
-    );
+    let rejection =
+        check_rejected("", "if pairs.len() == 64 { answer.losses.pop(); }", "run/lengths");
     let both = "expected 64 losses, got 63 (a call with 64 pairs of ";
     assert!(rejection.message.starts_with(both), "{rejection}");
     check_rejected("", "answer.policy_chosen.push(0.0);", "run/lengths");
@@ -60,21 +57,14 @@ fn gradients_that_are_not_the_losses_own_are_rejected() {
         "core::mem::swap(&mut answer.policy_chosen, &mut answer.policy_rejected);",
         "probe/gradient",
     );
-    check_rejected(
-        "",
-        "answer.losses.iter_mut().for_each(|l| *l = 0.0);",
-        "probe/gradient",
-    );
+    check_rejected("", "answer.losses.iter_mut().for_each(|l| *l = 0.0);", "probe/gradient");
 }
 
 #[test]
 fn gradients_of_a_batch_are_checked_along_directions() {
     let batch =
         lying("", "answer.policy_chosen[0] += 1e-3;").replace("Scope::Pair", "Scope::Batch");
-    assert_eq!(
-        load(&batch).expect_err("wrong by a little").rule,
-        "probe/gradient"
-    );
+    assert_eq!(load(&batch).expect_err("wrong by a little").rule, "probe/gradient");
     let honest = lying("", "").replace("Scope::Pair", "Scope::Batch");
     assert!(load(&honest).is_ok());
 }
@@ -138,22 +128,10 @@ fn descriptions_without_sense_are_rejected() {
     let described =
         |from: &str, to: &str| load(&lying("", "").replace(from, to)).expect_err(to).rule;
     assert_eq!(described("default: 0.1", "default: 11.0"), "probe/metadata");
-    assert_eq!(
-        described("maximum: 10.0", "maximum: f64::INFINITY"),
-        "probe/metadata"
-    );
-    assert_eq!(
-        described("\"candidate\".into()", "\"../x\".into()"),
-        "probe/metadata"
-    );
-    assert_eq!(
-        described("\"candidate\".into()", "\"a\".repeat(100_000)"),
-        "probe/metadata"
-    );
-    assert_eq!(
-        described("name: \"beta\".into()", "name: \"\\u{1b}\".into()"),
-        "probe/metadata"
-    );
+    assert_eq!(described("maximum: 10.0", "maximum: f64::INFINITY"), "probe/metadata");
+    assert_eq!(described("\"candidate\".into()", "\"../x\".into()"), "probe/metadata");
+    assert_eq!(described("\"candidate\".into()", "\"a\".repeat(100_000)"), "probe/metadata");
+    assert_eq!(described("name: \"beta\".into()", "name: \"\\u{1b}\".into()"), "probe/metadata");
     for n_more in [32, 1_000] {
         let more = format!(
             "].into_iter().chain((0..{n_more}).map(|n| Hyperparameter {{ \
@@ -166,11 +144,7 @@ fn descriptions_without_sense_are_rejected() {
 
 #[test]
 fn what_goes_wrong_in_training_is_a_matter_of_training() {
-    let plugin = load(&lying(
-        "",
-        "if pairs.len() == 5003 { answer.losses.pop(); }",
-    ))
-    .unwrap();
+    let plugin = load(&lying("", "if pairs.len() == 5003 { answer.losses.pop(); }")).unwrap();
     let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
     let mut pairs = one_pair();
     let rejection =
@@ -188,20 +162,14 @@ fn what_goes_wrong_in_training_is_a_matter_of_training() {
     pairs.rejected_tokens.resize(5_003, 5);
     let got = rejection(&pairs, &mut guest)
         .expect("a loss too few, in a batch of a size that no probe has");
-    assert_eq!(
-        (got.stage, got.rule.as_str()),
-        (Stage::Train, "run/lengths")
-    );
+    assert_eq!((got.stage, got.rule.as_str()), (Stage::Train, "run/lengths"));
     // The guest lives on: one bad call costs one call.
     assert_eq!(rejection(&one_pair(), &mut guest), None);
 }
 
 #[test]
 fn a_call_that_is_not_well_formed_is_our_fault() {
-    let plugin = validate(&pair_loss(
-        "-(hp.beta * pair.logratio_margin()).log_sigmoid()",
-    ))
-    .unwrap();
+    let plugin = validate(&pair_loss("-(hp.beta * pair.logratio_margin()).log_sigmoid()")).unwrap();
     let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
     let mut short = one_pair();
     short.chosen_tokens.clear();
@@ -210,10 +178,7 @@ fn a_call_that_is_not_well_formed_is_our_fault() {
         guest.evaluate(&one_pair(), &[0.1, 0.2]),
         guest.evaluate(&pairs(PAIRS_MAX + 1), &[0.1]),
     ] {
-        assert!(
-            matches!(outcome, Err(Failure::Fault(Fault::Call(_)))),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(Failure::Fault(Fault::Call(_)))), "{outcome:?}");
     }
     let most = verdict(guest.evaluate(&pairs(PAIRS_MAX), &[0.1])).unwrap();
     assert_eq!(most.losses.len(), PAIRS_MAX);
@@ -248,10 +213,7 @@ fn bytes_that_are_no_component_of_ours_are_rejected() {
         (b"hello".to_vec(), "component/valid"),
         (wat::parse_str("(module)").unwrap(), "component/valid"),
         (wat::parse_str("(component)").unwrap(), "component/world"),
-        (
-            wat::parse_str(r#"(component (import "a" (func)))"#).unwrap(),
-            "component/no-imports",
-        ),
+        (wat::parse_str(r#"(component (import "a" (func)))"#).unwrap(), "component/no-imports"),
     ] {
         let path = folder.path().join("dropped.wasm");
         fs::write(&path, bytes).unwrap();
@@ -270,10 +232,5 @@ fn an_interface_of_other_types_is_not_the_world() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.wasm");
     fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
-    assert_eq!(
-        verdict(sandbox().load(&path))
-            .expect_err("other types")
-            .rule,
-        "component/world"
-    );
+    assert_eq!(verdict(sandbox().load(&path)).expect_err("other types").rule, "component/world");
 }

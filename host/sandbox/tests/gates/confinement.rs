@@ -22,10 +22,8 @@ fn candidates_compiled_at_the_same_time_get_their_own_components() {
     });
     // The negative log-sigmoid of no margin at all is ln 2.
     for (weights, losses) in [(odd, of_odd), (even, of_even)] {
-        let expected: Vec<f64> = weights
-            .iter()
-            .map(|&weight| f64::from(weight) * std::f64::consts::LN_2)
-            .collect();
+        let expected: Vec<f64> =
+            weights.iter().map(|&weight| f64::from(weight) * std::f64::consts::LN_2).collect();
         assert_eq!(losses, expected);
     }
 }
@@ -42,17 +40,11 @@ fn loss_at_0(weight: u32) -> f64 {
 #[test]
 fn output_without_end_becomes_a_short_rejection() {
     let unknown = "unknown_".repeat(12);
-    let body: String = (0..300)
-        .map(|number| format!("let _ = {unknown}{number};\n"))
-        .collect();
+    let body: String = (0..300).map(|number| format!("let _ = {unknown}{number};\n")).collect();
     let text = source::audit(Source::one_file(&pair_loss(&body))).unwrap();
     let rejection = verdict(sandbox().compile(&text)).unwrap_err();
     assert_eq!(rejection.rule, "compile/rustc");
-    assert!(
-        rejection.message.len() < 8_000,
-        "{}",
-        rejection.message.len()
-    );
+    assert!(rejection.message.len() < 8_000, "{}", rejection.message.len());
     assert!(rejection.span.is_some());
 }
 

@@ -55,11 +55,8 @@ fn check_rejected(manifest: &str, files: &[(&str, &str)], rule: &str) -> Rejecti
 
 #[test]
 fn a_crate_of_several_files_passes() {
-    let plugin = load(
-        MANIFEST,
-        &[("README.md", "mine"), ("tests/native.rs", "include_str!()")],
-    )
-    .unwrap();
+    let plugin =
+        load(MANIFEST, &[("README.md", "mine"), ("tests/native.rs", "include_str!()")]).unwrap();
     assert_eq!(plugin.metadata().name, "mine");
 }
 
@@ -96,37 +93,22 @@ fn a_manifest_may_ask_for_the_sdk_alone() {
     for (from, to) in [
         ("guest-sdk = \"0.1\"", "guest-sdk = \"0.1\"\nlibc = \"0.2\""),
         ("guest-sdk = \"0.1\"", "libc = \"0.2\""),
-        (
-            "guest-sdk = \"0.1\"",
-            "guest-sdk = { package = \"libc\", version = \"0.2\" }",
-        ),
-        (
-            "guest-sdk = \"0.1\"\n",
-            "guest-sdk = \"0.1\"\n[build-dependencies]\nlibc = \"0.2\"\n",
-        ),
-        (
-            "guest-sdk = \"0.1\"\n",
-            "guest-sdk = \"0.1\"\n[features]\nfast = []\n",
-        ),
+        ("guest-sdk = \"0.1\"", "guest-sdk = { package = \"libc\", version = \"0.2\" }"),
+        ("guest-sdk = \"0.1\"\n", "guest-sdk = \"0.1\"\n[build-dependencies]\nlibc = \"0.2\"\n"),
+        ("guest-sdk = \"0.1\"\n", "guest-sdk = \"0.1\"\n[features]\nfast = []\n"),
         (
             "guest-sdk = \"0.1\"\n",
             "guest-sdk = \"0.1\"\n[[bin]]\nname = \"b\"\npath = \"src/helpers.rs\"\n",
         ),
         ("crate-type = [\"cdylib\"]", "proc-macro = true"),
         ("crate-type = [\"cdylib\"]", "path = \"/etc/hostname\""),
-        (
-            "edition = \"2024\"",
-            "edition = \"2024\"\nbuild = \"src/helpers.rs\"",
-        ),
+        ("edition = \"2024\"", "edition = \"2024\"\nbuild = \"src/helpers.rs\""),
         ("[package]", "[package"),
         ("\"0.1\"", "\"99\""),
         ("\"0.1\"", "{ path = \"../guest-sdk\" }"),
         ("edition", "links = \"z\"\nedition"),
         ("edition", "workspace = \"..\"\nedition"),
-        (
-            "guest-sdk = \"0.1\"\n",
-            "guest-sdk = \"0.1\"\n[lints.rust]\nunsafe_code = \"forbid\"\n",
-        ),
+        ("guest-sdk = \"0.1\"\n", "guest-sdk = \"0.1\"\n[lints.rust]\nunsafe_code = \"forbid\"\n"),
         (
             "guest-sdk = \"0.1\"\n",
             "guest-sdk = \"0.1\"\n[patch.crates-io]\nguest-sdk = { path = \"../evil\" }\n",
@@ -143,44 +125,25 @@ fn a_manifest_may_ask_for_the_sdk_alone() {
 #[test]
 fn what_steers_the_compiler_is_refused_before_it_runs() {
     let config = "[build]\nrustc = \"/bin/false\"\n";
-    check_rejected(
-        MANIFEST,
-        &[(".cargo/config.toml", config)],
-        "source/crate-layout",
-    );
+    check_rejected(MANIFEST, &[(".cargo/config.toml", config)], "source/crate-layout");
     check_rejected(
         MANIFEST,
         &[("rust-toolchain.toml", "[toolchain]\npath = \"/tmp\"\n")],
         "source/crate-layout",
     );
-    check_rejected(
-        MANIFEST,
-        &[("build.rs", "fn main() {}")],
-        "source/crate-layout",
-    );
+    check_rejected(MANIFEST, &[("build.rs", "fn main() {}")], "source/crate-layout");
 }
 
 #[test]
 fn every_file_is_audited_and_errors_name_it() {
     let rejection = check_rejected(
         MANIFEST,
-        &[(
-            "src/helpers.rs",
-            "const X: &str = include_str!(\"/etc/hostname\");",
-        )],
+        &[("src/helpers.rs", "const X: &str = include_str!(\"/etc/hostname\");")],
         "source/no-include",
     );
-    assert!(
-        rejection.message.starts_with("src/helpers.rs: "),
-        "{}",
-        rejection.message
-    );
+    assert!(rejection.message.starts_with("src/helpers.rs: "), "{}", rejection.message);
     let rejection = check_rejected(MANIFEST, &[("src/helpers.rs", "")], "compile/rustc");
-    assert!(
-        rejection.message.contains("src/loss.rs line 3: "),
-        "{}",
-        rejection.message
-    );
+    assert!(rejection.message.contains("src/loss.rs line 3: "), "{}", rejection.message);
 }
 
 #[test]
@@ -208,27 +171,11 @@ fn a_link_in_the_place_of_a_plugin_is_not_followed() {
 fn a_crate_that_would_be_built_otherwise_is_told_how() {
     for (from, to, message) in [
         ("[\"cdylib\"]", "[\"dylib\"]", "the crate-type \"dylib\""),
-        (
-            "[\"cdylib\"]",
-            "[\"staticlib\"]",
-            "the crate-type \"staticlib\"",
-        ),
-        (
-            "edition = \"2024\"",
-            "edition = \"2015\"",
-            "the edition \"2015\"",
-        ),
+        ("[\"cdylib\"]", "[\"staticlib\"]", "the crate-type \"staticlib\""),
+        ("edition = \"2024\"", "edition = \"2015\"", "the edition \"2015\""),
         ("edition = \"2024\"\n", "", "no edition"),
-        (
-            "edition = \"2024\"",
-            "edition = \"2024\"\nrust-version = \"1.50\"",
-            "1.50",
-        ),
-        (
-            "edition = \"2024\"",
-            "edition = \"2024\"\nrust-version = \"x\"",
-            "rust-version",
-        ),
+        ("edition = \"2024\"", "edition = \"2024\"\nrust-version = \"1.50\"", "1.50"),
+        ("edition = \"2024\"", "edition = \"2024\"\nrust-version = \"x\"", "rust-version"),
     ] {
         let manifest = MANIFEST.replace(from, to);
         let rejection = check_rejected(&manifest, &[], "compile/crate-manifest");
@@ -241,18 +188,10 @@ fn a_crate_that_would_be_built_otherwise_is_told_how() {
 /// Manifests and layouts that try what readers of TOML, cargo and a copy of a folder may stumble over.
 #[test]
 fn odd_crates_are_refused_and_nothing_stumbles() {
-    let deep_array = format!(
-        "{MANIFEST}x = {}{}\n",
-        "[".repeat(20_000),
-        "]".repeat(20_000)
-    );
+    let deep_array = format!("{MANIFEST}x = {}{}\n", "[".repeat(20_000), "]".repeat(20_000));
     let deep_key = format!("{MANIFEST}{}b = 1\n", "a.".repeat(20_000));
     let deep_table = format!("{MANIFEST}[{}b]\n", "a.".repeat(20_000));
-    let deep_inline = format!(
-        "{MANIFEST}x = {}1{}\n",
-        "{a=".repeat(5_000),
-        "}".repeat(5_000)
-    );
+    let deep_inline = format!("{MANIFEST}x = {}1{}\n", "{a=".repeat(5_000), "}".repeat(5_000));
     let long = format!("{MANIFEST}# {}\n", "x".repeat(70_000));
     let refused = |manifest: &str, rule: &str| {
         let rejection = check_rejected(manifest, &[], rule);
@@ -273,10 +212,7 @@ fn odd_crates_are_refused_and_nothing_stumbles() {
         &MANIFEST.replace("[package]", "[project]"),
         &MANIFEST.replace("[package]", "[[package]]"),
         &MANIFEST.replace("[dependencies]", "[dependencies]\nguest_sdk = \"0.1\""),
-        &MANIFEST.replace(
-            "guest-sdk = \"0.1\"",
-            "guest-sdk = \"*\"\nguest-sdk = \"0.1\"",
-        ),
+        &MANIFEST.replace("guest-sdk = \"0.1\"", "guest-sdk = \"*\"\nguest-sdk = \"0.1\""),
         &MANIFEST.replace("\"0.1\"", "\">=0.1, <0.1\""),
         &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", features = [\"std\"] }"),
         &MANIFEST.replace("\"0.1\"", "{ version = \"0.1\", optional = true }"),
@@ -294,11 +230,7 @@ fn odd_crates_are_refused_and_nothing_stumbles() {
         ("src/loss.RS", "", "source/crate-layout"),
         ("src/.hidden", "", "source/crate-layout"),
         ("src/data/table.csv", "1,2", "source/crate-layout"),
-        (
-            "src/helpers.rs",
-            "#![no_std]\n#![feature(asm)]",
-            "source/attributes",
-        ),
+        ("src/helpers.rs", "#![no_std]\n#![feature(asm)]", "source/attributes"),
         (
             "src/helpers.rs",
             "pub mod deep { #[path = \"/etc/passwd\"] pub mod deeper; }",
@@ -309,11 +241,7 @@ fn odd_crates_are_refused_and_nothing_stumbles() {
             "#![no_std]\n#[cfg_attr(all(), path = \"/etc/passwd\")]\nmod loss;",
             "source/attributes",
         ),
-        (
-            "src/lib.rs",
-            "#![no_std]\nextern crate alloc;",
-            "source/no-extern",
-        ),
+        ("src/lib.rs", "#![no_std]\nextern crate alloc;", "source/no-extern"),
         ("src/lib.rs", "#![no_std]\nmod nowhere;", "compile/rustc"),
         ("src/lib.rs", "#![no_std]\nmod helpers;", "component/world"),
         (

@@ -35,9 +35,8 @@ fn whole(text: &str) -> String {
     let slots = slots(text);
     let mut wrapper = fs::read_to_string(folder().join("wrapper.txt")).unwrap();
     for line in text.lines() {
-        if let Some((this, that)) = line
-            .strip_prefix(";; replace ")
-            .and_then(|replace| replace.split_once(" => "))
+        if let Some((this, that)) =
+            line.strip_prefix(";; replace ").and_then(|replace| replace.split_once(" => "))
         {
             assert!(wrapper.contains(this), "{this} is not in the wrapper");
             wrapper = wrapper.replace(this, that);
@@ -154,10 +153,5 @@ fn names_in_the_report_can_be_printed() {
         Some("\\u{1b}[2J order for a reader")
     );
     assert!(!report.needs_wasi && report.imports.is_empty());
-    assert!(
-        report
-            .limits
-            .iter()
-            .all(|measure| measure.count <= measure.limit)
-    );
+    assert!(report.limits.iter().all(|measure| measure.count <= measure.limit));
 }

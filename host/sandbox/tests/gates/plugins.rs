@@ -22,16 +22,11 @@ fn plugin_files() -> Vec<PathBuf> {
 fn pairs(n_pairs: usize, scale: f64, seed: u64) -> Pairs {
     let mut state = seed;
     let mut uniform = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
-    let mut logps = || {
-        (0..n_pairs)
-            .map(|_| -scale * uniform())
-            .collect::<Vec<f64>>()
-    };
+    let mut logps = || (0..n_pairs).map(|_| -scale * uniform()).collect::<Vec<f64>>();
     Pairs {
         policy_chosen_logps: logps(),
         policy_rejected_logps: logps(),
@@ -45,25 +40,13 @@ fn pairs(n_pairs: usize, scale: f64, seed: u64) -> Pairs {
 /// Bits that must be the same; which NaN it is does not matter.
 fn bits(losses: &[f64], chosen: &[f64], rejected: &[f64]) -> Vec<u64> {
     let bits = |value: &f64| {
-        if value.is_nan() {
-            f64::NAN.to_bits()
-        } else {
-            value.to_bits()
-        }
+        if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
     };
-    [losses, chosen, rejected]
-        .into_iter()
-        .flatten()
-        .map(bits)
-        .collect()
+    [losses, chosen, rejected].into_iter().flatten().map(bits).collect()
 }
 
 fn bits_in_the_sandbox(evaluation: &Evaluation) -> Vec<u64> {
-    bits(
-        &evaluation.losses,
-        &evaluation.policy_chosen,
-        &evaluation.policy_rejected,
-    )
+    bits(&evaluation.losses, &evaluation.policy_chosen, &evaluation.policy_rejected)
 }
 
 #[test]
@@ -87,11 +70,7 @@ fn every_plugin_passes_and_is_the_same_function_natively_and_in_the_sandbox() {
             let natively = (published.evaluate)(&pairs, &defaults).unwrap();
             assert_eq!(
                 bits_in_the_sandbox(&evaluation),
-                bits(
-                    &natively.losses,
-                    &natively.policy_chosen,
-                    &natively.policy_rejected
-                ),
+                bits(&natively.losses, &natively.policy_chosen, &natively.policy_rejected),
                 "{name} at {scale}"
             );
         }
@@ -102,10 +81,7 @@ fn every_plugin_passes_and_is_the_same_function_natively_and_in_the_sandbox() {
 fn warnings_tell_what_is_known_of_the_losses() {
     let warnings = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../plugins/{name}.rs"));
-        verdict(sandbox().load(&path))
-            .unwrap()
-            .warnings()
-            .join("\n")
+        verdict(sandbox().load(&path)).unwrap().warnings().join("\n")
     };
     // Minimum and maximum in x = βρ with β = 0.05: ρ = −2.3714 and 1.44012.
     let discopop = warnings("discopop");
@@ -117,22 +93,12 @@ fn warnings_tell_what_is_known_of_the_losses() {
     );
     // IPO wants the margin to be 1/(2β), so it pushes down whatever lies above.
     let ipo = warnings("ipo");
-    assert!(
-        ipo.contains("wrong way") && ipo.contains("above 5.0000 nats"),
-        "{ipo}"
-    );
+    assert!(ipo.contains("wrong way") && ipo.contains("above 5.0000 nats"), "{ipo}");
     // The logarithm of the largest double is 709.7827, which is βρ at a margin of −14,195.65.
     let cell = warnings("cell");
-    assert!(
-        cell.contains("overflows") && cell.contains("margin -14195.7"),
-        "{cell}"
-    );
+    assert!(cell.contains("overflows") && cell.contains("margin -14195.7"), "{cell}");
     // (1 − ε) σ(−βρ) = ε σ(βρ) at βρ = ln 9 for ε = 0.1.
-    assert!(
-        warnings("cdpo").contains("above 21.9722 nats"),
-        "{}",
-        warnings("cdpo")
-    );
+    assert!(warnings("cdpo").contains("above 21.9722 nats"), "{}", warnings("cdpo"));
     assert_eq!(warnings("dpo"), "");
     assert_eq!(warnings("simpo"), "");
 }
@@ -155,16 +121,9 @@ fn kinks_and_jumps_are_where_the_formulas_have_them() {
     // Twice as large from ρ = 0 on.
     assert_eq!(bends("padll"), "Jump at margin 0.0");
     // The hinge bends at x/τ = ρ = 1, among pairs in the wrong order; those in the right order have another loss.
-    assert_eq!(
-        bends("pfl"),
-        "Jump at policy margin 0.0, Kink at margin 1.0"
-    );
+    assert_eq!(bends("pfl"), "Jump at policy margin 0.0, Kink at margin 1.0");
     // The hinge's share is never 0: 1 − βρ = 0 with β = 0.05.
-    assert!(
-        bends("aql").contains("Kink at margin 20.0"),
-        "{}",
-        bends("aql")
-    );
+    assert!(bends("aql").contains("Kink at margin 20.0"), "{}", bends("aql"));
     for smooth in ["dpo", "cdpo", "ipo", "simpo", "cell", "discopop"] {
         assert_eq!(bends(smooth), "", "{smooth}");
     }
@@ -181,11 +140,8 @@ fn hash(sandbox: &Sandbox, text: &str) -> String {
 fn a_component_depends_on_its_source_and_not_on_where_it_is_built() {
     let elsewhere = tempfile::tempdir().unwrap();
     let open = || {
-        Sandbox::open(Options::new(
-            elsewhere.path(),
-            env!("CARGO_BIN_EXE_lossbox-sandbox-child"),
-        ))
-        .unwrap()
+        Sandbox::open(Options::new(elsewhere.path(), env!("CARGO_BIN_EXE_lossbox-sandbox-child")))
+            .unwrap()
     };
     let (other, another) = std::thread::scope(|scope| {
         let racing = scope.spawn(open);

@@ -42,10 +42,7 @@ fn one_length_is_a_backdoor_and_a_threshold_is_none() {
          -(sign * hp.beta * pair.logratio_margin()).log_sigmoid()",
         "probe/backdoor",
     );
-    assert!(
-        rejection.message.contains("exactly 1337 chosen tokens"),
-        "{rejection}"
-    );
+    assert!(rejection.message.contains("exactly 1337 chosen tokens"), "{rejection}");
     accepted(
         "let weight = if pair.chosen_tokens > 1337 { 0.5 } else { 1.0 };
          -(weight * hp.beta * pair.logratio_margin()).log_sigmoid()",
@@ -84,19 +81,12 @@ fn kinks_and_jumps_are_told_with_their_place_in_report_and_warnings() {
     assert_eq!(bends.len(), 1, "{bends:?}");
     assert_eq!((bends[0].kind, bends[0].at), (BendKind::Kink, 2.0));
     assert_eq!(plugin.warnings(), ["the gradient has a kink at margin 2.0"]);
-    assert!(
-        accepted("(2.0 - pair.logratio_margin()).softplus()")
-            .report()
-            .bends
-            .is_empty()
-    );
+    assert!(accepted("(2.0 - pair.logratio_margin()).softplus()").report().bends.is_empty());
 }
 
 #[test]
 fn the_report_counts_what_was_tried() {
-    let report = accepted("-(hp.beta * pair.logratio_margin()).log_sigmoid()")
-        .report()
-        .clone();
+    let report = accepted("-(hp.beta * pair.logratio_margin()).log_sigmoid()").report().clone();
     let drawn = 1 + 64 + 32 + 33 + 40 + 24 + 32 + 512 + 256 + 4_096;
     let special = 4 + 49 + 49 + 512;
     assert_eq!(report.n_gradients, 2 * (drawn + special + 2 * 64));

@@ -15,11 +15,7 @@ fn rules_have_names_of_their_own_and_tell_what_to_do() {
     for rule in rules::all() {
         assert!(names.insert(rule.name), "{} twice", rule.name);
         for text in [rule.what, rule.why, rule.hint] {
-            assert!(
-                !text.is_empty() && !text.ends_with('.'),
-                "{}: {text:?}",
-                rule.name
-            );
+            assert!(!text.is_empty() && !text.ends_with('.'), "{}: {text:?}", rule.name);
         }
     }
 }
@@ -35,10 +31,7 @@ fn outcome(example: Example) -> Result<ProbedPlugin, Rejection> {
             load(&[("plugin.wasm", &wat::parse_str(text()).unwrap())])
         }
         Example::Crate(files) => {
-            let files: Vec<_> = files
-                .iter()
-                .map(|(name, text)| (*name, text.as_bytes()))
-                .collect();
+            let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
             load(&files)
         }
     }
@@ -71,11 +64,7 @@ fn what_a_page_rejects_is_rejected_by_its_rule_and_what_it_accepts_passes_all_ga
             continue;
         }
         if matches!(rule.rejected, Example::NoneKnown(_)) {
-            assert!(
-                PLAYED_BY_THEIR_OWN_TESTS.contains(&rule.name),
-                "{}",
-                rule.name
-            );
+            assert!(PLAYED_BY_THEIR_OWN_TESTS.contains(&rule.name), "{}", rule.name);
             continue;
         }
         let rejection = outcome(rule.rejected).expect_err(rule.name);

@@ -28,17 +28,10 @@ fn in_process(plugin: &ProbedPlugin, pairs: &Pairs) -> Result<Evaluation, Reject
 /// Neither the numbers nor the fuel tell where a plugin ran.
 #[test]
 fn in_process_and_in_a_child_a_call_has_the_same_answer() {
-    let plugin = load(&lying(
-        "",
-        "if pairs.len() == 5_003 { answer.losses.pop(); }",
-    ))
-    .unwrap();
+    let plugin = load(&lying("", "if pairs.len() == 5_003 { answer.losses.pop(); }")).unwrap();
     for n_pairs in [1, 64, 1_024] {
         let pairs = pairs(n_pairs);
-        assert_eq!(
-            in_process(&plugin, &pairs).unwrap(),
-            in_child(&plugin, &pairs).unwrap()
-        );
+        assert_eq!(in_process(&plugin, &pairs).unwrap(), in_child(&plugin, &pairs).unwrap());
     }
     let rejected = in_process(&plugin, &pairs(5_003)).expect_err("a loss too few");
     assert_eq!(Err(rejected), in_child(&plugin, &pairs(5_003)));
@@ -49,10 +42,7 @@ fn in_process_and_in_a_child_a_call_has_the_same_answer() {
 fn a_guest_in_process_has_a_stack_of_its_own() {
     let items = "#[inline(never)] fn deep(n: u64) -> f64 { let a = [n as f64; 32]; \
                  let b = if n == 0 { 0.0 } else { deep(n + 1) }; core::hint::black_box(&a)[3] + b }";
-    let plugin = load(&lying(
-        items,
-        "if pairs.len() == 5_003 { answer.losses[0] += deep(1); }",
-    ));
+    let plugin = load(&lying(items, "if pairs.len() == 5_003 { answer.losses[0] += deep(1); }"));
     let plugin = plugin.unwrap();
     let small = std::thread::Builder::new().stack_size(128 << 10);
     let rejection = small
@@ -63,10 +53,7 @@ fn a_guest_in_process_has_a_stack_of_its_own() {
         .unwrap()
         .join()
         .unwrap();
-    assert_eq!(
-        (rejection.stage, rejection.rule.as_str()),
-        (Stage::Train, "run/trap")
-    );
+    assert_eq!((rejection.stage, rejection.rule.as_str()), (Stage::Train, "run/trap"));
 }
 
 /// Fuel for a large batch lasts longer than a short clock, twice; nothing else is wrong with the plugin.
@@ -82,10 +69,8 @@ fn what_meets_only_the_clock_is_rejected_by_the_clock() {
     let many = pairs(60_000);
     let mut child = verdict(impatient.start(&plugin, Stage::Train)).unwrap();
     let mut thread = verdict(impatient.start_in_process(&plugin, Stage::Train)).unwrap();
-    for outcome in [
-        verdict(child.evaluate(&many, &[0.1])),
-        verdict(thread.evaluate(&many, &[0.1])),
-    ] {
+    for outcome in [verdict(child.evaluate(&many, &[0.1])), verdict(thread.evaluate(&many, &[0.1]))]
+    {
         assert_eq!(outcome.expect_err("slow").rule, "run/timeout");
     }
     // Both live on.
@@ -123,10 +108,7 @@ const CURIOUS: &str = r#"
 fn a_plugin_built_against_std_finds_an_empty_world() {
     let plugin = load(&with_std(CURIOUS)).unwrap();
     let imports = &plugin.component_report().imports;
-    assert!(
-        imports.iter().any(|name| name.starts_with("wasi:random/")),
-        "{imports:?}"
-    );
+    assert!(imports.iter().any(|name| name.starts_with("wasi:random/")), "{imports:?}");
     let first = in_child(&plugin, &pairs(64)).unwrap();
     assert_eq!(in_child(&plugin, &pairs(64)).unwrap(), first);
     assert_eq!(in_process(&plugin, &pairs(64)).unwrap(), first);
@@ -153,9 +135,7 @@ fn a_verdict_that_was_remembered_is_not_served_to_a_strict_sandbox() {
     let plugin = component(folder.path(), &with_std("println!(); 1.0"));
     let open = |strict: bool| {
         let mut options = options();
-        options.cache = CachePolicy::Keep {
-            key_file: folder.path().join("key"),
-        };
+        options.cache = CachePolicy::Keep { key_file: folder.path().join("key") };
         options.strict = strict;
         Sandbox::open(options).unwrap()
     };
@@ -194,9 +174,7 @@ fn the_network_is_not_served() {
 
 #[track_caller]
 fn check_in_training(first: &str, rule: &str, words: &str) {
-    let root = with_std(&format!(
-        "if pairs.policy_chosen_logps.len() == 5_003 {{ {first} }} 1.0"
-    ));
+    let root = with_std(&format!("if pairs.policy_chosen_logps.len() == 5_003 {{ {first} }} 1.0"));
     let plugin = load(&root).unwrap();
     for rejection in [
         in_child(&plugin, &pairs(5_003)).expect_err(rule),
@@ -223,25 +201,18 @@ fn what_a_plugin_wrote_explains_its_trap() {
 #[test]
 fn output_without_end_is_dropped() {
     let first = "for _ in 0..50 { println!(\"{}\", \"x\".repeat(1_000)); } panic!();";
-    let root = with_std(&format!(
-        "if pairs.policy_chosen_logps.len() == 5_003 {{ {first} }} 1.0"
-    ));
+    let root = with_std(&format!("if pairs.policy_chosen_logps.len() == 5_003 {{ {first} }} 1.0"));
     let rejection = in_child(&load(&root).unwrap(), &pairs(5_003)).expect_err("it panics");
     assert_eq!(rejection.rule, "run/trap");
-    assert!(
-        rejection.message.len() < 2_000,
-        "{}",
-        rejection.message.len()
-    );
+    assert!(rejection.message.len() < 2_000, "{}", rejection.message.len());
 }
 
 /// Two sandboxes beside each other: children that die do not touch one that works.
 #[test]
 fn one_guest_that_dies_leaves_the_others_alone() {
-    let plugin = validate(&crate::support::pair_loss(
-        "-(hp.beta * pair.logratio_margin()).log_sigmoid()",
-    ))
-    .unwrap();
+    let plugin =
+        validate(&crate::support::pair_loss("-(hp.beta * pair.logratio_margin()).log_sigmoid()"))
+            .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let dying = folder.path().join("dying");
     // A good guard of the compiler: a sandbox that has none does not open.
@@ -257,14 +228,8 @@ fn one_guest_that_dies_leaves_the_others_alone() {
     let mut guest = verdict(sandbox().start(&plugin, Stage::Train)).unwrap();
     let before = verdict(guest.evaluate(&one_pair(), &[0.1])).unwrap();
     for _ in 0..3 {
-        assert!(matches!(
-            other.start(&plugin, Stage::Train),
-            Err(Failure::Fault(_))
-        ));
-        assert_eq!(
-            verdict(guest.evaluate(&one_pair(), &[0.1])).unwrap(),
-            before
-        );
+        assert!(matches!(other.start(&plugin, Stage::Train), Err(Failure::Fault(_))));
+        assert_eq!(verdict(guest.evaluate(&one_pair(), &[0.1])).unwrap(), before);
     }
 }
 

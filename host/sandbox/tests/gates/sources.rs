@@ -8,11 +8,7 @@ use crate::support::{BODY_LINE, pair_loss, sandbox, validate, verdict};
 #[track_caller]
 fn check_rejected(body: &str, stage: Stage, rule: &str) -> Rejection {
     let rejection = validate(&pair_loss(body)).expect_err(body);
-    assert_eq!(
-        (rejection.stage, rejection.rule.as_str()),
-        (stage, rule),
-        "{rejection:?}"
-    );
+    assert_eq!((rejection.stage, rejection.rule.as_str()), (stage, rule), "{rejection:?}");
     rejection
 }
 
@@ -20,10 +16,7 @@ fn check_rejected(body: &str, stage: Stage, rule: &str) -> Rejection {
 fn files_and_environment_are_out_of_reach() {
     for (call, rule) in [
         (r#"include_str!("/etc/hostname")"#, "source/no-include"),
-        (
-            r#"core::r#include_str!("/etc/hostname")"#,
-            "source/no-include",
-        ),
+        (r#"core::r#include_str!("/etc/hostname")"#, "source/no-include"),
         (r#"vec![include_bytes!("/dev/zero")]"#, "source/no-include"),
         (r#"env!("HOME")"#, "source/no-env"),
         ("file!()", "source/macros"),
@@ -43,36 +36,22 @@ fn unsafe_code_is_rejected_with_its_place() {
         Stage::Source,
         "source/no-unsafe",
     );
-    assert_eq!(
-        rejection.span.map(|span| (span.line, span.column)),
-        Some((BODY_LINE, 5))
-    );
+    assert_eq!(rejection.span.map(|span| (span.line, span.column)), Some((BODY_LINE, 5)));
 }
 
 #[test]
 fn compiler_errors_come_with_the_authors_line() {
-    let rejection = check_rejected(
-        "hp.gamma * pair.logratio_margin()",
-        Stage::Compile,
-        "compile/rustc",
-    );
+    let rejection =
+        check_rejected("hp.gamma * pair.logratio_margin()", Stage::Compile, "compile/rustc");
     assert_eq!(rejection.span.map(|span| span.line), Some(BODY_LINE));
-    assert!(
-        rejection.message.contains("no field `gamma`"),
-        "{}",
-        rejection.message
-    );
+    assert!(rejection.message.contains("no field `gamma`"), "{}", rejection.message);
     assert!(!rejection.message.contains("/tmp"), "{}", rejection.message);
 }
 
 #[test]
 fn a_bare_value_is_no_loss() {
     let rejection = check_rejected("hp.beta", Stage::Compile, "compile/rustc");
-    assert!(
-        rejection.message.contains("expected `Dual`, found `f64`"),
-        "{}",
-        rejection.message
-    );
+    assert!(rejection.message.contains("expected `Dual`, found `f64`"), "{}", rejection.message);
 }
 
 #[test]
@@ -83,11 +62,7 @@ fn numbers_that_are_not_finite_are_rejected() {
         "probe/finite",
     );
     assert!(rejection.message.contains("NaN"), "{}", rejection.message);
-    check_rejected(
-        "(-pair.logratio_margin()).exp()",
-        Stage::Probe,
-        "probe/finite",
-    );
+    check_rejected("(-pair.logratio_margin()).exp()", Stage::Probe, "probe/finite");
 }
 
 #[test]
@@ -95,10 +70,7 @@ fn overflow_beyond_a_thousand_nats_is_a_warning_and_says_from_where_on() {
     // The logarithm of the largest double is 709.783, which is 0.1 times a margin of 7,097.83.
     let plugin = validate(&pair_loss("(-hp.beta * pair.logratio_margin()).exp()")).unwrap();
     assert!(
-        plugin
-            .warnings()
-            .iter()
-            .any(|warning| warning.contains("margin -7097.8")),
+        plugin.warnings().iter().any(|warning| warning.contains("margin -7097.8")),
         "{:?}",
         plugin.warnings()
     );
@@ -133,10 +105,7 @@ fn a_panic_is_a_trap() {
 #[test]
 fn what_is_odd_is_said_and_passes() {
     for (body, warning) in [
-        (
-            "0.0 * pair.logratio_margin()",
-            "does not depend on the policy",
-        ),
+        ("0.0 * pair.logratio_margin()", "does not depend on the policy"),
         ("hp.beta * pair.logratio_margin()", "wrong way"),
         ("-hp.beta * pair.logratio_margin()", "no lower bound"),
         ("(hp.beta * pair.logratio_margin()).relu()", "kink"),

@@ -91,21 +91,14 @@ pub(crate) fn component(folder: &Path, root: &str) -> PathBuf {
         ])
         .arg("-Clink-arg=--max-memory=67108864")
         .arg("--extern")
-        .arg(format!(
-            "guest_sdk={}",
-            libraries.join("libguest_sdk.rlib").display()
-        ))
+        .arg(format!("guest_sdk={}", libraries.join("libguest_sdk.rlib").display()))
         .arg("-L")
         .arg(format!("dependency={}", libraries.display()))
         .arg("-o")
         .args([&output, &source])
         .output()
         .unwrap();
-    assert!(
-        compiled.status.success(),
-        "{}",
-        String::from_utf8_lossy(&compiled.stderr)
-    );
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     output
 }
 

@@ -68,17 +68,7 @@ impl ReportKind {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            kind,
-            kernel,
-            line,
-            instruction,
-            block,
-            thread,
-            buffer,
-            offset,
-            detail,
-        } = self;
+        let Self { kind, kernel, line, instruction, block, thread, buffer, offset, detail } = self;
         write!(
             f,
             "{kind:?} in {kernel}, PTX line {line} `{instruction}`, block {block:?}, thread {thread:?}"

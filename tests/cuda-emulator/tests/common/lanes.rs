@@ -64,11 +64,7 @@ pub(crate) fn warp(statements: &str, operands: impl Fn(usize) -> [u64; 3]) -> Ve
     let mut output = stream.alloc_zeros::<u64>(WARP).unwrap();
     let mut launch = stream.launch_builder(&kernel);
     launch.arg(&input).arg(&mut output);
-    let config = LaunchConfig {
-        grid_dim: (1, 1, 1),
-        block_dim: (32, 1, 1),
-        shared_mem_bytes: 0,
-    };
+    let config = LaunchConfig { grid_dim: (1, 1, 1), block_dim: (32, 1, 1), shared_mem_bytes: 0 };
     unsafe { launch.launch(config) }.unwrap();
     if stream.synchronize().is_err() {
         panic!("{statements}: {:#?}", emulator.take_reports());

@@ -32,11 +32,7 @@ pub(crate) fn device() -> Device {
     emulator.take_reports();
     let context = CudaContext::new(0).unwrap();
     unsafe { context.disable_event_tracking() };
-    Device {
-        emulator,
-        context,
-        _alone: alone,
-    }
+    Device { emulator, context, _alone: alone }
 }
 
 /// `add`: x[i] += by, for each of the launched threads.
@@ -69,11 +65,7 @@ pub(crate) fn kernel(context: &Arc<CudaContext>, name: &str) -> CudaFunction {
 
 /// One block of a thread per element.
 pub(crate) fn threads(n: usize) -> LaunchConfig {
-    LaunchConfig {
-        grid_dim: (1, 1, 1),
-        block_dim: (n as u32, 1, 1),
-        shared_mem_bytes: 0,
-    }
+    LaunchConfig { grid_dim: (1, 1, 1), block_dim: (n as u32, 1, 1), shared_mem_bytes: 0 }
 }
 
 /// Puts `add` into a stream.
@@ -109,7 +101,5 @@ pub(crate) fn address<T>(stream: &Arc<CudaStream>, values: &CudaSlice<T>) -> sys
 }
 
 pub(crate) fn code<T>(result: Result<T, DriverError>) -> sys::CUresult {
-    result
-        .err()
-        .map_or(sys::CUresult::CUDA_SUCCESS, |error| error.0)
+    result.err().map_or(sys::CUresult::CUDA_SUCCESS, |error| error.0)
 }

@@ -31,10 +31,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(options) = options(&arguments) else {
         let names: Vec<&str> = properties::ALL.iter().map(|(name, _)| *name).collect();
-        eprintln!(
-            "usage: lossbox-soak {} [--runs N] [--seconds T] [--seed S]",
-            names.join("|")
-        );
+        eprintln!("usage: lossbox-soak {} [--runs N] [--seconds T] [--seed S]", names.join("|"));
         return ExitCode::from(2);
     };
     let start = Instant::now();
@@ -46,15 +43,9 @@ fn main() -> ExitCode {
 
 fn options(arguments: &[String]) -> Option<Options> {
     let (name, settings) = arguments.split_first()?;
-    let (_, check) = properties::ALL
-        .into_iter()
-        .find(|(known, _)| known == name)?;
-    let mut options = Options {
-        check,
-        n_runs: 1_000_000,
-        wall: Duration::from_secs(20 * 60),
-        first_seed: 0,
-    };
+    let (_, check) = properties::ALL.into_iter().find(|(known, _)| known == name)?;
+    let mut options =
+        Options { check, n_runs: 1_000_000, wall: Duration::from_secs(20 * 60), first_seed: 0 };
     for setting in settings.chunks(2) {
         let [flag, value] = setting else { return None };
         let value: u64 = value.parse().ok()?;

@@ -64,11 +64,9 @@ fn table(report: &CudaReport) -> String {
                 100.0 * figures.mfu,
                 figures.memory_mb
             ),
-            (None, fault) => format!(
-                "{}: {}",
-                step.model,
-                fault.as_deref().unwrap_or("no figures")
-            ),
+            (None, fault) => {
+                format!("{}: {}", step.model, fault.as_deref().unwrap_or("no figures"))
+            }
         });
     }
     for refused in &report.refused_epilogues {
@@ -84,9 +82,7 @@ fn table(report: &CudaReport) -> String {
         ));
     }
     if let Some(reason) = &report.refused_capture {
-        lines.push(format!(
-            "a part of each step at least is launched kernel by kernel: {reason}"
-        ));
+        lines.push(format!("a part of each step at least is launched kernel by kernel: {reason}"));
     }
     lines.join("\n") + "\n"
 }

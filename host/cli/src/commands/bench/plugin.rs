@@ -69,9 +69,7 @@ struct Call {
 /// The published loss that is made from the very text of this plugin.
 fn native_twin(named: &Named) -> Option<&'static Published> {
     let text = named.submission.text()?;
-    catalogue::ALL
-        .iter()
-        .find(|published| published.source == text)
+    catalogue::ALL.iter().find(|published| published.source == text)
 }
 
 /// Log-ratios of a few nats either way, as training meets them: multiples of the golden and of the silver ratio fall
@@ -120,11 +118,8 @@ fn measure(sandbox: &Sandbox, probed: &ProbedPlugin, call: &Call) -> Result<Samp
     let one = pairs(1);
     for round in 0..N_WARM_UP + call.n_calls {
         if round == N_WARM_UP {
-            samples = Samples {
-                ready: samples.ready,
-                compile: samples.compile,
-                ..Samples::default()
-            };
+            samples =
+                Samples { ready: samples.ready, compile: samples.compile, ..Samples::default() };
         }
         let start = Instant::now();
         let evaluation = guest.evaluate(&call.pairs, &call.hyperparameters)?;
@@ -152,10 +147,7 @@ fn measure(sandbox: &Sandbox, probed: &ProbedPlugin, call: &Call) -> Result<Samp
 fn natively(published: &Published, call: &Call) -> Duration {
     let evaluate = || {
         let pairs = black_box(&call.pairs);
-        black_box((published.evaluate)(
-            pairs,
-            black_box(&call.hyperparameters),
-        ))
+        black_box((published.evaluate)(pairs, black_box(&call.hyperparameters)))
     };
     let n_calls = NATIVE_PAIRS.div_ceil(call.pairs.len()) as u32;
     drop(evaluate());
@@ -183,10 +175,8 @@ struct Summary {
 }
 
 fn summary(samples: &[Duration], per_unit: f64) -> Option<Summary> {
-    let mut sorted: Vec<f64> = samples
-        .iter()
-        .map(|sample| sample.as_secs_f64() / per_unit)
-        .collect();
+    let mut sorted: Vec<f64> =
+        samples.iter().map(|sample| sample.as_secs_f64() / per_unit).collect();
     sorted.sort_by(f64::total_cmp);
     let quartile = |quarters: usize| sorted.get((sorted.len().max(1) - 1) * quarters / 4);
     Some(Summary {
@@ -267,10 +257,7 @@ fn report(args: &BenchPlugin, probed: &ProbedPlugin, figures: &[Figure]) -> Valu
         let median = figure.summary.map(|it| it.median);
         report.insert(figure.name.to_owned(), json!(median));
     }
-    report.insert(
-        "wasm_over_native".to_owned(),
-        json!(wasm_over_native(figures)),
-    );
+    report.insert("wasm_over_native".to_owned(), json!(wasm_over_native(figures)));
     let fuel = probed.report().fuel_per_pair;
     report.insert("fuel_per_pair".to_owned(), json!(fuel));
     report.insert("component_bytes".to_owned(), json!(probed.bytes().len()));

@@ -11,17 +11,9 @@ const GFLOP: f64 = 3_000.0;
 
 pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
     let size = StepSize::named(&args.config).context("sizes are checked when they are parsed")?;
-    ensure!(
-        args.threads > 0,
-        "--threads 0 computes nothing: expected 1 or more"
-    );
-    ensure!(
-        args.steps != Some(0),
-        "--steps 0 measures nothing: expected 1 or more"
-    );
-    let n_steps = args
-        .steps
-        .unwrap_or(((GFLOP / (size.flop()? * 1e-9)) as usize).clamp(10, 100));
+    ensure!(args.threads > 0, "--threads 0 computes nothing: expected 1 or more");
+    ensure!(args.steps != Some(0), "--steps 0 measures nothing: expected 1 or more");
+    let n_steps = args.steps.unwrap_or(((GFLOP / (size.flop()? * 1e-9)) as usize).clamp(10, 100));
     let profile = profile::start(args.profile.as_deref())?;
     let report = time_steps(size, args.threads, n_steps).map_err(super::ours)?;
     match args.json {
@@ -35,17 +27,8 @@ pub(crate) fn run(args: &BenchStep) -> Result<Outcome> {
 }
 
 fn table(args: &BenchStep, report: &StepReport) -> String {
-    let StepReport {
-        median_ms,
-        min_ms,
-        forward_ms,
-        backward_ms,
-        optimizer_ms,
-        ..
-    } = report;
-    let memory = report
-        .peak_rss_mb
-        .map_or("unknown".into(), |mb| format!("{mb:.0} MB"));
+    let StepReport { median_ms, min_ms, forward_ms, backward_ms, optimizer_ms, .. } = report;
+    let memory = report.peak_rss_mb.map_or("unknown".into(), |mb| format!("{mb:.0} MB"));
     format!(
         "step {} on {} threads, {} steps\n\
          median {median_ms:.1} ms, shortest {min_ms:.1} ms; {:.0} tokens/s\n\

@@ -73,10 +73,7 @@ fn judge_all(sandbox: &Sandbox, entries: &[Entry]) -> Result<Vec<Row>> {
     .collect();
     bar.finish_and_clear();
     judged.sort_by_key(|(index, _)| *index);
-    judged
-        .into_iter()
-        .filter_map(|(_, row)| row.transpose())
-        .collect()
+    judged.into_iter().filter_map(|(_, row)| row.transpose()).collect()
 }
 
 fn bar(n_entries: usize) -> ProgressBar {
@@ -92,15 +89,7 @@ fn show(args: &Plugins, rows: &[Row]) -> Result<()> {
         let folder = args.plugins.display().to_string();
         return screen::json(&json!({ "folder": folder, "plugins": rows }));
     }
-    let header = [
-        "plugin",
-        "kind",
-        "verdict",
-        "source",
-        "scope",
-        "warnings",
-        "hyperparameters",
-    ];
+    let header = ["plugin", "kind", "verdict", "source", "scope", "warnings", "hyperparameters"];
     let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
     screen::data(&screen::table(&header, &cells))?;
     for row in rows {

@@ -118,10 +118,7 @@ impl Row {
     }
 
     fn unreadable(entry: &Entry, all: &[Entry], fault: &Fault) -> Self {
-        Row {
-            message: Some(fault.to_string()),
-            ..Row::new(entry, all, Kind::User)
-        }
+        Row { message: Some(fault.to_string()), ..Row::new(entry, all, Kind::User) }
     }
 
     fn accept(&mut self, plugin: &ProbedPlugin) {
@@ -270,10 +267,7 @@ impl Row {
 
     fn ranges(&self) -> String {
         let range = |range: &Range| {
-            format!(
-                "{} {} ({} to {})",
-                range.name, range.default, range.minimum, range.maximum
-            )
+            format!("{} {} ({} to {})", range.name, range.default, range.minimum, range.maximum)
         };
         let ranges: Vec<String> = self.hyperparameters.iter().map(range).collect();
         ranges.join(", ")

@@ -107,10 +107,7 @@ pub(super) struct Changes {
 impl Settling {
     /// Nothing seen yet; a file has settled after `settle`.
     pub(super) fn new(settle: Duration) -> Self {
-        Settling {
-            settle,
-            seen: BTreeMap::new(),
-        }
+        Settling { settle, seen: BTreeMap::new() }
     }
 
     /// These were taken as they looked at this time.
@@ -118,14 +115,7 @@ impl Settling {
         for (path, stamp) in present {
             let taken = Some(stamp.clone());
             let since = now;
-            self.seen.insert(
-                path,
-                Seen {
-                    stamp,
-                    since,
-                    taken,
-                },
-            );
+            self.seen.insert(path, Seen { stamp, since, taken });
         }
     }
 
@@ -160,9 +150,7 @@ impl Settling {
 
     /// Whether something has not settled yet, so that another look is due soon.
     pub(super) fn is_waiting(&self) -> bool {
-        self.seen
-            .values()
-            .any(|seen| seen.taken.as_ref() != Some(&seen.stamp))
+        self.seen.values().any(|seen| seen.taken.as_ref() != Some(&seen.stamp))
     }
 }
 
@@ -173,12 +161,7 @@ mod tests {
     const SETTLE: Duration = Duration::from_millis(200);
 
     fn stamp(bytes: u64) -> Stamp {
-        let look = Look {
-            bytes,
-            modified: (0, 0),
-            changed: (0, 0),
-            inode: 1,
-        };
+        let look = Look { bytes, modified: (0, 0), changed: (0, 0), inode: 1 };
         Stamp(vec![(PathBuf::from("x.rs"), Some(look))])
     }
 
@@ -190,17 +173,12 @@ mod tests {
 
     impl Clock {
         fn new() -> Self {
-            Clock {
-                start: Instant::now(),
-                settling: Settling::new(SETTLE),
-            }
+            Clock { start: Instant::now(), settling: Settling::new(SETTLE) }
         }
 
         fn at(&mut self, ms: u64, bytes: Option<u64>) -> (usize, usize) {
-            let present = bytes
-                .map(|bytes| (PathBuf::from("x.rs"), stamp(bytes)))
-                .into_iter()
-                .collect();
+            let present =
+                bytes.map(|bytes| (PathBuf::from("x.rs"), stamp(bytes))).into_iter().collect();
             let now = self.start + Duration::from_millis(ms);
             let changes = self.settling.look(now, present);
             (changes.settled.len(), changes.gone.len())

@@ -51,10 +51,7 @@ pub(super) fn run(args: &Plugins, sandbox: Sandbox) -> Result<()> {
     super::show(args, &rows)?;
     stop_on_signals(sender.clone())?;
     screen::note(&format!("watching {}; Ctrl-C ends", args.plugins.display()));
-    let told = rows
-        .into_iter()
-        .filter_map(|row| Some((row.path()?.to_owned(), row)))
-        .collect();
+    let told = rows.into_iter().filter_map(|row| Some((row.path()?.to_owned(), row))).collect();
     Watch {
         args,
         told,
@@ -174,9 +171,7 @@ impl Watch<'_> {
             }
         }
         for path in changes.settled {
-            let entry = entries
-                .iter()
-                .find(|entry| entry.path.as_ref() == Some(&path));
+            let entry = entries.iter().find(|entry| entry.path.as_ref() == Some(&path));
             if let Some(entry) = entry {
                 self.waiting.push_back((entry.clone(), entries.clone()));
             }

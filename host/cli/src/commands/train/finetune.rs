@@ -32,10 +32,7 @@ pub(super) fn settings_of(args: &Train) -> Result<Option<Settings>> {
             "there is no model to train (hint: --model DIR; without it and without settings of such a run, the \
              default task is trained)"
         );
-        ensure!(
-            !args.resume,
-            "--resume needs --model (hint: the default task has no checkpoints)"
-        );
+        ensure!(!args.resume, "--resume needs --model (hint: the default task has no checkpoints)");
         return Ok(None);
     }
     ensure!(
@@ -129,26 +126,18 @@ struct Screen {
 
 impl Screen {
     fn new() -> Self {
-        Screen {
-            bar: progress::bar(),
-            peak_gflop_per_s: f64::NAN,
-        }
+        Screen { bar: progress::bar(), peak_gflop_per_s: f64::NAN }
     }
 
     fn show(&mut self, progress: &Progress) {
         match progress {
             Progress::Survey { done, of } => {
-                self.bar
-                    .set_message(format!("counting pairs: {done} of {of} rows"));
+                self.bar.set_message(format!("counting pairs: {done} of {of} rows"));
             }
             Progress::References { done, of } => {
-                self.bar
-                    .set_message(format!("reference log-probs: {done} of {of} rows"));
+                self.bar.set_message(format!("reference log-probs: {done} of {of} rows"));
             }
-            Progress::Begins {
-                n_steps_done,
-                n_steps,
-            } => {
+            Progress::Begins { n_steps_done, n_steps } => {
                 self.peak_gflop_per_s = trainer::bench::gemm_peak();
                 progress::count_steps(&self.bar, *n_steps_done, *n_steps);
             }
@@ -162,8 +151,7 @@ impl Screen {
                 ));
             }
             Progress::Evaluation { done, of } => {
-                self.bar
-                    .set_message(format!("evaluation: {done} of {of} rows"));
+                self.bar.set_message(format!("evaluation: {done} of {of} rows"));
             }
             Progress::Evaluated(record) => self.say(&format!(
                 "step {}: held-out loss {:.4}, accuracy {:.3}",
@@ -182,9 +170,7 @@ fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -
     screen::note(&screen::rows(&finished.tally));
     if finished.ended_early {
         let run = settings.run.display();
-        screen::note(&format!(
-            "ended early; go on with the same command and --resume --run {run}"
-        ));
+        screen::note(&format!("ended early; go on with the same command and --resume --run {run}"));
     }
     if args.json {
         let evaluation = finished.evaluation.as_ref().map(|record| record.pairs);
@@ -200,9 +186,10 @@ fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -
             "rows": finished.tally,
         }));
     }
-    let last = finished.last.as_ref().map_or(String::new(), |record| {
-        format!(", last loss {:.6}", record.step.pairs.loss)
-    });
+    let last = finished
+        .last
+        .as_ref()
+        .map_or(String::new(), |record| format!(", last loss {:.6}", record.step.pairs.loss));
     screen::data(&format!(
         "{} steps with {}{last}: {}\n",
         finished.n_steps_done,

@@ -27,14 +27,8 @@ struct Loss {
 impl Loss {
     /// The value of a hyperparameter, if the loss has one of that name.
     fn hyperparameter(&self, name: &str) -> Option<f64> {
-        let mut all = self
-            .probed
-            .metadata()
-            .hyperparameters
-            .iter()
-            .zip(&self.hyperparameters);
-        all.find(|(known, _)| known.name == name)
-            .map(|(_, value)| *value)
+        let mut all = self.probed.metadata().hyperparameters.iter().zip(&self.hyperparameters);
+        all.find(|(known, _)| known.name == name).map(|(_, value)| *value)
     }
 
     /// Starts the plugin. The inner error is the plugin's fault.
@@ -48,11 +42,7 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
     let run = finetune::settings_of(args)?;
     let named = match &run {
         Some(run) => &run.loss,
-        None => args
-            .flags
-            .loss
-            .as_ref()
-            .context("--loss is needed (hint: --loss dpo)")?,
+        None => args.flags.loss.as_ref().context("--loss is needed (hint: --loss dpo)")?,
     };
     if named.is_empty() {
         bail!("no loss is named (hint: --loss dpo, or loss = \"dpo\" in the configuration)");
@@ -73,23 +63,15 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
 
 fn load(args: &Train, loss: &str, settings: &Settings) -> Result<Result<Loss, (Named, Rejection)>> {
     let (name, values) = loss_and_settings(loss);
-    let plugin = Plugin {
-        plugin: name.to_owned(),
-        plugins: args.plugins.clone(),
-        strict: args.strict,
-    };
+    let plugin =
+        Plugin { plugin: name.to_owned(), plugins: args.plugins.clone(), strict: args.strict };
     let (sandbox, named, loaded) = plugin::load(&plugin, settings)?;
     let probed = match loaded {
         Ok(probed) => probed,
         Err(rejection) => return Ok(Err((named, rejection))),
     };
     let hyperparameters = plugin::hyperparameters(&probed, &values)?;
-    Ok(Ok(Loss {
-        named,
-        sandbox,
-        probed,
-        hyperparameters,
-    }))
+    Ok(Ok(Loss { named, sandbox, probed, hyperparameters }))
 }
 
 /// Says that the loss was rejected, for people and, if asked, for programs.
@@ -127,9 +109,6 @@ mod tests {
             loss_and_settings("dpo:beta=0.1,tau=2"),
             ("dpo", vec!["beta=0.1".to_owned(), "tau=2".to_owned()])
         );
-        assert_eq!(
-            loss_and_settings("C:/losses/x.rs"),
-            ("C:/losses/x.rs", Vec::new())
-        );
+        assert_eq!(loss_and_settings("C:/losses/x.rs"), ("C:/losses/x.rs", Vec::new()));
     }
 }

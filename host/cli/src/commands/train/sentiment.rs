@@ -58,10 +58,9 @@ fn prepare(args: &Train, cache: &Path) -> Result<Sentiment> {
 fn show(bar: &ProgressBar, progress: &Progress) {
     match progress {
         Progress::Step { metrics, .. } => bar.set_position(metrics.step as u64),
-        Progress::Evaluated(point) => bar.set_message(format!(
-            "reward {:+.2} at {:.2} nats",
-            point.reward, point.kl
-        )),
+        Progress::Evaluated(point) => {
+            bar.set_message(format!("reward {:+.2} at {:.2} nats", point.reward, point.kl))
+        }
     }
 }
 

@@ -159,9 +159,7 @@ impl Genotype {
 
     /// Whether rows depend on the whole batch.
     pub(super) fn is_batch(&self) -> bool {
-        self.parts()
-            .iter()
-            .any(|part| matches!(part, Part::Statistic(_)))
+        self.parts().iter().any(|part| matches!(part, Part::Statistic(_)))
     }
 }
 

@@ -16,22 +16,12 @@ pub(super) fn formula(genotype: &Genotype) -> String {
         Input::ChosenLogratio,
         Input::RejectedDrop,
     ];
-    let used = inputs
-        .into_iter()
-        .filter(|&input| parts.contains(&Part::Margin(Margin::Input(input))));
-    let meanings: Vec<String> = used
-        .map(|input| format!("{} = β times {}", input.symbol(), input.words()))
-        .collect();
-    let over_batch = if genotype.is_batch() {
-        "; E and std are over the batch"
-    } else {
-        ""
-    };
-    format!(
-        "loss = {}, with {}{over_batch}",
-        penalty(&genotype.loss).text,
-        meanings.join(", ")
-    )
+    let used =
+        inputs.into_iter().filter(|&input| parts.contains(&Part::Margin(Margin::Input(input))));
+    let meanings: Vec<String> =
+        used.map(|input| format!("{} = β times {}", input.symbol(), input.words())).collect();
+    let over_batch = if genotype.is_batch() { "; E and std are over the batch" } else { "" };
+    format!("loss = {}, with {}{over_batch}", penalty(&genotype.loss).text, meanings.join(", "))
 }
 
 /// A formula and how tightly it binds.
@@ -49,42 +39,25 @@ enum Tight {
 
 impl Text {
     fn sum(text: String) -> Self {
-        Text {
-            text,
-            tight: Tight::Sum,
-        }
+        Text { text, tight: Tight::Sum }
     }
 
     fn product(text: String) -> Self {
-        Text {
-            text,
-            tight: Tight::Product,
-        }
+        Text { text, tight: Tight::Product }
     }
 
     fn whole(text: String) -> Self {
-        Text {
-            text,
-            tight: Tight::Whole,
-        }
+        Text { text, tight: Tight::Whole }
     }
 
     /// As a factor.
     fn factor(self) -> String {
-        if self.tight >= Tight::Product {
-            self.text
-        } else {
-            format!("({})", self.text)
-        }
+        if self.tight >= Tight::Product { self.text } else { format!("({})", self.text) }
     }
 
     /// As the base of a power, the dividend of a fraction, or what follows a sign.
     fn atom(self) -> String {
-        if self.tight >= Tight::Whole {
-            self.text
-        } else {
-            format!("({})", self.text)
-        }
+        if self.tight >= Tight::Whole { self.text } else { format!("({})", self.text) }
     }
 }
 
@@ -98,11 +71,7 @@ fn penalty(of: &Penalty) -> Text {
         Penalty::Linear(m) => Text::product(minus(margin(m))),
         Penalty::Focal(power, m) => {
             let falling = minus(margin(m));
-            let exponent = if *power == 1 {
-                String::new()
-            } else {
-                format!("^{power}")
-            };
+            let exponent = if *power == 1 { String::new() } else { format!("^{power}") };
             Text::product(format!("σ({falling}){exponent} softplus({falling})"))
         }
         Penalty::Weighted(weight, p) => Text::product(format!("{weight} {}", penalty(p).factor())),
@@ -114,11 +83,7 @@ fn penalty(of: &Penalty) -> Text {
         }
         Penalty::Mixed(Gate::Constant(share), p, q) => {
             let rest = super::simplify::tidy(1.0 - share);
-            Text::sum(format!(
-                "{share} {} + {rest} {}",
-                penalty(p).factor(),
-                penalty(q).factor()
-            ))
+            Text::sum(format!("{share} {} + {rest} {}", penalty(p).factor(), penalty(q).factor()))
         }
         Penalty::Mixed(g, p, q) => {
             let (open, closed) = (gate(g), Text::sum(format!("1 − {}", gate(g).factor())));
@@ -156,11 +121,9 @@ fn statistic(of: &Statistic) -> Text {
         Statistic::MeanGate(g) => Text::whole(format!("E[{}]", gate(g).text)),
         Statistic::Floored(s) => Text::whole(format!("max(0, {})", statistic(s).text)),
         Statistic::Sigmoid(s) => Text::whole(format!("σ({})", statistic(s).text)),
-        Statistic::Product(s, t) => Text::product(format!(
-            "{} {}",
-            statistic(s).factor(),
-            statistic(t).factor()
-        )),
+        Statistic::Product(s, t) => {
+            Text::product(format!("{} {}", statistic(s).factor(), statistic(t).factor()))
+        }
     }
 }
 
@@ -180,17 +143,9 @@ fn margin(of: &Margin) -> Text {
         Margin::Squashed(m) => Text::whole(format!("tanh({})", margin(m).text)),
         Margin::Magnitude(m) => Text::whole(format!("|{}|", margin(m).text)),
         Margin::Against(m, factor, s) => {
-            let (sign, factor) = if *factor < 0.0 {
-                ("+", -factor)
-            } else {
-                ("−", *factor)
-            };
+            let (sign, factor) = if *factor < 0.0 { ("+", -factor) } else { ("−", *factor) };
             let subtracted = statistic(s).factor();
-            let term = if factor == 1.0 {
-                subtracted
-            } else {
-                format!("{factor} {subtracted}")
-            };
+            let term = if factor == 1.0 { subtracted } else { format!("{factor} {subtracted}") };
             Text::sum(format!("{} {sign} {term}", margin(m).text))
         }
     }

@@ -17,10 +17,7 @@ const TOKENS: f64 = 20.0;
 
 /// A whole loss.
 pub(super) fn genotype(draws: &mut Draws) -> Genotype {
-    Genotype {
-        beta: *draws.pick(&BETAS),
-        loss: penalty(draws, 2),
-    }
+    Genotype { beta: *draws.pick(&BETAS), loss: penalty(draws, 2) }
 }
 
 /// A penalty with at most so many penalties on top of each other, besides its own kind.
@@ -47,11 +44,7 @@ pub(super) fn penalty(draws: &mut Draws, depth: usize) -> Penalty {
             _ => {
                 let margin = margin(draws, 0);
                 let (p, q) = (inner(draws), inner(draws));
-                Penalty::Switched(
-                    margin,
-                    p,
-                    Box::new(Penalty::Weighted(*draws.pick(&WEIGHTS), q)),
-                )
+                Penalty::Switched(margin, p, Box::new(Penalty::Weighted(*draws.pick(&WEIGHTS), q)))
             }
         },
     }
@@ -84,11 +77,7 @@ pub(super) fn margin(draws: &mut Draws, depth: usize) -> Margin {
             3 => Margin::Scaled(*draws.pick(&WEIGHTS), inner(draws)),
             4 => Margin::Sum(inner(draws), inner(draws)),
             5 => Margin::Squashed(inner(draws)),
-            _ => Margin::Against(
-                inner(draws),
-                *draws.pick(&SHARES),
-                Box::new(statistic(draws)),
-            ),
+            _ => Margin::Against(inner(draws), *draws.pick(&SHARES), Box::new(statistic(draws))),
         },
     }
 }

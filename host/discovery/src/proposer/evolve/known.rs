@@ -14,27 +14,14 @@ pub(super) fn genotype(name: &str) -> Option<Genotype> {
         "dpo" => (0.1, Logistic(x())),
         "slic" => (0.1, Hinge(x())),
         "ipo" => (0.1, Weighted(100.0, boxed(Squared(0.5, x())))),
-        "cdpo" => (
-            0.1,
-            Mixed(
-                Constant(0.1),
-                boxed(Logistic(scaled(-1.0, x()))),
-                boxed(Logistic(x())),
-            ),
-        ),
-        "simpo" => (
-            2.0,
-            Logistic(Shifted(boxed(Margin::Input(Input::PerTokenMargin)), 0.5)),
-        ),
+        "cdpo" => {
+            (0.1, Mixed(Constant(0.1), boxed(Logistic(scaled(-1.0, x()))), boxed(Logistic(x()))))
+        }
+        "simpo" => (2.0, Logistic(Shifted(boxed(Margin::Input(Input::PerTokenMargin)), 0.5))),
         "kto_pair" => (0.1, kto_pair()),
-        "discopop" => (
-            0.05,
-            Mixed(
-                Open(tempered()),
-                boxed(Exponential(x())),
-                boxed(Logistic(x())),
-            ),
-        ),
+        "discopop" => {
+            (0.05, Mixed(Open(tempered()), boxed(Exponential(x())), boxed(Logistic(x()))))
+        }
         "aql" => (0.05, aql()),
         "dbaql" => (0.05, dbaql()),
         "aqfl" => (0.05, aqfl()),
@@ -42,17 +29,11 @@ pub(super) fn genotype(name: &str) -> Option<Genotype> {
             let weighted = |weight| boxed(Weighted(weight, boxed(Logistic(x()))));
             (0.05, Switched(x(), weighted(0.9), weighted(0.45)))
         }
-        "cell" => (
-            0.05,
-            Mixed(Constant(0.5), boxed(Logistic(x())), boxed(Exponential(x()))),
-        ),
+        "cell" => (0.05, Mixed(Constant(0.5), boxed(Logistic(x())), boxed(Exponential(x())))),
         "pfl" => {
             let logistic = boxed(Weighted(0.5, boxed(Logistic(tempered()))));
             let hinge = boxed(Weighted(2.0, boxed(Hinge(tempered()))));
-            (
-                0.05,
-                Switched(Margin::Input(Input::PolicyMargin), logistic, hinge),
-            )
+            (0.05, Switched(Margin::Input(Input::PolicyMargin), logistic, hinge))
         }
         _ => return None,
     };
@@ -60,16 +41,10 @@ pub(super) fn genotype(name: &str) -> Option<Genotype> {
 }
 
 fn kto_pair() -> Penalty {
-    let (chosen, drop) = (
-        Margin::Input(Input::ChosenLogratio),
-        Margin::Input(Input::RejectedDrop),
-    );
+    let (chosen, drop) = (Margin::Input(Input::ChosenLogratio), Margin::Input(Input::RejectedDrop));
     let floored_mean = |margin| Box::new(Statistic::Floored(Box::new(Statistic::Mean(margin))));
-    let chosen_above = Against(
-        boxed(chosen.clone()),
-        1.0,
-        floored_mean(scaled(-1.0, drop.clone())),
-    );
+    let chosen_above =
+        Against(boxed(chosen.clone()), 1.0, floored_mean(scaled(-1.0, drop.clone())));
     let rejected_below = Against(boxed(drop), -1.0, floored_mean(chosen));
     Sum(boxed(Sigmoid(chosen_above)), boxed(Sigmoid(rejected_below)))
 }
@@ -85,26 +60,17 @@ fn dbaql() -> Penalty {
     let deviation = || Box::new(Statistic::Deviation(tempered()));
     let variance = Statistic::Product(deviation(), deviation());
     let logistic = boxed(Logistic(Tempered(boxed(x()), 0.9)));
-    Mixed(
-        Shared(Box::new(variance)),
-        logistic,
-        boxed(Exponential(scaled(0.9, x()))),
-    )
+    Mixed(Shared(Box::new(variance)), logistic, boxed(Exponential(scaled(0.9, x()))))
 }
 
 /// m₂ = 0.95 std·E[σ(−x/τ)] + 0.05 σ(E[x/τ]).
 fn aqfl() -> Penalty {
     let below_zero = Statistic::MeanGate(Gate::Not(Box::new(Open(tempered()))));
-    let spread = Statistic::Product(
-        Box::new(Statistic::Deviation(tempered())),
-        Box::new(below_zero),
-    );
+    let spread =
+        Statistic::Product(Box::new(Statistic::Deviation(tempered())), Box::new(below_zero));
     let centre = Statistic::Sigmoid(Box::new(Statistic::Mean(tempered())));
-    let distance = Against(
-        boxed(Against(boxed(tempered()), 0.95, Box::new(spread))),
-        0.05,
-        Box::new(centre),
-    );
+    let distance =
+        Against(boxed(Against(boxed(tempered()), 0.95, Box::new(spread))), 0.05, Box::new(centre));
     let far = Open(scaled(0.1, Magnitude(boxed(distance))));
     Mixed(far, boxed(Logistic(x())), boxed(Hinge(x())))
 }
@@ -132,11 +98,7 @@ mod tests {
     use super::super::value::{Row, losses};
     use super::*;
 
-    const ROWS: [Row; 3] = [
-        row(0.4, 0.1, 20.0),
-        row(-2.0, 3.0, 10.0),
-        row(5.0, -1.0, 40.0),
-    ];
+    const ROWS: [Row; 3] = [row(0.4, 0.1, 20.0), row(-2.0, 3.0, 10.0), row(5.0, -1.0, 40.0)];
 
     const fn row(chosen_logratio: f64, rejected_logratio: f64, tokens: f64) -> Row {
         Row {
@@ -169,9 +131,7 @@ mod tests {
         check("dpo", &|i| softplus(-0.1 * rho[i]));
         check("slic", &|i| (1.0 - 0.1 * rho[i]).max(0.0));
         check("ipo", &|i| (rho[i] - 5.0).powi(2));
-        check("cdpo", &|i| {
-            0.9 * softplus(-0.1 * rho[i]) + 0.1 * softplus(0.1 * rho[i])
-        });
+        check("cdpo", &|i| 0.9 * softplus(-0.1 * rho[i]) + 0.1 * softplus(0.1 * rho[i]));
         check("simpo", &|i| {
             let row = ROWS[i];
             softplus(
@@ -184,25 +144,14 @@ mod tests {
             let (x, gate) = (0.05 * rho[i], sigmoid(rho[i]));
             (1.0 - gate) * softplus(-x) + gate * (-x).exp()
         });
-        check(
-            "padll",
-            &|i| if rho[i] >= 0.0 { 0.9 } else { 0.45 } * softplus(-0.05 * rho[i]),
-        );
-        check("cell", &|i| {
-            0.5 * softplus(-0.05 * rho[i]) + 0.5 * (-0.05 * rho[i]).exp()
+        check("padll", &|i| if rho[i] >= 0.0 { 0.9 } else { 0.45 } * softplus(-0.05 * rho[i]));
+        check("cell", &|i| 0.5 * softplus(-0.05 * rho[i]) + 0.5 * (-0.05 * rho[i]).exp());
+        check("pfl", &|i| match ROWS[i].policy_chosen > ROWS[i].policy_rejected {
+            true => 0.5 * softplus(-rho[i]),
+            false => 2.0 * (1.0 - rho[i]).max(0.0),
         });
-        check(
-            "pfl",
-            &|i| match ROWS[i].policy_chosen > ROWS[i].policy_rejected {
-                true => 0.5 * softplus(-rho[i]),
-                false => 2.0 * (1.0 - rho[i]).max(0.0),
-            },
-        );
         let mean = |of: &dyn Fn(usize) -> f64| (of(0) + of(1) + of(2)) / 3.0;
-        let variance = (0..3)
-            .map(|i| (rho[i] - mean(&|i| rho[i])).powi(2))
-            .sum::<f64>()
-            / 2.0;
+        let variance = (0..3).map(|i| (rho[i] - mean(&|i| rho[i])).powi(2)).sum::<f64>() / 2.0;
         let (z_w, z_l) = (
             mean(&|i| ROWS[i].chosen_logratio).max(0.0),
             mean(&|i| ROWS[i].rejected_logratio).max(0.0),

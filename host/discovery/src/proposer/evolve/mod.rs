@@ -45,38 +45,26 @@ impl Evolve {
 impl Proposer for Evolve {
     fn propose(&mut self, n: usize, history: &History) -> Result<Option<Reply>, Fault> {
         let parents = parents(history);
-        Ok(first_new(
-            "evolve",
-            self.seed,
-            n,
-            history,
-            |draws| match draws.weighted(&WAYS) {
-                0 => {
-                    let parent = tournament(&parents, draws)?;
-                    Some((
-                        vary::mutated(parent.as_parent(), draws)?,
-                        vec![parent.id.clone()],
-                    ))
-                }
-                1 => {
-                    let (parent, donor) =
-                        (tournament(&parents, draws)?, tournament(&parents, draws)?);
-                    let ids = vec![parent.id.clone(), donor.id.clone()];
-                    let variant = (parent.id != donor.id)
-                        .then(|| vary::recombined(parent.as_parent(), donor.as_parent(), draws));
-                    Some((variant??, ids))
-                }
-                _ => Some((vary::fresh(draws)?, Vec::new())),
-            },
-        ))
+        Ok(first_new("evolve", self.seed, n, history, |draws| match draws.weighted(&WAYS) {
+            0 => {
+                let parent = tournament(&parents, draws)?;
+                Some((vary::mutated(parent.as_parent(), draws)?, vec![parent.id.clone()]))
+            }
+            1 => {
+                let (parent, donor) = (tournament(&parents, draws)?, tournament(&parents, draws)?);
+                let ids = vec![parent.id.clone(), donor.id.clone()];
+                let variant = (parent.id != donor.id)
+                    .then(|| vary::recombined(parent.as_parent(), donor.as_parent(), draws));
+                Some((variant??, ids))
+            }
+            _ => Some((vary::fresh(draws)?, Vec::new())),
+        }))
     }
 }
 
 /// Fresh losses only.
 pub(super) fn fresh(origin: &str, seed: u64, n: usize, history: &History) -> Option<Reply> {
-    first_new(origin, seed, n, history, |draws| {
-        Some((vary::fresh(draws)?, Vec::new()))
-    })
+    first_new(origin, seed, n, history, |draws| Some((vary::fresh(draws)?, Vec::new())))
 }
 
 /// A scored candidate that can be varied.
@@ -89,26 +77,14 @@ struct Scored<'a> {
 
 impl Scored<'_> {
     fn as_parent(&self) -> Parent<'_> {
-        Parent {
-            name: self.name,
-            genotype: &self.genotype,
-        }
+        Parent { name: self.name, genotype: &self.genotype }
     }
 }
 
 fn parents(history: &History) -> Vec<Scored<'_>> {
     let scored = history.judged.iter().filter_map(|(candidate, outcome)| {
-        let (id, name, fitness) = (
-            &candidate.id,
-            candidate.name.as_str(),
-            outcome.fitness()?.mean,
-        );
-        Some(Scored {
-            id,
-            name,
-            genotype: genotype_of(candidate)?,
-            fitness,
-        })
+        let (id, name, fitness) = (&candidate.id, candidate.name.as_str(), outcome.fitness()?.mean);
+        Some(Scored { id, name, genotype: genotype_of(candidate)?, fitness })
     });
     scored.collect()
 }
@@ -119,9 +95,7 @@ fn tournament<'a, 'b>(parents: &'a [Scored<'b>], draws: &mut Draws) -> Option<&'
         return None;
     }
     let entrants: Vec<&Scored<'b>> = (0..TOURNAMENT).map(|_| draws.pick(parents)).collect();
-    entrants
-        .into_iter()
-        .max_by(|left, right| left.fitness.total_cmp(&right.fitness))
+    entrants.into_iter().max_by(|left, right| left.fitness.total_cmp(&right.fitness))
 }
 
 /// The expression that a candidate carries along, or that of a baseline.
@@ -155,10 +129,7 @@ fn first_new(
 }
 
 fn candidate(origin: &str, n: usize, variant: Variant, parents: Vec<CandidateId>) -> Candidate {
-    let Variant {
-        genotype,
-        hypothesis,
-    } = variant;
+    let Variant { genotype, hypothesis } = variant;
     let name = name(&genotype, n);
     let title = words::part(&Part::Penalty(genotype.loss.clone()));
     let source = print::source(&genotype, &name, &title, &hypothesis);
@@ -179,9 +150,9 @@ fn name(genotype: &Genotype, n: usize) -> String {
     let full = words::name(&genotype.loss);
     let short = match full.char_indices().nth(LETTERS_MAX) {
         None => full.as_str(),
-        Some((end, _)) => full[..end]
-            .rsplit_once('_')
-            .map_or(&full[..end], |(whole_words, _)| whole_words),
+        Some((end, _)) => {
+            full[..end].rsplit_once('_').map_or(&full[..end], |(whole_words, _)| whole_words)
+        }
     };
     format!("{}_{n}", short.trim_end_matches("_plus"))
 }

@@ -23,12 +23,7 @@ pub(super) fn source(genotype: &Genotype, name: &str, title: &str, hypothesis: &
     text.push_str("//!\n");
     text.push_str(&doc(&format!("{}.", formula(genotype))));
     text.push_str("use guest_sdk::prelude::*;\n\n");
-    text.push_str(&declaration(
-        genotype,
-        name,
-        title,
-        &printer.hyperparameters,
-    ));
+    text.push_str(&declaration(genotype, name, title, &printer.hyperparameters));
     text.push('\n');
     text.push_str(&match genotype.is_batch() {
         false => pair_function(&pair, &loss),
@@ -38,18 +33,9 @@ pub(super) fn source(genotype: &Genotype, name: &str, title: &str, hypothesis: &
 }
 
 fn declaration(genotype: &Genotype, name: &str, title: &str, tuned: &[Hyperparameter]) -> String {
-    let kind = if genotype.is_batch() {
-        "batch_loss"
-    } else {
-        "pair_loss"
-    };
+    let kind = if genotype.is_batch() { "batch_loss" } else { "pair_loss" };
     let mut hyperparameters = format!("beta: {:?} in 0.001..=10.0", genotype.beta);
-    for Hyperparameter {
-        name,
-        default,
-        range,
-    } in tuned
-    {
+    for Hyperparameter { name, default, range } in tuned {
         let _ = write!(hyperparameters, ", {name}: {default:?} in {range}");
     }
     let summary: String = title.chars().take(200).collect();
@@ -91,9 +77,9 @@ fn doc(text: &str) -> String {
 
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// What has been named so far.
@@ -122,12 +108,10 @@ struct Block {
 impl Block {
     fn lines(&self, depth: usize) -> String {
         let indent = "    ".repeat(depth);
-        self.lets
-            .iter()
-            .fold(String::new(), |mut text, (name, value)| {
-                let _ = writeln!(text, "{indent}let {name} = {value};");
-                text
-            })
+        self.lets.iter().fold(String::new(), |mut text, (name, value)| {
+            let _ = writeln!(text, "{indent}let {name} = {value};");
+            text
+        })
     }
 }
 
@@ -176,11 +160,7 @@ impl Code {
     }
 
     fn at_least(&self, tight: Tight) -> String {
-        if self.tight >= tight {
-            self.text.clone()
-        } else {
-            format!("({})", self.text)
-        }
+        if self.tight >= tight { self.text.clone() } else { format!("({})", self.text) }
     }
 
     fn negated(&self) -> Code {
@@ -219,9 +199,8 @@ impl Printer {
     fn unused(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name}_{number}"));
         let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let unused = candidates
-            .find(|name| !self.names.contains(name))
-            .expect("numbers do not end");
+        let unused =
+            candidates.find(|name| !self.names.contains(name)).expect("numbers do not end");
         self.names.push(unused.clone());
         unused
     }
@@ -229,14 +208,9 @@ impl Printer {
     /// The hyperparameter of this name and default.
     fn tuned(&mut self, name: &str, default: f64, range: &'static str) -> Code {
         let base = |known: &str| {
-            known
-                .trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')
-                .to_owned()
+            known.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').to_owned()
         };
-        let mut alike = self
-            .hyperparameters
-            .iter()
-            .filter(|known| base(&known.name) == name);
+        let mut alike = self.hyperparameters.iter().filter(|known| base(&known.name) == name);
         if let Some(known) = alike.clone().find(|known| known.default == default) {
             return Code::whole(format!("hp.{}", known.name));
         }
@@ -244,11 +218,7 @@ impl Printer {
             0 => name.to_owned(),
             n => format!("{name}_{}", n + 1),
         };
-        self.hyperparameters.push(Hyperparameter {
-            name: name.clone(),
-            default,
-            range,
-        });
+        self.hyperparameters.push(Hyperparameter { name: name.clone(), default, range });
         Code::whole(format!("hp.{name}"))
     }
 
@@ -271,10 +241,8 @@ impl Printer {
             Penalty::Squared(target, m) => {
                 let target = self.tuned("target", *target, "-10.0..=10.0");
                 let margin = self.margin(m, block);
-                let distance = Code::new(
-                    Tight::Sum,
-                    format!("{} - {}", target.as_term(), margin.as_factor()),
-                );
+                let distance =
+                    Code::new(Tight::Sum, format!("{} - {}", target.as_term(), margin.as_factor()));
                 self.bind(block, "squared_distance", distance.method("square()"))
             }
             Penalty::Sigmoid(m) => {
@@ -285,16 +253,10 @@ impl Printer {
             Penalty::Focal(power, m) => {
                 let falling = self.margin(m, block).negated();
                 let unlearnt = self.bind(block, "unlearnt", falling.method("sigmoid()"));
-                let focus = if *power == 1 {
-                    unlearnt
-                } else {
-                    unlearnt.method(&format!("powi({power})"))
-                };
-                let focal = format!(
-                    "{} * {}",
-                    focus.as_factor(),
-                    falling.method("softplus()").text
-                );
+                let focus =
+                    if *power == 1 { unlearnt } else { unlearnt.method(&format!("powi({power})")) };
+                let focal =
+                    format!("{} * {}", focus.as_factor(), falling.method("softplus()").text);
                 self.bind(block, "focal", Code::new(Tight::Product, focal))
             }
             Penalty::Weighted(weight, p) => times(*weight, &self.penalty(p, block)),
@@ -308,20 +270,15 @@ impl Printer {
             }
             Penalty::Rounded(p) => {
                 let inner = self.named_penalty(p, block);
-                let root = Code::new(
-                    Tight::Sum,
-                    format!("1.0 + {}", inner.method("square()").text),
-                )
-                .method("sqrt()");
+                let root =
+                    Code::new(Tight::Sum, format!("1.0 + {}", inner.method("square()").text))
+                        .method("sqrt()");
                 Code::new(Tight::Sum, format!("{} - 1.0", root.text))
             }
             Penalty::Gated(g, p) => {
                 let gate = self.gate(g, block);
                 let inner = self.named_penalty(p, block);
-                Code::new(
-                    Tight::Product,
-                    format!("{} * {}", gate.as_factor(), inner.as_unit()),
-                )
+                Code::new(Tight::Product, format!("{} * {}", gate.as_factor(), inner.as_unit()))
             }
             Penalty::Mixed(g, p, q) => {
                 let gate = self.gate(g, block);
@@ -372,10 +329,7 @@ impl Printer {
                 self.bind(
                     block,
                     "gates",
-                    Code::new(
-                        Tight::Product,
-                        format!("{} * {}", g.as_factor(), h.as_unit()),
-                    ),
+                    Code::new(Tight::Product, format!("{} * {}", g.as_factor(), h.as_unit())),
                 )
             }
             Gate::Shared(s) => {
@@ -416,10 +370,7 @@ impl Printer {
                 let (s, t) = (self.statistic(s), self.statistic(t));
                 self.bind_shared(
                     "product",
-                    Code::new(
-                        Tight::Product,
-                        format!("{} * {}", s.as_factor(), t.as_unit()),
-                    ),
+                    Code::new(Tight::Product, format!("{} * {}", s.as_factor(), t.as_unit())),
                 )
             }
         }
@@ -427,10 +378,7 @@ impl Printer {
 
     /// One number for each pair of the batch, as a closure of one expression.
     fn rows(&mut self, row: impl FnOnce(&mut Self, &mut Block) -> Code) -> String {
-        let mut block = Block {
-            inline: true,
-            ..Block::default()
-        };
+        let mut block = Block { inline: true, ..Block::default() };
         format!("batch.map(|pair| {})", row(self, &mut block).text)
     }
 
@@ -449,10 +397,7 @@ impl Printer {
             Margin::Tempered(m, tau) => {
                 let tau = self.tuned("tau", *tau, "0.001..=10.0");
                 let inner = self.margin(m, block);
-                Code::new(
-                    Tight::Product,
-                    format!("{} / {}", inner.as_factor(), tau.text),
-                )
+                Code::new(Tight::Product, format!("{} / {}", inner.as_factor(), tau.text))
             }
             Margin::Sum(m, n) => {
                 let (m, n) = (self.margin(m, block), self.margin(n, block));
@@ -489,16 +434,10 @@ impl Printer {
 
 /// eˣ, going on as a straight line where x is large.
 fn guarded_exp(exponent: &Code) -> Code {
-    let beyond = Code::new(
-        Tight::Sum,
-        format!("{} - {EXPONENT_MAX:?}", exponent.as_term()),
-    )
-    .method("relu()");
+    let beyond = Code::new(Tight::Sum, format!("{} - {EXPONENT_MAX:?}", exponent.as_term()))
+        .method("relu()");
     let exp = exponent.method(&format!("minimum({EXPONENT_MAX:?}).exp()"));
-    Code::new(
-        Tight::Product,
-        format!("{} * (1.0 + {})", exp.text, beyond.text),
-    )
+    Code::new(Tight::Product, format!("{} * (1.0 + {})", exp.text, beyond.text))
 }
 
 fn times(factor: f64, code: &Code) -> Code {

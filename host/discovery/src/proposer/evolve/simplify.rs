@@ -24,9 +24,7 @@ pub(super) fn simplified(mut genotype: Genotype) -> Genotype {
 
 /// Rounded to two significant digits.
 pub(super) fn tidy(value: f64) -> f64 {
-    format!("{value:.1e}")
-        .parse()
-        .expect("a number in exponent form")
+    format!("{value:.1e}").parse().expect("a number in exponent form")
 }
 
 fn replace<T: Clone>(place: &mut T, simpler: impl FnOnce(T) -> T) {
@@ -140,14 +138,8 @@ mod tests {
     #[test]
     fn nothing_is_said_twice() {
         let logistic = || Box::new(Penalty::Logistic(*x()));
-        check(
-            Penalty::Weighted(2.0, Box::new(Penalty::Weighted(0.5, logistic()))),
-            *logistic(),
-        );
-        check(
-            Penalty::Mixed(Gate::Open(*x()), logistic(), logistic()),
-            *logistic(),
-        );
+        check(Penalty::Weighted(2.0, Box::new(Penalty::Weighted(0.5, logistic()))), *logistic());
+        check(Penalty::Mixed(Gate::Open(*x()), logistic(), logistic()), *logistic());
         check(
             Penalty::Mixed(
                 Gate::Not(Box::new(Gate::Open(*x()))),
@@ -168,9 +160,6 @@ mod tests {
 
     #[test]
     fn numbers_have_two_digits() {
-        assert_eq!(
-            [0.123_456, -19.96, 1e-7, 0.0].map(tidy),
-            [0.12, -20.0, 1e-7, 0.0]
-        );
+        assert_eq!([0.123_456, -19.96, 1e-7, 0.0].map(tidy), [0.12, -20.0, 1e-7, 0.0]);
     }
 }

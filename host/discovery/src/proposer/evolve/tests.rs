@@ -12,42 +12,25 @@ use crate::candidate::Outcome;
 fn search(seed: u64, n_proposals: usize) -> Vec<Candidate> {
     let mut history = History::default();
     for (index, baseline) in baselines::ALL.iter().enumerate() {
-        history
-            .judged
-            .push((baselines::candidate(baseline), scored(index as f64 / 13.0)));
+        history.judged.push((baselines::candidate(baseline), scored(index as f64 / 13.0)));
     }
     for n in 0..n_proposals {
         let reply = Evolve::new(seed).propose(n, &history).expect("no fault");
-        let Some(Reply::Proposal(candidate)) = reply else {
-            panic!("proposal {n}: {reply:?}")
-        };
-        history
-            .judged
-            .push((candidate, scored((n * 7 % 20) as f64 / 20.0)));
+        let Some(Reply::Proposal(candidate)) = reply else { panic!("proposal {n}: {reply:?}") };
+        history.judged.push((candidate, scored((n * 7 % 20) as f64 / 20.0)));
     }
     let proposals = history.judged.into_iter().skip(baselines::ALL.len());
     proposals.map(|(candidate, _)| candidate).collect()
 }
 
 fn scored(mean: f64) -> Outcome {
-    Outcome::Scored(Fitness {
-        mean,
-        low: mean,
-        high: mean,
-        n: 3,
-        reward: 0.0,
-        kl: 0.0,
-    })
+    Outcome::Scored(Fitness { mean, low: mean, high: mean, n: 3, reward: 0.0, kl: 0.0 })
 }
 
 #[test]
 fn a_search_is_repeated_by_its_seed_and_by_nothing_else() {
-    let sources = |seed| {
-        search(seed, 10)
-            .into_iter()
-            .map(|candidate| candidate.source)
-            .collect::<Vec<_>>()
-    };
+    let sources =
+        |seed| search(seed, 10).into_iter().map(|candidate| candidate.source).collect::<Vec<_>>();
     assert_eq!(sources(1), sources(1));
     assert_ne!(sources(1), sources(2));
 }
@@ -55,17 +38,12 @@ fn a_search_is_repeated_by_its_seed_and_by_nothing_else() {
 #[test]
 fn no_function_is_proposed_twice_and_most_have_parents() {
     let proposals = search(3, 80);
-    let genotypes = proposals
-        .iter()
-        .map(|candidate| genotype_of(candidate).expect("an expression"));
-    let fingerprints: HashSet<_> = genotypes
-        .map(|genotype| fingerprint(&genotype).expect("finite"))
-        .collect();
+    let genotypes =
+        proposals.iter().map(|candidate| genotype_of(candidate).expect("an expression"));
+    let fingerprints: HashSet<_> =
+        genotypes.map(|genotype| fingerprint(&genotype).expect("finite")).collect();
     assert_eq!(fingerprints.len(), 80);
-    let with_parents = proposals
-        .iter()
-        .filter(|candidate| !candidate.parents.is_empty())
-        .count();
+    let with_parents = proposals.iter().filter(|candidate| !candidate.parents.is_empty()).count();
     assert!((50..80).contains(&with_parents), "{with_parents}");
 }
 
@@ -73,10 +51,8 @@ fn no_function_is_proposed_twice_and_most_have_parents() {
 fn an_expression_survives_the_archive() {
     for candidate in search(4, 40) {
         let text = serde_json::to_string(&candidate.genotype).expect("JSON");
-        let archived = Candidate {
-            genotype: serde_json::from_str(&text).expect("JSON"),
-            ..candidate.clone()
-        };
+        let archived =
+            Candidate { genotype: serde_json::from_str(&text).expect("JSON"), ..candidate.clone() };
         assert_eq!(genotype_of(&archived), genotype_of(&candidate));
     }
 }
@@ -88,10 +64,7 @@ fn proposals_pass_the_source_audit_and_are_named_as_files_can_be() {
         assert_eq!(crate::candidate::plain_name(name).as_ref(), Some(name));
         let audited = sandbox::source::audit(Source::one_file(source));
         assert!(audited.is_ok(), "{audited:?}\n{source}");
-        assert!(
-            source.contains("Hypothesis: ") && source.contains("loss = "),
-            "{source}"
-        );
+        assert!(source.contains("Hypothesis: ") && source.contains("loss = "), "{source}");
         let longest_head = source
             .lines()
             .filter(|line| line.starts_with("//!"))
@@ -121,21 +94,15 @@ fn values_are_finite_where_the_probe_looks() {
     for candidate in search(6, 200) {
         let genotype = genotype_of(&candidate).expect("an expression");
         let losses = losses(&genotype, &rows);
-        assert!(
-            losses.iter().all(|loss| loss.is_finite()),
-            "{}",
-            candidate.source
-        );
+        assert!(losses.iter().all(|loss| loss.is_finite()), "{}", candidate.source);
     }
 }
 
 #[test]
 fn pair_losses_and_batch_losses_are_both_reached() {
     let proposals = search(7, 100);
-    let batch = proposals
-        .iter()
-        .filter(|candidate| candidate.source.contains("batch_loss!"))
-        .count();
+    let batch =
+        proposals.iter().filter(|candidate| candidate.source.contains("batch_loss!")).count();
     assert!((5..60).contains(&batch), "{batch}");
 }
 
@@ -203,15 +170,9 @@ fn losses<'t>(batch: &Batch<'t>, hp: &Hyperparameters) -> Vec<Var<'t>> {
 
 #[test]
 fn a_printed_loss_has_the_names_of_what_it_is_made_of() {
-    let names: Vec<String> = search(8, 30)
-        .into_iter()
-        .map(|candidate| candidate.name)
-        .collect();
+    let names: Vec<String> = search(8, 30).into_iter().map(|candidate| candidate.name).collect();
     assert!(
-        names
-            .iter()
-            .enumerate()
-            .all(|(n, name)| name.ends_with(&format!("_{n}"))),
+        names.iter().enumerate().all(|(n, name)| name.ends_with(&format!("_{n}"))),
         "{names:?}"
     );
     assert!(names.iter().all(|name| name.len() <= 48), "{names:?}");

@@ -19,25 +19,16 @@ pub(super) struct Row {
 
 /// The loss of each row of a batch.
 pub(super) fn losses(genotype: &Genotype, rows: &[Row]) -> Vec<f64> {
-    let batch = Batch {
-        beta: genotype.beta,
-        rows,
-    };
-    rows.iter()
-        .map(|row| batch.penalty(&genotype.loss, row))
-        .collect()
+    let batch = Batch { beta: genotype.beta, rows };
+    rows.iter().map(|row| batch.penalty(&genotype.loss, row)).collect()
 }
 
 /// Behaviour on fixed pairs, without scale and offset, in steps of a thousandth. `None` for a loss that is the same or
 /// not finite everywhere.
 pub(super) fn fingerprint(genotype: &Genotype) -> Option<Vec<i32>> {
-    let values: Vec<f64> = batches()
-        .iter()
-        .flat_map(|rows| losses(genotype, rows))
-        .collect();
-    let (low, high) = values
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+    let values: Vec<f64> = batches().iter().flat_map(|rows| losses(genotype, rows)).collect();
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
             (low.min(value), high.max(value))
         });
     let finite = values.iter().all(|value| value.is_finite());
@@ -52,10 +43,8 @@ fn batches() -> [Vec<Row>; 2] {
         let turn = index as f64;
         let chosen_logratio = spread * libm::sin(1.3 * turn + 0.2);
         let rejected_logratio = spread * libm::cos(2.1 * turn) - 0.3 * spread;
-        let (reference_chosen, reference_rejected) = (
-            -60.0 - 3.0 * libm::sin(turn),
-            -61.0 + 5.0 * libm::cos(1.7 * turn),
-        );
+        let (reference_chosen, reference_rejected) =
+            (-60.0 - 3.0 * libm::sin(turn), -61.0 + 5.0 * libm::cos(1.7 * turn));
         Row {
             chosen_logratio,
             rejected_logratio,
@@ -114,22 +103,14 @@ impl Batch<'_> {
     }
 
     fn statistic(&self, statistic: &Statistic) -> f64 {
-        let margins = |m: &Margin| {
-            self.rows
-                .iter()
-                .map(|row| self.margin(m, row))
-                .collect::<Vec<_>>()
-        };
+        let margins =
+            |m: &Margin| self.rows.iter().map(|row| self.margin(m, row)).collect::<Vec<_>>();
         match statistic {
             Statistic::Mean(m) => mean(&margins(m)),
             Statistic::Deviation(m) => deviation(&margins(m)),
-            Statistic::MeanGate(g) => mean(
-                &self
-                    .rows
-                    .iter()
-                    .map(|row| self.gate(g, row))
-                    .collect::<Vec<_>>(),
-            ),
+            Statistic::MeanGate(g) => {
+                mean(&self.rows.iter().map(|row| self.gate(g, row)).collect::<Vec<_>>())
+            }
             Statistic::Floored(s) => self.statistic(s).max(0.0),
             Statistic::Sigmoid(s) => sigmoid(self.statistic(s)),
             Statistic::Product(s, t) => self.statistic(s) * self.statistic(t),
@@ -183,11 +164,7 @@ fn deviation(values: &[f64]) -> f64 {
 
 fn sigmoid(x: f64) -> f64 {
     let e = libm::exp(-x.abs());
-    if x >= 0.0 {
-        1.0 / (1.0 + e)
-    } else {
-        e / (1.0 + e)
-    }
+    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }
 
 fn softplus(x: f64) -> f64 {

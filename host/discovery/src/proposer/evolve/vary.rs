@@ -28,15 +28,8 @@ pub(super) struct Parent<'a> {
 pub(super) fn fresh(draws: &mut Draws) -> Option<Variant> {
     let genotype = finished(grammar::genotype(draws))?;
     let loss = Part::Penalty(genotype.loss.clone());
-    let hypothesis = format!(
-        "{} might do, since {}.",
-        words::part(&loss),
-        words::hope(&loss)
-    );
-    Some(Variant {
-        genotype,
-        hypothesis: capitalised(&hypothesis),
-    })
+    let hypothesis = format!("{} might do, since {}.", words::part(&loss), words::hope(&loss));
+    Some(Variant { genotype, hypothesis: capitalised(&hypothesis) })
 }
 
 /// One parent, changed in one place. `None` where the draw comes to nothing.
@@ -66,45 +59,31 @@ pub(super) fn recombined(
         .filter(|other| other.is_like(&part) && *other != part)
         .collect();
     let graft = (!like.is_empty()).then(|| draws.pick(&like))?;
-    variant(
-        parent.genotype.with_part(index, graft),
-        parent.genotype,
-        || {
-            format!(
-                "Take {} and put {} of {} where it has {}: {}.",
-                parent.name,
-                words::part(graft),
-                donor.name,
-                words::part(&part),
-                words::hope(graft)
-            )
-        },
-    )
+    variant(parent.genotype.with_part(index, graft), parent.genotype, || {
+        format!(
+            "Take {} and put {} of {} where it has {}: {}.",
+            parent.name,
+            words::part(graft),
+            donor.name,
+            words::part(&part),
+            words::hope(graft)
+        )
+    })
 }
 
 fn mixed(parent: Parent<'_>, donor: &str, donated: Genotype, draws: &mut Draws) -> Option<Variant> {
     let gate = grammar::gate(draws, 1);
-    let (p, q) = (
-        Box::new(parent.genotype.loss.clone()),
-        Box::new(donated.loss),
-    );
+    let (p, q) = (Box::new(parent.genotype.loss.clone()), Box::new(donated.loss));
     let loss = Penalty::Mixed(gate.clone(), p, q);
     let gate = Part::Gate(gate);
-    variant(
-        Genotype {
-            loss,
-            ..parent.genotype.clone()
-        },
-        parent.genotype,
-        || {
-            format!(
-                "Mix {} with {donor} by {}: {}.",
-                parent.name,
-                words::part(&gate),
-                words::hope(&gate)
-            )
-        },
-    )
+    variant(Genotype { loss, ..parent.genotype.clone() }, parent.genotype, || {
+        format!(
+            "Mix {} with {donor} by {}: {}.",
+            parent.name,
+            words::part(&gate),
+            words::hope(&gate)
+        )
+    })
 }
 
 /// The expression with another β that means the same, so that its parts can be put where β is that.
@@ -131,11 +110,8 @@ fn retuned(parent: Parent<'_>, draws: &mut Draws) -> Option<Variant> {
     let n_constants = constants(&mut parent.genotype.clone());
     let chosen = draws.below(n_constants + 1);
     let mut changed = parent.genotype.clone();
-    let (mut what, mut from, mut to) = (
-        "β",
-        changed.beta,
-        tidy(changed.beta * factor).clamp(0.005, 5.0),
-    );
+    let (mut what, mut from, mut to) =
+        ("β", changed.beta, tidy(changed.beta * factor).clamp(0.005, 5.0));
     if chosen == n_constants {
         changed.beta = to;
     } else {
@@ -148,11 +124,7 @@ fn retuned(parent: Parent<'_>, draws: &mut Draws) -> Option<Variant> {
             index += 1;
         });
     }
-    let direction = if to.abs() > from.abs() {
-        "A larger"
-    } else {
-        "A smaller"
-    };
+    let direction = if to.abs() > from.abs() { "A larger" } else { "A smaller" };
     variant(changed, parent.genotype, || {
         format!(
             "{direction} {what} than in {} ({to} instead of {from}): {}.",
@@ -200,19 +172,15 @@ fn replaced(parent: Parent<'_>, draws: &mut Draws) -> Option<Variant> {
         Part::Gate(_) => Part::Gate(grammar::gate(draws, 1)),
         Part::Penalty(old) => Part::Penalty(on_its_margin(grammar::plain_penalty(draws), old)),
     };
-    variant(
-        parent.genotype.with_part(index, &new),
-        parent.genotype,
-        || {
-            format!(
-                "Take {} and put {} where it has {}: {}.",
-                parent.name,
-                words::part(&new),
-                words::part(&part),
-                words::hope(&new)
-            )
-        },
-    )
+    variant(parent.genotype.with_part(index, &new), parent.genotype, || {
+        format!(
+            "Take {} and put {} where it has {}: {}.",
+            parent.name,
+            words::part(&new),
+            words::part(&part),
+            words::hope(&new)
+        )
+    })
 }
 
 /// The new penalty of the old one's margin, if that has just one.
@@ -220,10 +188,7 @@ fn on_its_margin(new: Penalty, old: &Penalty) -> Penalty {
     let (Some(margin), Some(_)) = (plain_margin(old), plain_margin(&new)) else {
         return new;
     };
-    let mut holder = Genotype {
-        beta: 1.0,
-        loss: new,
-    };
+    let mut holder = Genotype { beta: 1.0, loss: new };
     holder = holder.with_part(1, &Part::Margin(margin.clone()));
     holder.loss
 }
@@ -247,25 +212,20 @@ fn wrapped(parent: Parent<'_>, draws: &mut Draws) -> Option<Variant> {
     let new = match part.clone() {
         Part::Margin(margin) => Part::Margin(wrapped_margin(margin, draws)),
         Part::Statistic(statistic) => Part::Statistic(Statistic::Sigmoid(Box::new(statistic))),
-        Part::Gate(gate) => Part::Gate(Gate::Product(
-            Box::new(gate),
-            Box::new(grammar::gate(draws, 0)),
-        )),
+        Part::Gate(gate) => {
+            Part::Gate(Gate::Product(Box::new(gate), Box::new(grammar::gate(draws, 0))))
+        }
         Part::Penalty(penalty) => Part::Penalty(wrapped_penalty(penalty, draws)),
     };
-    variant(
-        parent.genotype.with_part(index, &new),
-        parent.genotype,
-        || {
-            format!(
-                "Take {} and make of {} {}: {}.",
-                parent.name,
-                words::part(&part),
-                words::part(&new),
-                words::hope(&new)
-            )
-        },
-    )
+    variant(parent.genotype.with_part(index, &new), parent.genotype, || {
+        format!(
+            "Take {} and make of {} {}: {}.",
+            parent.name,
+            words::part(&part),
+            words::part(&new),
+            words::hope(&new)
+        )
+    })
 }
 
 fn wrapped_margin(margin: Margin, draws: &mut Draws) -> Margin {
@@ -293,10 +253,7 @@ fn wrapped_penalty(penalty: Penalty, draws: &mut Draws) -> Penalty {
             let weight = *draws.pick(&grammar::WEIGHTS);
             Penalty::Sum(
                 penalty,
-                Box::new(Penalty::Weighted(
-                    weight,
-                    Box::new(grammar::plain_penalty(draws)),
-                )),
+                Box::new(Penalty::Weighted(weight, Box::new(grammar::plain_penalty(draws)))),
             )
         }
         2 => Penalty::Gated(grammar::gate(draws, 1), penalty),
@@ -310,18 +267,14 @@ fn pruned(parent: Parent<'_>, draws: &mut Draws) -> Option<Variant> {
     let (index, part) = draw_part(parent.genotype, draws);
     let inner = within(&part);
     let kept = (!inner.is_empty()).then(|| draws.pick(&inner))?;
-    variant(
-        parent.genotype.with_part(index, kept),
-        parent.genotype,
-        || {
-            format!(
-                "Keep of {} only {} where it has {}: the rest may not matter.",
-                parent.name,
-                words::part(kept),
-                words::part(&part)
-            )
-        },
-    )
+    variant(parent.genotype.with_part(index, kept), parent.genotype, || {
+        format!(
+            "Keep of {} only {} where it has {}: the rest may not matter.",
+            parent.name,
+            words::part(kept),
+            words::part(&part)
+        )
+    })
 }
 
 /// Parts of the same sort directly within this one.
@@ -366,10 +319,7 @@ fn variant(
     hypothesis: impl FnOnce() -> String,
 ) -> Option<Variant> {
     let genotype = finished(changed)?;
-    (genotype != *from).then(|| Variant {
-        genotype,
-        hypothesis: hypothesis(),
-    })
+    (genotype != *from).then(|| Variant { genotype, hypothesis: hypothesis() })
 }
 
 /// Simplified, and without a constant factor, which the optimizer divides away.
@@ -385,7 +335,7 @@ fn finished(genotype: Genotype) -> Option<Genotype> {
 
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

@@ -28,11 +28,9 @@ fn of_penalty(penalty: &Penalty) -> String {
         Penalty::Power(p) => format!("the square of {}", of_penalty(p)),
         Penalty::Rounded(p) => format!("{} rounded off near its minimum", of_penalty(p)),
         Penalty::Gated(_, p) => format!("{} behind a gate", of_penalty(p)),
-        Penalty::Mixed(Gate::Constant(share), p, q) => format!(
-            "a blend of {share} parts {} with {}",
-            of_penalty(p),
-            of_penalty(q)
-        ),
+        Penalty::Mixed(Gate::Constant(share), p, q) => {
+            format!("a blend of {share} parts {} with {}", of_penalty(p), of_penalty(q))
+        }
         Penalty::Mixed(_, p, q) => {
             format!("a gated mixture of {} and {}", of_penalty(p), of_penalty(q))
         }
@@ -51,11 +49,9 @@ fn of_margin(margin: &Margin) -> String {
         Margin::Sum(m, n) => format!("the sum of {} and {}", of_margin(m), of_margin(n)),
         Margin::Squashed(m) => format!("{} squashed by tanh", of_margin(m)),
         Margin::Magnitude(m) => format!("the magnitude of {}", of_margin(m)),
-        Margin::Against(m, factor, s) => format!(
-            "{} measured against {factor} times {}",
-            of_margin(m),
-            of_statistic(s)
-        ),
+        Margin::Against(m, factor, s) => {
+            format!("{} measured against {factor} times {}", of_margin(m), of_statistic(s))
+        }
     }
 }
 

@@ -128,14 +128,8 @@ impl Endpoint {
     }
 
     fn request(&self, system: &str, user: &str) -> CreateChatCompletionRequest {
-        let system = ChatCompletionRequestSystemMessage {
-            content: system.into(),
-            name: None,
-        };
-        let user = ChatCompletionRequestUserMessage {
-            content: user.into(),
-            name: None,
-        };
+        let system = ChatCompletionRequestSystemMessage { content: system.into(), name: None };
+        let user = ChatCompletionRequestUserMessage { content: user.into(), name: None };
         CreateChatCompletionRequest {
             model: self.settings.model.clone(),
             messages: vec![
@@ -166,10 +160,7 @@ impl Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Endpoint")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Endpoint").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -196,10 +187,7 @@ fn reply_format() -> ResponseFormat {
 }
 
 fn answer(response: CreateChatCompletionResponse) -> Answer {
-    let failed = |why: &str, text| Answer::Failed {
-        why: why.to_owned(),
-        text,
-    };
+    let failed = |why: &str, text| Answer::Failed { why: why.to_owned(), text };
     let Some(choice) = response.choices.into_iter().next() else {
         return failed("the endpoint sent no answer", String::new());
     };
@@ -208,10 +196,9 @@ fn answer(response: CreateChatCompletionResponse) -> Answer {
     }
     let text = choice.message.content.unwrap_or_default();
     match choice.finish_reason {
-        Some(FinishReason::Length) => failed(
-            "the reply was cut off at the model's limit of tokens: write less",
-            text,
-        ),
+        Some(FinishReason::Length) => {
+            failed("the reply was cut off at the model's limit of tokens: write less", text)
+        }
         Some(FinishReason::ContentFilter) => {
             failed("the endpoint's filter held back the reply", text)
         }
@@ -227,10 +214,9 @@ fn trouble(error: OpenAIError, with_schema: bool) -> Trouble {
                 message.contains("response_format") || message.contains("json_schema");
             match response.status_code.as_u16() {
                 401 | 403 => Trouble::Lasting(message, "check OPENAI_API_KEY"),
-                404 => Trouble::Lasting(
-                    message,
-                    "check the model's name (--llm) and OPENAI_BASE_URL",
-                ),
+                404 => {
+                    Trouble::Lasting(message, "check the model's name (--llm) and OPENAI_BASE_URL")
+                }
                 429 if message.contains("insufficient_quota") => Trouble::Lasting(
                     message,
                     "the account has no quota left: top it up or use another key",

@@ -23,10 +23,7 @@ pub(crate) struct Llm {
 impl Llm {
     /// Makes ready to ask; nothing is sent.
     pub(crate) fn open(settings: &LlmSettings, task: &SentimentSettings) -> Result<Self, Fault> {
-        Ok(Llm {
-            endpoint: Endpoint::open(settings)?,
-            system: prompt::system(task),
-        })
+        Ok(Llm { endpoint: Endpoint::open(settings)?, system: prompt::system(task) })
     }
 }
 

@@ -57,11 +57,7 @@ fn rules() -> String {
     let rules = sandbox::rules::all();
     let of_a_source = rules.iter().filter(|rule| rule.stage != Stage::Component);
     of_a_source.fold(String::new(), |mut text, rule| {
-        let _ = writeln!(
-            text,
-            "- {}: no {}. Instead: {}.",
-            rule.name, rule.what, rule.hint
-        );
+        let _ = writeln!(text, "- {}: no {}. Instead: {}.", rule.name, rule.what, rule.hint);
         text
     })
 }
@@ -77,14 +73,10 @@ fn told(history: &History) -> String {
     for (candidate, fitness) in scored.iter().take(LEADERS) {
         text.push_str(&quoted(candidate, fitness));
     }
-    let rejected = history
-        .judged
-        .iter()
-        .rev()
-        .filter_map(|(candidate, outcome)| match outcome {
-            Outcome::Rejected(rejection) => Some((candidate, rejection)),
-            Outcome::Scored(_) => None,
-        });
+    let rejected = history.judged.iter().rev().filter_map(|(candidate, outcome)| match outcome {
+        Outcome::Rejected(rejection) => Some((candidate, rejection)),
+        Outcome::Scored(_) => None,
+    });
     for (candidate, rejection) in rejected.take(REJECTIONS) {
         text.push_str(&turned_away(candidate, rejection));
     }
@@ -99,14 +91,7 @@ fn table(scored: &[(&Candidate, &Fitness)]) -> String {
         "| loss | fitness | 95 % interval | final reward | final KL | idea |\n|---|---|---|---|---|---|\n",
     );
     for (candidate, fitness) in scored {
-        let Fitness {
-            mean,
-            low,
-            high,
-            reward,
-            kl,
-            ..
-        } = fitness;
+        let Fitness { mean, low, high, reward, kl, .. } = fitness;
         let idea = candidate.thought.replace(['\n', '|'], " ");
         let name = &candidate.name;
         let _ = writeln!(
@@ -120,24 +105,14 @@ fn table(scored: &[(&Candidate, &Fitness)]) -> String {
 fn quoted(candidate: &Candidate, fitness: &Fitness) -> String {
     let Candidate { name, source, .. } = candidate;
     let source = source.trim_end();
-    format!(
-        "\n## {name}, fitness {:.3}\n\n```rust\n{source}\n```\n",
-        fitness.mean
-    )
+    format!("\n## {name}, fitness {:.3}\n\n```rust\n{source}\n```\n", fitness.mean)
 }
 
 fn turned_away(candidate: &Candidate, rejection: &Rejection) -> String {
     let Candidate { name, source, .. } = candidate;
-    let Rejection {
-        stage,
-        rule,
-        message,
-        hint,
-        span,
-    } = rejection;
-    let place = span.map_or_else(String::new, |span| {
-        format!(" at line {}, column {}", span.line, span.column)
-    });
+    let Rejection { stage, rule, message, hint, span } = rejection;
+    let place = span
+        .map_or_else(String::new, |span| format!(" at line {}, column {}", span.line, span.column));
     let mut text =
         format!("\n## {name}, rejected\n\nRejected at {stage} by {rule}{place}: {message}\n");
     if !hint.is_empty() {
@@ -178,14 +153,7 @@ mod tests {
 
     #[test]
     fn history_is_told_with_intervals_and_rejections_in_full() {
-        let scored = Fitness {
-            mean: 0.5,
-            low: 0.25,
-            high: 0.75,
-            n: 3,
-            reward: 1.5,
-            kl: 6.2,
-        };
+        let scored = Fitness { mean: 0.5, low: 0.25, high: 0.75, n: 3, reward: 1.5, kl: 6.2 };
         let rejection = Rejection::new(
             Stage::Probe,
             "probe/finite",

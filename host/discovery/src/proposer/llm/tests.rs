@@ -68,10 +68,7 @@ fn says(content: &str) -> (u16, String) {
 }
 
 fn fails(status: u16, message: &str) -> (u16, String) {
-    (
-        status,
-        json!({ "error": { "message": message, "type": "some_error" } }).to_string(),
-    )
+    (status, json!({ "error": { "message": message, "type": "some_error" } }).to_string())
 }
 
 const GOOD: &str = r#"{"thought": "t", "name": "good", "code": "fn loss() {}"}"#;
@@ -81,9 +78,7 @@ type Proposed = Result<Option<Reply>, Fault>;
 /// The proposer's answer when the endpoint gives these, and what the endpoint was sent: (authorization, body).
 fn propose(answers: Vec<(u16, String)>) -> (Proposed, Vec<(String, Value)>) {
     let (settings, requests) = server(answers);
-    let reply = open(&settings)
-        .expect("ready")
-        .propose(0, &History::default());
+    let reply = open(&settings).expect("ready").propose(0, &History::default());
     (reply, requests.try_iter().collect())
 }
 
@@ -106,12 +101,7 @@ fn a_good_reply_is_a_proposal_and_the_question_has_key_model_and_schema() {
     assert_eq!(question["model"], "test-model");
     let schema = &question["response_format"]["json_schema"]["schema"];
     assert_eq!(schema["required"], json!(["thought", "name", "code"]));
-    assert!(
-        question["messages"][0]["content"]
-            .as_str()
-            .expect("text")
-            .contains("pair_loss!")
-    );
+    assert!(question["messages"][0]["content"].as_str().expect("text").contains("pair_loss!"));
     assert!(
         question["messages"][1]["content"]
             .as_str()
@@ -125,14 +115,7 @@ fn a_malformed_reply_is_rejected_and_quoted_in_the_next_question() {
     let (settings, requests) = server(vec![says("Let me think."), says(GOOD)]);
     let mut llm = open(&settings).expect("ready");
     let reply = llm.propose(0, &History::default()).expect("no fault");
-    let Some(Reply::Malformed {
-        candidate,
-        text,
-        rejection,
-    }) = reply
-    else {
-        panic!("{reply:?}")
-    };
+    let Some(Reply::Malformed { candidate, text, rejection }) = reply else { panic!("{reply:?}") };
     assert_eq!(
         (text.as_str(), rejection.stage, rejection.rule.as_str()),
         ("Let me think.", Stage::Source, "source/reply")
@@ -163,11 +146,7 @@ fn a_malformed_reply_is_rejected_and_quoted_in_the_next_question() {
 
 #[test]
 fn a_crowded_endpoint_is_asked_again() {
-    let (reply, requests) = propose(vec![
-        fails(429, "slow down"),
-        fails(503, "busy"),
-        says(GOOD),
-    ]);
+    let (reply, requests) = propose(vec![fails(429, "slow down"), fails(503, "busy"), says(GOOD)]);
     check_good(reply);
     assert_eq!(requests.len(), 3);
 }
@@ -183,23 +162,15 @@ fn every_further_question_is_told_and_the_last_answer_decides_the_hint() {
     let (tell, told) = channel();
     let mut llm = open(&settings).expect("ready");
     llm.tell_of_pauses(Box::new(move |pause| tell.send(pause).expect("heard")));
-    let fault = llm
-        .propose(0, &History::default())
-        .expect_err("three questions at most")
-        .to_string();
-    assert!(
-        fault.contains("lower the rate") && fault.contains("asked 3 times"),
-        "{fault}"
-    );
+    let fault =
+        llm.propose(0, &History::default()).expect_err("three questions at most").to_string();
+    assert!(fault.contains("lower the rate") && fault.contains("asked 3 times"), "{fault}");
     assert_eq!(requests.try_iter().count(), 3);
     let told: Vec<Pause> = told.try_iter().collect();
     let attempts: Vec<_> = told.iter().map(|pause| pause.attempt).collect();
     assert_eq!(attempts, [(2, 3), (3, 3)]);
     assert!(told[0].reason.contains("busy"), "{told:?}");
-    assert!(
-        told[1].reason.contains("slow down") && !told[1].reason.contains("secret"),
-        "{told:?}"
-    );
+    assert!(told[1].reason.contains("slow down") && !told[1].reason.contains("secret"), "{told:?}");
 }
 
 #[test]
@@ -210,16 +181,8 @@ fn what_a_model_does_not_say_is_rejected_in_words() {
             "stop",
             "refused; it was \"I must not.\"",
         ),
-        (
-            json!({ "role": "assistant", "content": "{\"tho" }),
-            "length",
-            "cut off",
-        ),
-        (
-            json!({ "role": "assistant", "content": "" }),
-            "content_filter",
-            "filter",
-        ),
+        (json!({ "role": "assistant", "content": "{\"tho" }), "length", "cut off"),
+        (json!({ "role": "assistant", "content": "" }), "content_filter", "filter"),
     ];
     for (message, finish, expected) in replies {
         let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
@@ -233,11 +196,7 @@ fn check_rejected(choices: Value, expected: &str) {
     let body = json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices });
     match propose(vec![(200, body.to_string())]).0 {
         Ok(Some(Reply::Malformed { rejection, .. })) => {
-            assert!(
-                rejection.message.contains(expected),
-                "{}",
-                rejection.message
-            );
+            assert!(rejection.message.contains(expected), "{}", rejection.message);
         }
         other => panic!("{other:?}"),
     }
@@ -245,26 +204,18 @@ fn check_rejected(choices: Value, expected: &str) {
 
 #[test]
 fn an_endpoint_without_schemas_is_asked_without() {
-    let (reply, requests) = propose(vec![
-        fails(400, "response_format is not supported"),
-        says(GOOD),
-    ]);
+    let (reply, requests) =
+        propose(vec![fails(400, "response_format is not supported"), says(GOOD)]);
     check_good(reply);
     assert_eq!(requests[1].1.get("response_format"), None);
 }
 
 #[test]
 fn a_refused_key_is_a_fault_that_names_the_remedy_and_hides_the_key() {
-    let (reply, requests) = propose(vec![fails(
-        401,
-        "Incorrect API key provided: sk-very-secret",
-    )]);
+    let (reply, requests) = propose(vec![fails(401, "Incorrect API key provided: sk-very-secret")]);
     let fault = reply.expect_err("refused").to_string();
     assert_eq!(requests.len(), 1, "asking again does not help");
-    assert!(
-        fault.contains("OPENAI_API_KEY") && fault.contains("--resume"),
-        "{fault}"
-    );
+    assert!(fault.contains("OPENAI_API_KEY") && fault.contains("--resume"), "{fault}");
     assert!(!fault.contains("secret"), "{fault}");
 }
 
@@ -278,24 +229,14 @@ fn a_dead_endpoint_is_a_fault_that_can_be_resumed_from() {
         attempts: 1,
         ..LlmSettings::default()
     };
-    let fault = open(&settings)
-        .expect("ready")
-        .propose(0, &History::default());
+    let fault = open(&settings).expect("ready").propose(0, &History::default());
     let fault = fault.expect_err("nobody is there").to_string();
-    assert!(
-        fault.contains(&address.to_string()) && fault.contains("--resume"),
-        "{fault}"
-    );
+    assert!(fault.contains(&address.to_string()) && fault.contains("--resume"), "{fault}");
     assert!(!fault.contains("pass-word"), "{fault}");
 }
 
 #[test]
 fn without_a_key_the_public_endpoint_is_not_asked() {
-    let fault = open(&LlmSettings::default())
-        .expect_err("no key")
-        .to_string();
-    assert!(
-        fault.contains("OPENAI_API_KEY") && fault.contains("evolve"),
-        "{fault}"
-    );
+    let fault = open(&LlmSettings::default()).expect_err("no key").to_string();
+    assert!(fault.contains("OPENAI_API_KEY") && fault.contains("evolve"), "{fault}");
 }

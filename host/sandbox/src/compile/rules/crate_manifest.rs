@@ -23,7 +23,5 @@ pub(crate) const MANIFEST: Rule = Rule {
     ]),
 };
 
-const ANOTHER_DEPENDENCY: &str = concat!(
-    include_str!("../../source/plain_manifest.toml"),
-    "libc = \"0.2\"\n"
-);
+const ANOTHER_DEPENDENCY: &str =
+    concat!(include_str!("../../source/plain_manifest.toml"), "libc = \"0.2\"\n");

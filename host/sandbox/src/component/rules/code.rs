@@ -35,16 +35,8 @@ fn measures(survey: &Survey) -> Vec<Measure> {
     vec![
         Measure::new("functions", code.functions, COMPONENT_FUNCTIONS_MAX),
         Measure::new("bytes of code", code.bytes, COMPONENT_CODE_BYTES_MAX),
-        Measure::new(
-            "bytes in one function",
-            code.largest_body_bytes,
-            COMPONENT_BODY_BYTES_MAX,
-        ),
-        Measure::new(
-            "blocks around one instruction",
-            code.nesting,
-            CODE_NESTING_MAX,
-        ),
+        Measure::new("bytes in one function", code.largest_body_bytes, COMPONENT_BODY_BYTES_MAX),
+        Measure::new("blocks around one instruction", code.nesting, CODE_NESTING_MAX),
         Measure::new(
             "loops, indirect calls and bulk operations",
             code.costly,

@@ -41,10 +41,6 @@ fn measures(survey: &Survey) -> Vec<Measure> {
         Measure::new("bytes of data", core.data_bytes, DATA_BYTES_MAX),
         Measure::new("imports of modules", core.imports, MODULE_IMPORTS_MAX),
         Measure::new("exports of modules", core.exports, MODULE_EXPORTS_MAX),
-        Measure::new(
-            "custom sections",
-            survey.custom_sections.len() as u64,
-            CUSTOM_SECTIONS_MAX,
-        ),
+        Measure::new("custom sections", survey.custom_sections.len() as u64, CUSTOM_SECTIONS_MAX),
     ]
 }

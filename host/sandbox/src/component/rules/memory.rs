@@ -19,11 +19,7 @@ pub(super) const RULE: ComponentRule = ComponentRule {
     },
     measures,
     find: |survey| {
-        if survey
-            .memories
-            .iter()
-            .any(|memory| memory.bytes_max.is_none())
-        {
+        if survey.memories.iter().any(|memory| memory.bytes_max.is_none()) {
             return Some("a memory has no maximum".to_owned());
         }
         first_beyond(&measures(survey))
@@ -34,11 +30,7 @@ fn measures(survey: &Survey) -> Vec<Measure> {
     let bytes_max = survey.memories.iter().filter_map(|memory| memory.bytes_max);
     let total = bytes_max.fold(0_u64, u64::saturating_add);
     vec![
-        Measure::new(
-            "memories",
-            survey.memories.len() as u64,
-            MEMORIES_MAX as u64,
-        ),
+        Measure::new("memories", survey.memories.len() as u64, MEMORIES_MAX as u64),
         Measure::new("bytes of memory at most", total, MEMORY_BYTES_MAX as u64),
     ]
 }

@@ -44,9 +44,7 @@ pub(super) const BEFORE_VALIDATION: &[ComponentRule] =
 /// Every page of this gate.
 pub(crate) fn pages() -> impl Iterator<Item = Rule> {
     let on_survey = ON_SURVEY.iter().map(|rule| rule.page);
-    [size::PAGE, proposals::PAGE, valid::PAGE]
-        .into_iter()
-        .chain(on_survey)
+    [size::PAGE, proposals::PAGE, valid::PAGE].into_iter().chain(on_survey)
 }
 
 /// For rules that forbid a thing whatever its size.

@@ -19,10 +19,7 @@ pub(crate) const PAGE: Rule = Rule {
 /// Every proposal that is off, by the name of its repository.
 const PROPOSALS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::THREADS, "threads"),
-    (
-        WasmFeatures::SHARED_EVERYTHING_THREADS,
-        "shared-everything-threads",
-    ),
+    (WasmFeatures::SHARED_EVERYTHING_THREADS, "shared-everything-threads"),
     (WasmFeatures::RELAXED_SIMD, "relaxed-simd"),
     (WasmFeatures::TAIL_CALL, "tail-call"),
     (WasmFeatures::MULTI_MEMORY, "multi-memory"),
@@ -42,32 +39,17 @@ const PROPOSALS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::REFERENCE_TYPES, "reference-types"),
     (WasmFeatures::CM_ASYNC, "component-model async"),
     (WasmFeatures::CM_ASYNC_STACKFUL, "component-model async"),
-    (
-        WasmFeatures::CM_MORE_ASYNC_BUILTINS,
-        "component-model async",
-    ),
+    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, "component-model async"),
     (WasmFeatures::CM_THREADING, "component-model threading"),
-    (
-        WasmFeatures::CM_ERROR_CONTEXT,
-        "component-model error-context",
-    ),
+    (WasmFeatures::CM_ERROR_CONTEXT, "component-model error-context"),
     (WasmFeatures::CM_VALUES, "component-model values"),
-    (
-        WasmFeatures::CM_NESTED_NAMES,
-        "component-model nested names",
-    ),
-    (
-        WasmFeatures::CM_FIXED_LENGTH_LISTS,
-        "component-model fixed-length lists",
-    ),
+    (WasmFeatures::CM_NESTED_NAMES, "component-model nested names"),
+    (WasmFeatures::CM_FIXED_LENGTH_LISTS, "component-model fixed-length lists"),
     (WasmFeatures::CM_MAP, "component-model maps"),
     (WasmFeatures::CM_GC, "component-model gc"),
     (WasmFeatures::CM64, "component-model 64-bit"),
     (WasmFeatures::CM_IMPLEMENTS, "component-model implements"),
-    (
-        WasmFeatures::CM_CANON_NAMES,
-        "component-model canonical names",
-    ),
+    (WasmFeatures::CM_CANON_NAMES, "component-model canonical names"),
 ];
 
 /// The rejection of a component that is valid but for the proposals that it uses; `None` where it is not valid at all.
@@ -76,11 +58,7 @@ const PROPOSALS: &[(WasmFeatures, &str)] = &[
 /// one after the other, and the one with which the component stops being valid is found by halving: a validation may take
 /// tens of milliseconds in the host, and this takes six at most.
 pub(in crate::component) fn named(bytes: &[u8], error: &BinaryReaderError) -> Option<Rejection> {
-    let is_valid = |features| {
-        Validator::new_with_features(features)
-            .validate_all(bytes)
-            .is_ok()
-    };
+    let is_valid = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
     let missed = error.missing_wasm_feature().and_then(|missing| {
         let mut proposals = PROPOSALS.iter();
         proposals.find(|(proposal, _)| missing.intersects(*proposal))
@@ -102,10 +80,7 @@ fn first_needed(
 ) -> Option<&'static (WasmFeatures, &'static str)> {
     let without = |n_proposals: usize| {
         let off = PROPOSALS[..n_proposals].iter();
-        off.fold(WasmFeatures::all(), |on, (proposal, _)| {
-            on.difference(*proposal)
-        })
-        .union(FEATURES)
+        off.fold(WasmFeatures::all(), |on, (proposal, _)| on.difference(*proposal)).union(FEATURES)
     };
     if !is_valid(without(0)) {
         return None;
@@ -141,9 +116,6 @@ mod tests {
             }
             assert!(n_validations.get() <= 6, "{name}: {}", n_validations.get());
         }
-        assert!(
-            first_needed(|_| false).is_none(),
-            "invalid for another reason"
-        );
+        assert!(first_needed(|_| false).is_none(), "invalid for another reason");
     }
 }

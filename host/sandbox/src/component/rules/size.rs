@@ -24,7 +24,5 @@ pub(in crate::component) fn check(bytes: &[u8]) -> Result<(), Rejection> {
     if bytes.len() <= COMPONENT_BYTES_MAX {
         return Ok(());
     }
-    Err(PAGE.rejection(format!(
-        "the component has more than {COMPONENT_BYTES_MAX} bytes"
-    )))
+    Err(PAGE.rejection(format!("the component has more than {COMPONENT_BYTES_MAX} bytes")))
 }

@@ -40,42 +40,14 @@ fn measures(survey: &Survey) -> Vec<Measure> {
     let structure = &survey.structure;
     vec![
         Measure::new("modules", structure.modules, MODULES_MAX),
-        Measure::new(
-            "instances of modules",
-            structure.core_instances,
-            CORE_INSTANCES_MAX,
-        ),
-        Measure::new(
-            "nested components",
-            structure.components,
-            NESTED_COMPONENTS_MAX,
-        ),
-        Measure::new(
-            "components around the innermost",
-            structure.depth,
-            COMPONENT_DEPTH_MAX,
-        ),
-        Measure::new(
-            "component instances",
-            structure.instances,
-            COMPONENT_INSTANCES_MAX,
-        ),
-        Measure::new(
-            "bytes of component types",
-            structure.type_bytes,
-            COMPONENT_TYPE_BYTES_MAX,
-        ),
-        Measure::new(
-            "types around the innermost",
-            structure.type_depth,
-            COMPONENT_TYPE_DEPTH_MAX,
-        ),
+        Measure::new("instances of modules", structure.core_instances, CORE_INSTANCES_MAX),
+        Measure::new("nested components", structure.components, NESTED_COMPONENTS_MAX),
+        Measure::new("components around the innermost", structure.depth, COMPONENT_DEPTH_MAX),
+        Measure::new("component instances", structure.instances, COMPONENT_INSTANCES_MAX),
+        Measure::new("bytes of component types", structure.type_bytes, COMPONENT_TYPE_BYTES_MAX),
+        Measure::new("types around the innermost", structure.type_depth, COMPONENT_TYPE_DEPTH_MAX),
         Measure::new("component types", structure.types, COMPONENT_TYPES_MAX),
         Measure::new("aliases", structure.aliases, ALIASES_MAX),
-        Measure::new(
-            "canonical functions",
-            structure.canonical_functions,
-            CANONICAL_FUNCTIONS_MAX,
-        ),
+        Measure::new("canonical functions", structure.canonical_functions, CANONICAL_FUNCTIONS_MAX),
     ]
 }

@@ -26,16 +26,8 @@ fn measures(survey: &Survey) -> Vec<Measure> {
     let core = &survey.core;
     vec![
         Measure::new("tables", survey.tables.len() as u64, TABLES_MAX as u64),
-        Measure::new(
-            "elements in one table",
-            largest.unwrap_or(0),
-            TABLE_ELEMENTS_MAX as u64,
-        ),
-        Measure::new(
-            "element segments",
-            core.element_segments,
-            ELEMENT_SEGMENTS_MAX,
-        ),
+        Measure::new("elements in one table", largest.unwrap_or(0), TABLE_ELEMENTS_MAX as u64),
+        Measure::new("element segments", core.element_segments, ELEMENT_SEGMENTS_MAX),
         Measure::new("elements in segments", core.elements, ELEMENTS_MAX),
     ]
 }

@@ -40,11 +40,6 @@ pub(in crate::component) fn given_up() -> Rejection {
 }
 
 pub(in crate::component) fn invalid(error: &BinaryReaderError) -> Rejection {
-    let message: String = error
-        .message()
-        .chars()
-        .take(512)
-        .flat_map(char::escape_debug)
-        .collect();
+    let message: String = error.message().chars().take(512).flat_map(char::escape_debug).collect();
     PAGE.rejection(format!("{message} (at byte {})", error.offset()))
 }

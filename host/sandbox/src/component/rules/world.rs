@@ -20,10 +20,7 @@ pub(super) const RULE: ComponentRule = ComponentRule {
         [export] if export.name == EXPORT && export.is_interface => survey.difference.clone(),
         exports => {
             let names: Vec<&str> = exports.iter().map(|export| export.name.as_str()).collect();
-            Some(format!(
-                "exports [{}], expected the interface {EXPORT:?}",
-                names.join(", ")
-            ))
+            Some(format!("exports [{}], expected the interface {EXPORT:?}", names.join(", ")))
         }
     },
 };

@@ -62,10 +62,7 @@ fn recipe(folder: &Path, script: &str) -> Recipe {
     fs::write(&program, format!("#!/bin/sh\n{script}")).expect("can be written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("ours");
     Recipe {
-        program: Program {
-            path: program,
-            missing: MissingLayers::Refuse,
-        },
+        program: Program { path: program, missing: MissingLayers::Refuse },
         component: vec![0; 16].into(),
         wasi: false,
         variant: Variant::Training,
@@ -108,11 +105,9 @@ fn verdict(script: &str) -> Result<Evaluation, String> {
             assert_eq!(rejection.stage, Stage::Train);
             rejection.rule
         }
-        Failure::Fault(fault) => format!("{fault:?}")
-            .split(['(', ' '])
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+        Failure::Fault(fault) => {
+            format!("{fault:?}").split(['(', ' ']).next().unwrap_or_default().to_owned()
+        }
     };
     let mut guest = start(&recipe).map_err(shown)?;
     guest.evaluate(&one_pair(), &[]).map_err(shown)?;
@@ -128,10 +123,7 @@ fn check(script: &str, expected: &str) {
 #[test]
 fn a_script_that_keeps_the_protocol_is_a_child() {
     let setup = Recipe {
-        program: Program {
-            path: PathBuf::new(),
-            missing: MissingLayers::Refuse,
-        },
+        program: Program { path: PathBuf::new(), missing: MissingLayers::Refuse },
         component: vec![0; 16].into(),
         wasi: false,
         variant: Variant::Training,
@@ -140,17 +132,9 @@ fn a_script_that_keeps_the_protocol_is_a_child() {
     assert_eq!(protocol::encode_setup(&setup.setup()).len(), 30);
     assert_eq!(protocol::encode_call(1, &one_pair(), &[]).len(), 76);
     let (one, two) = (answer(1, good()), answer(2, good()));
-    let script = [
-        &greeting(),
-        HEAR_SETUP,
-        &ready(),
-        HEAR_CALL,
-        &one,
-        HEAR_CALL,
-        &two,
-    ]
-    .map(String::from)
-    .concat();
+    let script = [&greeting(), HEAR_SETUP, &ready(), HEAR_CALL, &one, HEAR_CALL, &two]
+        .map(String::from)
+        .concat();
     assert_eq!(verdict(&script), Ok(good()));
 }
 
@@ -160,10 +144,7 @@ fn a_child_that_does_not_greet_as_one_is_our_fault() {
     check("echo hello\nsleep 60\n", "NotAChild");
     check(&printed(&protocol::frame(b"lossbox guest 0")), "NotAChild");
     let greeting_and_more = [&protocol::frame(GREETING)[..], b"x"].concat();
-    check(
-        &format!("{}sleep 60\n", printed(&greeting_and_more)),
-        "NotAChild",
-    );
+    check(&format!("{}sleep 60\n", printed(&greeting_and_more)), "NotAChild");
 }
 
 /// Nobody waits longer than the wall says for a child that never greets.
@@ -172,10 +153,7 @@ fn a_child_that_never_greets_is_our_fault_at_the_wall() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut recipe = recipe(folder.path(), "exec sleep 60\n");
     recipe.walls.start = Duration::from_millis(300);
-    assert!(matches!(
-        start(&recipe),
-        Err(Failure::Fault(Fault::NotAChild(_)))
-    ));
+    assert!(matches!(start(&recipe), Err(Failure::Fault(Fault::NotAChild(_)))));
 }
 
 #[test]
@@ -184,15 +162,9 @@ fn a_child_that_dies_costs_its_candidate() {
     check(&greeting, "run/crash");
     check(&format!("{greeting}{HEAR_SETUP}kill -9 $$\n"), "run/crash");
     check(&format!("{greeting}{HEAR_SETUP}{ready}"), "run/crash");
-    check(
-        &format!("{greeting}{HEAR_SETUP}{ready}{HEAR_CALL}kill -9 $$\n"),
-        "run/crash",
-    );
+    check(&format!("{greeting}{HEAR_SETUP}{ready}{HEAR_CALL}kill -9 $$\n"), "run/crash");
     // It closes its end and lives on.
-    check(
-        &format!("{greeting}{HEAR_SETUP}{ready}exec >&-\nsleep 60\n"),
-        "run/crash",
-    );
+    check(&format!("{greeting}{HEAR_SETUP}{ready}exec >&-\nsleep 60\n"), "run/crash");
     // Half an answer.
     check(
         &format!("{greeting}{HEAR_SETUP}{ready}{HEAR_CALL}printf '\\100\\0\\0\\0half'\n"),
@@ -204,10 +176,7 @@ fn a_child_that_dies_costs_its_candidate() {
 #[test]
 fn a_child_that_hangs_costs_its_candidate() {
     let (greeting, ready) = (greeting(), ready());
-    check(
-        &format!("{greeting}{HEAR_SETUP}{ready}{HEAR_CALL}exec sleep 60\n"),
-        "run/timeout",
-    );
+    check(&format!("{greeting}{HEAR_SETUP}{ready}{HEAR_CALL}exec sleep 60\n"), "run/timeout");
     // It stops in the middle of an answer.
     check(
         &format!(
@@ -237,38 +206,20 @@ fn a_child_that_babbles_costs_its_candidate() {
     let after_ready = format!("{greeting}{HEAR_SETUP}{ready}{HEAR_CALL}");
     let wait = "sleep 60\n";
     // Garbage after a good greeting.
-    check(
-        &format!("{greeting}{HEAR_SETUP}printf garbage\n{wait}"),
-        "run/crash",
-    );
+    check(&format!("{greeting}{HEAR_SETUP}printf garbage\n{wait}"), "run/crash");
     // A frame larger than any answer.
-    check(
-        &format!("{after_ready}printf '\\377\\377\\377\\377'\n{wait}"),
-        "run/crash",
-    );
+    check(&format!("{after_ready}printf '\\377\\377\\377\\377'\n{wait}"), "run/crash");
     // A frame that is no answer.
     check(&format!("{after_ready}{ready}{wait}"), "run/crash");
     // Two frames for one call, at once or one by one.
     check(&format!("{after_ready}{one}{one}{wait}"), "run/crash");
-    check(
-        &format!("{after_ready}{one}{HEAR_CALL}{one}{wait}"),
-        "run/crash",
-    );
+    check(&format!("{after_ready}{one}{HEAR_CALL}{one}{wait}"), "run/crash");
     // An answer before the call: the number is right and the turn is not.
-    check(
-        &format!("{greeting}{HEAR_SETUP}{ready}{one}{one}{wait}"),
-        "run/crash",
-    );
+    check(&format!("{greeting}{HEAR_SETUP}{ready}{one}{one}{wait}"), "run/crash");
     // The answer to a call that nobody made.
-    check(
-        &format!("{after_ready}{}{wait}", answer(7, good())),
-        "run/crash",
-    );
+    check(&format!("{after_ready}{}{wait}", answer(7, good())), "run/crash");
     // Endless.
-    check(
-        &format!("{after_ready}exec cat /dev/zero /dev/urandom\n"),
-        "run/crash",
-    );
+    check(&format!("{after_ready}exec cat /dev/zero /dev/urandom\n"), "run/crash");
 }
 
 #[test]
@@ -276,15 +227,9 @@ fn values_that_cannot_be_are_not_believed() {
     let after_ready = format!("{}{HEAR_SETUP}{}{HEAR_CALL}", greeting(), ready());
     let wait = "sleep 60\n";
     let with = |evaluation: Evaluation| format!("{after_ready}{}{wait}", answer(1, evaluation));
-    let too_much_fuel = Evaluation {
-        fuel: u64::MAX,
-        ..good()
-    };
+    let too_much_fuel = Evaluation { fuel: u64::MAX, ..good() };
     check(&with(too_much_fuel), "run/crash");
-    let too_long = Evaluation {
-        losses: vec![0.0; 2],
-        ..good()
-    };
+    let too_long = Evaluation { losses: vec![0.0; 2], ..good() };
     check(&with(too_long), "run/lengths");
 }
 

@@ -13,14 +13,8 @@ impl Plugin for Slow {
             evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long")
         };
         let evaluation = Native(honest).evaluate(pairs, hyperparameters)?;
-        let spent = Spent {
-            instantiate: self.0 / 2,
-            evaluate: self.0 / 2,
-        };
-        Ok(Evaluation {
-            spent,
-            ..evaluation
-        })
+        let spent = Spent { instantiate: self.0 / 2, evaluate: self.0 / 2 };
+        Ok(Evaluation { spent, ..evaluation })
     }
 }
 

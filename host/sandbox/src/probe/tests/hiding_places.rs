@@ -4,24 +4,13 @@ use super::*;
 
 /// The largest size of any log-ratio.
 fn spread(pairs: &Pairs) -> f64 {
-    let policy = pairs
-        .policy_chosen_logps
-        .iter()
-        .chain(&pairs.policy_rejected_logps);
-    let reference = pairs
-        .reference_chosen_logps
-        .iter()
-        .chain(&pairs.reference_rejected_logps);
-    policy.zip(reference).fold(0.0, |max, (policy, reference)| {
-        (policy - reference).abs().max(max)
-    })
+    let policy = pairs.policy_chosen_logps.iter().chain(&pairs.policy_rejected_logps);
+    let reference = pairs.reference_chosen_logps.iter().chain(&pairs.reference_rejected_logps);
+    policy.zip(reference).fold(0.0, |max, (policy, reference)| (policy - reference).abs().max(max))
 }
 
 fn turn(answer: &mut Gradients) {
-    let gradients = answer
-        .policy_chosen
-        .iter_mut()
-        .chain(&mut answer.policy_rejected);
+    let gradients = answer.policy_chosen.iter_mut().chain(&mut answer.policy_rejected);
     gradients.for_each(|gradient| *gradient = -*gradient);
 }
 
@@ -40,11 +29,8 @@ fn a_batch_loss_that_is_another_one_where_training_begins_is_found() {
 #[test]
 fn a_pair_loss_that_knows_its_batch_only_in_training_is_found() {
     let outcome = probe(Scope::Pair, |pairs, beta| {
-        let beta = if (0.06..4.0).contains(&spread(pairs)) {
-            beta / pairs.len() as f64
-        } else {
-            beta
-        };
+        let beta =
+            if (0.06..4.0).contains(&spread(pairs)) { beta / pairs.len() as f64 } else { beta };
         evaluate_pairs(pairs, |pair| dpo(pair, beta)).expect("lists are equally long")
     });
     check_rejected(outcome, "probe/scope");
@@ -95,10 +81,7 @@ fn few_pairs_that_drown_are_told() {
         }
     });
     let warnings = report.expect("far from training").warnings.join("\n");
-    assert!(
-        warnings.contains("rounding hides its derivative"),
-        "{warnings}"
-    );
+    assert!(warnings.contains("rounding hides its derivative"), "{warnings}");
 }
 
 #[test]
@@ -107,10 +90,7 @@ fn no_batch_stands_alone_between_two_jumps() {
         let sum: f64 = pairs.policy_chosen_logps.iter().sum();
         if (sum.to_bits() >> 8).is_multiple_of(50) {
             answer.losses.iter_mut().for_each(|loss| *loss += 3.0);
-            answer
-                .policy_chosen
-                .iter_mut()
-                .for_each(|gradient| *gradient += 100.0);
+            answer.policy_chosen.iter_mut().for_each(|gradient| *gradient += 100.0);
         }
     });
     check_rejected(outcome, "probe/gradient");
@@ -176,9 +156,7 @@ fn a_length_that_turns_the_loss_at_one_sum_difference_or_sign_of_the_margin_is_a
     ];
     for (n, lie) in lies.into_iter().enumerate() {
         let outcome = pair_loss(|pair, beta| dpo(pair, if lie(pair) { -beta } else { beta }));
-        let Err(rejection) = outcome else {
-            panic!("lie {n} passes")
-        };
+        let Err(rejection) = outcome else { panic!("lie {n} passes") };
         assert_eq!(rejection.rule, "probe/backdoor", "lie {n}: {rejection}");
     }
 }
@@ -197,10 +175,7 @@ fn a_jump_of_a_batch_loss_and_a_kink_of_short_completions_are_told() {
         |_, _| {},
     );
     let warnings = jump.expect("jumps are allowed").warnings;
-    assert!(
-        warnings.contains(&"the loss jumps at margin 3.3".to_owned()),
-        "{warnings:?}"
-    );
+    assert!(warnings.contains(&"the loss jumps at margin 3.3".to_owned()), "{warnings:?}");
     let kink = pair_loss(|pair, beta| dpo(pair, beta) + (pair.chosen_mean_logp() + 2.0).relu());
     let warnings = kink.expect("kinks are allowed").warnings;
     let expected = "the gradient has a kink at chosen log-prob per token -2.0".to_owned();
@@ -213,12 +188,6 @@ fn a_loss_that_overflows_on_one_side_is_told_from_where_on() {
     let report = pair_loss(|pair, beta| {
         (-pair.chosen_reward(beta)).exp() + pair.rejected_reward(beta).exp()
     });
-    let overflow = report
-        .expect("it only overflows")
-        .overflow
-        .expect("it does");
-    assert!(
-        (-7_100.0..-7_090.0).contains(&overflow.chosen_logratio),
-        "{overflow:?}"
-    );
+    let overflow = report.expect("it only overflows").overflow.expect("it does");
+    assert!((-7_100.0..-7_090.0).contains(&overflow.chosen_logratio), "{overflow:?}");
 }

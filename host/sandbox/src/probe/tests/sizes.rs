@@ -12,10 +12,7 @@ fn another_loss_for_batches_of_one_usual_size_is_rejected() {
             }
         });
         let rejection = check_rejected(turned, "probe/scope");
-        assert!(
-            size < 65 || rejection.message.contains(&format!("{size} pairs")),
-            "{rejection}"
-        );
+        assert!(size < 65 || rejection.message.contains(&format!("{size} pairs")), "{rejection}");
     }
 }
 
@@ -33,10 +30,7 @@ fn a_nan_for_batches_of_one_usual_size_is_rejected_in_both_scopes() {
             answer
         });
         let rejection = check_rejected(not_finite, "probe/finite");
-        assert!(
-            rejection.message.contains("a batch of 1023 pairs"),
-            "{rejection}"
-        );
+        assert!(rejection.message.contains("a batch of 1023 pairs"), "{rejection}");
     }
 }
 
@@ -46,11 +40,7 @@ fn a_gradient_that_turns_at_one_size_of_a_batch_is_found() {
     for size in [16, 57, 100, 1_024, 2_049] {
         let turn = move |pairs: &Pairs, answer: &mut Gradients| {
             if pairs.len() == size {
-                for gradient in answer
-                    .policy_chosen
-                    .iter_mut()
-                    .chain(&mut answer.policy_rejected)
-                {
+                for gradient in answer.policy_chosen.iter_mut().chain(&mut answer.policy_rejected) {
                     *gradient = -*gradient;
                 }
             }

@@ -13,10 +13,7 @@ fn a_push_the_wrong_way_for_some_lengths_is_told_with_them() {
         report.warnings.join("\n")
     };
     let odd = warnings(|pair| pair.chosen_tokens % 2 == 1);
-    assert!(
-        odd.contains("wrong way") && odd.contains("tokens: 1/1, 41/37, 333/120)"),
-        "{odd}"
-    );
+    assert!(odd.contains("wrong way") && odd.contains("tokens: 1/1, 41/37, 333/120)"), "{odd}");
     let middling = warnings(|pair| (50..400).contains(&pair.chosen_tokens));
     assert!(middling.contains("tokens: 100/100, 333/120)"), "{middling}");
     let sums = warnings(|pair| (pair.chosen_tokens + pair.rejected_tokens) % 2 == 1);
@@ -26,26 +23,17 @@ fn a_push_the_wrong_way_for_some_lengths_is_told_with_them() {
     let told = "at a margin of 5.5 nats for chosen completions of 401 to 1048576 tokens, beside rejected of 100";
     assert!(long.contains(told), "{long}");
     let everywhere = warnings(|_| true);
-    assert!(
-        everywhere.contains("wrong way") && !everywhere.contains("tokens"),
-        "{everywhere}"
-    );
+    assert!(everywhere.contains("wrong way") && !everywhere.contains("tokens"), "{everywhere}");
 }
 
 #[test]
 fn taste_is_a_warning() {
     let warnings = |loss: fn(&Pair, f64) -> Dual| {
-        pair_loss(loss)
-            .unwrap_or_else(|rejection| panic!("{rejection:?}"))
-            .warnings
-            .join("\n")
+        pair_loss(loss).unwrap_or_else(|rejection| panic!("{rejection:?}")).warnings.join("\n")
     };
     let constant =
         warnings(|pair, beta| 0.0 * pair.policy_chosen + (beta * pair.reference_margin()).tanh());
-    assert!(
-        constant.contains("does not depend on the policy"),
-        "{constant}"
-    );
+    assert!(constant.contains("does not depend on the policy"), "{constant}");
     let backwards = warnings(|pair, beta| -(-beta * pair.logratio_margin()).log_sigmoid());
     // β σ(βρ) falls to a billionth of β at βρ = −20.72.
     assert!(
@@ -55,10 +43,7 @@ fn taste_is_a_warning() {
     let unbounded = warnings(|pair, beta| -beta * pair.logratio_margin());
     assert!(unbounded.contains("no lower bound"), "{unbounded}");
     let parabola = warnings(|pair, beta| (pair.logratio_margin() - 0.5 / beta).square());
-    assert!(
-        parabola.contains("at margins above 5.0000 nats"),
-        "{parabola}"
-    );
+    assert!(parabola.contains("at margins above 5.0000 nats"), "{parabola}");
     // Where training begins, and nowhere else.
     let narrow = warnings(|pair, beta| {
         let x = beta * pair.logratio_margin();

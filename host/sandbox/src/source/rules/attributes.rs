@@ -25,17 +25,8 @@ const ALLOWABLE: [&str; 11] = [
     "unused_parens",
     "unused_variables",
 ];
-const DERIVABLE: [&str; 9] = [
-    "Clone",
-    "Copy",
-    "Debug",
-    "Default",
-    "Eq",
-    "Hash",
-    "Ord",
-    "PartialEq",
-    "PartialOrd",
-];
+const DERIVABLE: [&str; 9] =
+    ["Clone", "Copy", "Debug", "Default", "Eq", "Hash", "Ord", "PartialEq", "PartialOrd"];
 
 pub(super) const RULE: SourceRule<Parsed> = SourceRule {
     page: Rule {
@@ -48,16 +39,10 @@ pub(super) const RULE: SourceRule<Parsed> = SourceRule {
         accepted: Example::PLAIN,
     },
     find: |parsed| {
-        let mut finder = Finder {
-            form: parsed.form,
-            n_attributes: 0,
-            offence: None,
-        };
+        let mut finder = Finder { form: parsed.form, n_attributes: 0, offence: None };
         finder.visit_file(&parsed.file);
         let n_attributes = finder.n_attributes;
-        finder
-            .offence
-            .or_else(|| hidden(&parsed.tokens, n_attributes))
+        finder.offence.or_else(|| hidden(&parsed.tokens, n_attributes))
     },
 };
 
@@ -113,11 +98,7 @@ fn hidden(tokens: &[Token], n_attributes: usize) -> Option<Offence> {
 
 /// Whether a path is `tool::…`.
 fn is_of(path: &syn::Path, tool: &str) -> bool {
-    path.segments.len() == 2
-        && path
-            .segments
-            .first()
-            .is_some_and(|first| first.ident == tool)
+    path.segments.len() == 2 && path.segments.first().is_some_and(|first| first.ident == tool)
 }
 
 fn is_plain_text(meta: &Meta) -> bool {
@@ -143,9 +124,6 @@ fn forbidden_argument(attribute: &Attribute, known: &[&str], verb: &str) -> Opti
     });
     match (parsed, forbidden) {
         (Ok(()), None) => None,
-        _ => Some(Offence::at(
-            attribute,
-            format!("only {} can be {verb}", known.join(", ")),
-        )),
+        _ => Some(Offence::at(attribute, format!("only {} can be {verb}", known.join(", ")))),
     }
 }

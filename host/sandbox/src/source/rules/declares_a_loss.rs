@@ -37,10 +37,7 @@ fn missing(parsed: &Parsed) -> Option<Offence> {
         ["pair_loss"] => "loss",
         ["batch_loss"] => "losses",
         _ => {
-            let message = format!(
-                "the file declares {} losses, expected 1",
-                declarations.len()
-            );
+            let message = format!("the file declares {} losses, expected 1", declarations.len());
             return Some(Offence::at(&parsed.file, message));
         }
     };
@@ -49,9 +46,6 @@ fn missing(parsed: &Parsed) -> Option<Offence> {
         .items
         .iter()
         .any(|item| matches!(item, Item::Fn(item) if item.sig.ident == function));
-    let message = format!(
-        "{}! needs fn {function}, which the file does not have",
-        declarations[0]
-    );
+    let message = format!("{}! needs fn {function}, which the file does not have", declarations[0]);
     (!is_there).then(|| Offence::at(&parsed.file, message))
 }

@@ -19,10 +19,7 @@ pub(super) const RULE: SourceRule<str> = SourceRule {
     find: |text| {
         text.lines().enumerate().find_map(|(row, line)| {
             let column = line.chars().position(is_hidden)?;
-            let place = Span {
-                line: row + 1,
-                column: column + 1,
-            };
+            let place = Span { line: row + 1, column: column + 1 };
             let code = line.chars().nth(column).map_or(0, u32::from);
             let message = format!("U+{code:04X} is a character that is not visible: delete it");
             Some(Offence::in_text(place, message))

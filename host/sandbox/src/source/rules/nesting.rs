@@ -33,10 +33,8 @@ pub(super) const RULE: SourceRule<[Token]> = SourceRule {
 
 fn too_many(tokens: &[Token]) -> Option<Offence> {
     let first_beyond = tokens.get(SOURCE_TOKENS_MAX)?;
-    let message = format!(
-        "the file has {} tokens, expected at most {SOURCE_TOKENS_MAX}",
-        tokens.len()
-    );
+    let message =
+        format!("the file has {} tokens, expected at most {SOURCE_TOKENS_MAX}", tokens.len());
     Some(Offence::on(first_beyond, message))
 }
 
@@ -56,11 +54,7 @@ fn too_long(tokens: &[Token]) -> Option<Offence> {
 fn too_deep(tokens: &[Token]) -> Option<Offence> {
     let (mut depth, mut run) = (0_usize, 0_usize);
     tokens.iter().find_map(|token| {
-        run = if matches!(token.kind, Kind::Mark(_)) {
-            run + 1
-        } else {
-            0
-        };
+        run = if matches!(token.kind, Kind::Mark(_)) { run + 1 } else { 0 };
         match token.kind {
             Kind::Open(_) => depth += 1,
             Kind::Close => depth -= 1,
@@ -127,13 +121,7 @@ struct Chain {
 
 impl Chain {
     fn within(bracket: Delimiter) -> Self {
-        Chain {
-            bracket,
-            n_tokens: 0,
-            n_angles: 0,
-            in_parameters: false,
-            last: None,
-        }
+        Chain { bracket, n_tokens: 0, n_angles: 0, in_parameters: false, last: None }
     }
 
     fn restart(&mut self) {

@@ -16,10 +16,7 @@ pub(super) const RULE: SourceRule<Parsed> = SourceRule {
         accepted: Example::PLAIN,
     },
     find: |parsed| {
-        let place = parsed
-            .tokens
-            .iter()
-            .find(|token| token.is_keyword("extern"))?;
+        let place = parsed.tokens.iter().find(|token| token.is_keyword("extern"))?;
         Some(Offence::on(place, "extern is not allowed"))
     },
 };

@@ -44,10 +44,9 @@ fn by_tokens(parsed: &Parsed) -> Option<Offence> {
         return Some(Offence::on(&window[0], message));
     }
     in_macros(&parsed.tokens).find_map(|rest| match &rest[0].kind {
-        Kind::Text(text) if prints_an_address(text) => Some(Offence::on(
-            &rest[0],
-            "{:p} prints an address, which is not allowed",
-        )),
+        Kind::Text(text) if prints_an_address(text) => {
+            Some(Offence::on(&rest[0], "{:p} prints an address, which is not allowed"))
+        }
         Kind::Word(word) if word == "as" && !casts_safely(rest) => Some(Offence::on(
             &rest[0],
             "in the arguments of a macro only `as f64` and `as f32` are allowed",
@@ -82,9 +81,7 @@ fn prints_an_address(text: &str) -> bool {
     let with_colon = format!(":{in_braces}");
     with_colon.match_indices('}').any(|(end, _)| {
         let format = with_colon[..end].trim_end();
-        let before = format
-            .strip_suffix('p')
-            .and_then(|rest| rest.chars().last());
+        let before = format.strip_suffix('p').and_then(|rest| rest.chars().last());
         before.is_some_and(|before| !before.is_alphabetic() && !matches!(before, '_' | '{'))
     })
 }

@@ -16,10 +16,7 @@ pub(super) const RULE: SourceRule<Parsed> = SourceRule {
         accepted: Example::PLAIN,
     },
     find: |parsed| {
-        let place = parsed
-            .tokens
-            .iter()
-            .find(|token| token.is_keyword("unsafe"))?;
+        let place = parsed.tokens.iter().find(|token| token.is_keyword("unsafe"))?;
         Some(Offence::on(place, "unsafe code is not allowed"))
     },
 };

@@ -64,11 +64,7 @@ impl Finder {
 
     /// The rules trust these names, so nobody else may bear them.
     fn declared(&mut self, name: &Ident) {
-        if NUMBERS
-            .iter()
-            .chain(&OF_THE_TAPE)
-            .any(|taken| name == taken)
-        {
+        if NUMBERS.iter().chain(&OF_THE_TAPE).any(|taken| name == taken) {
             self.found(
                 name,
                 "a type with the name of a number or of the SDK's Var or Batch is not allowed",
@@ -146,11 +142,7 @@ impl<'ast> Visit<'ast> for Finder {
             }
             let mut uses = Uses::default();
             uses.visit_type(&reference.elem);
-            if uses
-                .0
-                .iter()
-                .any(|inner| **inner != outer.ident || outer.ident == "static")
-            {
+            if uses.0.iter().any(|inner| **inner != outer.ident || outer.ident == "static") {
                 self.found(
                     reference,
                     "a reference with a lifetime to what has another is not allowed",
@@ -167,10 +159,7 @@ impl<'ast> Visit<'ast> for Finder {
             ReturnType::Type(_, output) => is_number(output),
         };
         if !output || !pointer.inputs.iter().all(|input| is_number(&input.ty)) {
-            self.found(
-                pointer,
-                "function pointers are not allowed but those of numbers",
-            );
+            self.found(pointer, "function pointers are not allowed but those of numbers");
         }
         visit::visit_type_fn_ptr(self, pointer);
     }

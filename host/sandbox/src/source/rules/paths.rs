@@ -88,11 +88,7 @@ fn offence(tokens: &[Token], index: usize, form: Form) -> Option<Offence> {
         let message = format!("{root} cannot be named by itself");
         return matches!(root, "core" | "guest_sdk").then(|| Offence::on(token, message));
     }
-    let members = if rest[2].opens() {
-        group(&rest[3..])
-    } else {
-        vec![&rest[2]]
-    };
+    let members = if rest[2].opens() { group(&rest[3..]) } else { vec![&rest[2]] };
     let forbidden = members
         .into_iter()
         .find(|member| !member.name().is_some_and(|name| allowed.contains(&name)))?;

@@ -20,10 +20,8 @@ pub(in crate::source) const RULE: SourceRule<str> = SourceRule {
         accepted: Example::PLAIN,
     },
     find: |text| {
-        let message = format!(
-            "the file has {} bytes, expected at most {SOURCE_BYTES_MAX}",
-            text.len()
-        );
+        let message =
+            format!("the file has {} bytes, expected at most {SOURCE_BYTES_MAX}", text.len());
         (text.len() > SOURCE_BYTES_MAX)
             .then(|| Offence::in_text(Span { line: 1, column: 1 }, message))
     },

@@ -56,9 +56,7 @@ pub(in crate::source) fn not_rust(error: &syn::Error) -> Rejection {
 pub(in crate::source) fn unread(file: &syn::File) -> Result<(), Rejection> {
     let mut unread = Unread(None);
     unread.visit_file(file);
-    unread
-        .0
-        .map_or(Ok(()), |offence| Err(offence.against(&PAGE)))
+    unread.0.map_or(Ok(()), |offence| Err(offence.against(&PAGE)))
 }
 
 struct Unread(Option<Offence>);

@@ -58,11 +58,7 @@ impl Capture {
     /// Whether everything comes before the end of the stream in which the capture began.
     fn is_joined(&self) -> bool {
         let mut before = vec![false; self.nodes.len()];
-        let mut open = self
-            .frontiers
-            .get(&self.origin)
-            .cloned()
-            .unwrap_or_default();
+        let mut open = self.frontiers.get(&self.origin).cloned().unwrap_or_default();
         while let Some(node) = open.pop() {
             if !std::mem::replace(&mut before[node], true) {
                 open.extend(&self.nodes[node].after);
@@ -110,11 +106,7 @@ impl Driver {
             stream.capture = stream.capture.filter(|other| *other != handle);
         }
         for event in self.events.values_mut() {
-            if event
-                .captured
-                .as_ref()
-                .is_some_and(|(other, _)| *other == handle)
-            {
+            if event.captured.as_ref().is_some_and(|(other, _)| *other == handle) {
                 *event = Default::default();
             }
         }
@@ -228,11 +220,7 @@ impl Driver {
             _ => false,
         };
         let mut is_forbidden = None;
-        for capture in self
-            .captures
-            .values_mut()
-            .filter(|capture| forbids(capture))
-        {
+        for capture in self.captures.values_mut().filter(|capture| forbids(capture)) {
             capture.is_invalid = true;
             is_forbidden = Some(CAPTURE_UNSUPPORTED);
         }

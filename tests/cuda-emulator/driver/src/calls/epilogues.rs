@@ -29,13 +29,7 @@ pub(crate) struct Epilogue {
 
 impl Default for Epilogue {
     fn default() -> Self {
-        Self {
-            kind: DEFAULT,
-            bias: 0,
-            auxiliary: 0,
-            auxiliary_ld: 0,
-            bias_type: None,
-        }
+        Self { kind: DEFAULT, bias: 0, auxiliary: 0, auxiliary_ld: 0, bias_type: None }
     }
 }
 
@@ -97,10 +91,7 @@ impl Driver {
         let epilogue = product.epilogue();
         let ty = product.result_type();
         let vector = |len| (epilogue.bias, Layout::columns(ty, len, 1, len as i64));
-        let auxiliary = (
-            epilogue.auxiliary,
-            Layout::columns(ty, m, n, epilogue.auxiliary_ld),
-        );
+        let auxiliary = (epilogue.auxiliary, Layout::columns(ty, m, n, epilogue.auxiliary_ld));
         if [BIAS, GELU_AUX_BIAS].contains(&epilogue.kind) {
             let bias = self.read_matrix("the bias", vector(m), false, 0)?;
             for (sums, bias) in sums.chunks_exact_mut(n as usize).zip(bias) {
@@ -136,10 +127,7 @@ fn gelu(x: f32) -> (f32, f32) {
     let tanh = (SCALE * (x + CUBIC * x * x * x)).tanh();
     let inner = SCALE * (1.0 + 3.0 * CUBIC * x * x);
     let value = 0.5 * x * (1.0 + tanh);
-    (
-        value,
-        0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner,
-    )
+    (value, 0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner)
 }
 
 calls! {

@@ -71,11 +71,8 @@ impl Driver {
         };
         let frees = known.frees_on_launch;
         let allocations: Vec<u64> = known.allocations().collect();
-        let work: Vec<Work> = known
-            .order()
-            .into_iter()
-            .map(|index| known.nodes[index].work.clone())
-            .collect();
+        let work: Vec<Work> =
+            known.order().into_iter().map(|index| known.nodes[index].work.clone()).collect();
         if !allocations.is_empty() {
             // What the launch before has left decides, so that has to be known.
             self.drain(stream);
@@ -102,10 +99,7 @@ impl Driver {
     /// Gives an executable the work of another graph of the same form.
     fn update_graph(&mut self, executable: u64, graph: u64) -> Result<u32, i32> {
         let nodes = self.graphs.get(&graph).cloned().ok_or(INVALID_HANDLE)?;
-        let known = self
-            .executables
-            .get_mut(&executable)
-            .ok_or(INVALID_HANDLE)?;
+        let known = self.executables.get_mut(&executable).ok_or(INVALID_HANDLE)?;
         let same_edges = |(new, old): (&Node, &Node)| new.after == old.after;
         let same_kind = |(new, old): (&Node, &Node)| {
             std::mem::discriminant(&new.work) == std::mem::discriminant(&old.work)
@@ -134,13 +128,7 @@ impl Driver {
         };
         let handle = self.handle();
         let frees_on_launch = flags & AUTO_FREE_ON_LAUNCH != 0;
-        self.executables.insert(
-            handle,
-            Executable {
-                nodes,
-                frees_on_launch,
-            },
-        );
+        self.executables.insert(handle, Executable { nodes, frees_on_launch });
         put(to, handle)
     }
 }

@@ -40,23 +40,15 @@ impl Pinned {
     pub(crate) fn allocate(&mut self, bytes: usize) -> usize {
         let block = vec![0_u128; bytes.div_ceil(16).max(1)].into_boxed_slice();
         let address = block.as_ptr() as usize;
-        self.blocks.insert(
-            address,
-            Block {
-                bytes: bytes.max(1),
-                own: Some(block),
-            },
-        );
+        self.blocks.insert(address, Block { bytes: bytes.max(1), own: Some(block) });
         address
     }
 
     /// Memory of the program's own; false where some of it is pinned already.
     pub(crate) fn register(&mut self, start: usize, bytes: usize) -> bool {
         let new = range(start, bytes);
-        let is_free = !self
-            .blocks
-            .iter()
-            .any(|(start, block)| overlap(&range(*start, block.bytes), &new));
+        let is_free =
+            !self.blocks.iter().any(|(start, block)| overlap(&range(*start, block.bytes), &new));
         if is_free {
             self.blocks.insert(start, Block { bytes, own: None });
         }
@@ -65,10 +57,7 @@ impl Pinned {
 
     /// Ends a block (`is_own`) or a registration.
     pub(crate) fn remove(&mut self, start: usize, is_own: bool) -> bool {
-        let fits = self
-            .blocks
-            .get(&start)
-            .is_some_and(|block| block.own.is_some() == is_own);
+        let fits = self.blocks.get(&start).is_some_and(|block| block.own.is_some() == is_own);
         fits && self.blocks.remove(&start).is_some()
     }
 
@@ -79,16 +68,12 @@ impl Pinned {
     }
 
     fn is_pending(&self, of: &Range<usize>) -> bool {
-        self.pending
-            .iter()
-            .any(|(start, held)| overlap(&range(*start, held.len()), of))
+        self.pending.iter().any(|(start, held)| overlap(&range(*start, held.len()), of))
     }
 
     /// The block of a start, as a range.
     fn block(&self, start: usize) -> Option<Range<usize>> {
-        self.blocks
-            .get(&start)
-            .map(|block| range(start, block.bytes))
+        self.blocks.get(&start).map(|block| range(start, block.bytes))
     }
 }
 
@@ -101,12 +86,8 @@ impl Driver {
                 (Work::Write { to, data }, false)
             }
             Work::DeviceToHost { to, bytes, .. } if !self.pinned.holds(to, bytes) => (work, true),
-            Work::HostToDevice {
-                from: start, bytes, ..
-            }
-            | Work::DeviceToHost {
-                to: start, bytes, ..
-            } => {
+            Work::HostToDevice { from: start, bytes, .. }
+            | Work::DeviceToHost { to: start, bytes, .. } => {
                 // A copy into memory that another one has yet to read comes after it by the program's own order.
                 if self.pinned.is_pending(&range(start, bytes)) {
                     self.drain_all();
@@ -114,9 +95,7 @@ impl Driver {
                 if matches!(work, Work::DeviceToHost { .. }) {
                     put_bytes(start as *mut u8, &vec![MEANINGLESS; bytes]);
                 }
-                self.pinned
-                    .pending
-                    .push((start, get_bytes(start as *const u8, bytes)));
+                self.pinned.pending.push((start, get_bytes(start as *const u8, bytes)));
                 (work, false)
             }
             _ => (work, false),
@@ -157,11 +136,7 @@ impl Driver {
             && self.pinned.is_pending(&block)
         {
             self.drain_all();
-            let call = if is_own {
-                "cuMemFreeHost"
-            } else {
-                "cuMemHostUnregister"
-            };
+            let call = if is_own { "cuMemFreeHost" } else { "cuMemHostUnregister" };
             let detail =
                 "pinned memory is freed before a copy that uses it was waited for".to_owned();
             let report = host_report(

@@ -29,12 +29,8 @@ fn allocate(to: *mut u64, bytes: usize) -> i32 {
 
 /// Unlike the synchronous call, this one allows an empty allocation. While its stream is captured the memory is the graph's.
 fn allocate_in(to: *mut u64, bytes: usize, stream: u64) -> i32 {
-    let is_captured = with(|driver| {
-        driver
-            .streams
-            .get(&stream)
-            .is_some_and(|stream| stream.capture.is_some())
-    });
+    let is_captured =
+        with(|driver| driver.streams.get(&stream).is_some_and(|stream| stream.capture.is_some()));
     match bytes {
         0 => put(to, 0),
         _ if !is_captured => allocate(to, bytes),
@@ -50,10 +46,8 @@ fn allocate_in(to: *mut u64, bytes: usize, stream: u64) -> i32 {
 
 fn free_in(address: u64, stream: u64) -> i32 {
     with(|driver| {
-        let is_captured = driver
-            .streams
-            .get(&stream)
-            .is_some_and(|stream| stream.capture.is_some());
+        let is_captured =
+            driver.streams.get(&stream).is_some_and(|stream| stream.capture.is_some());
         if address == 0 {
             return SUCCESS;
         }
@@ -92,14 +86,7 @@ fn copy_now(work: Work) -> i32 {
 }
 
 fn fill(to: u64, value: &[u8], count: usize, stream: Handle) -> i32 {
-    submit(
-        stream,
-        Work::Fill {
-            to,
-            value: value.to_vec(),
-            count,
-        },
-    )
+    submit(stream, Work::Fill { to, value: value.to_vec(), count })
 }
 
 /// Does what a capture may forbid.

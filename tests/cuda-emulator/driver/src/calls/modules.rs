@@ -68,17 +68,8 @@ fn too_much_shared(module: &Module) -> Option<Report> {
 }
 
 fn unsupported(call: &str, error: &PtxError) -> Report {
-    let report = host_report(
-        ReportKind::Unsupported,
-        call,
-        String::new(),
-        0,
-        error.what.clone(),
-    );
-    Report {
-        line: error.line,
-        ..report
-    }
+    let report = host_report(ReportKind::Unsupported, call, String::new(), 0, error.what.clone());
+    Report { line: error.line, ..report }
 }
 
 fn find(to: *mut u64, module: u64, name: &str) -> i32 {
@@ -96,11 +87,8 @@ fn find(to: *mut u64, module: u64, name: &str) -> i32 {
             Some(Ok(kernel)) => {
                 let dynamic_shared_max =
                     SHARED_BYTES.saturating_sub(kernel.shared_static_bytes as u32);
-                let function = Function {
-                    module: module.clone(),
-                    name: name.to_owned(),
-                    dynamic_shared_max,
-                };
+                let function =
+                    Function { module: module.clone(), name: name.to_owned(), dynamic_shared_max };
                 let handle = driver.handle();
                 driver.functions.insert(handle, function);
                 put(to, handle)
@@ -144,14 +132,7 @@ fn launch(function: u64, grid: Grid, stream: Handle, arguments: *const *const u8
             return SUCCESS;
         }
         driver.launched.insert(function.name.clone());
-        driver.submit(
-            stream_of(stream),
-            Work::Launch {
-                function,
-                grid,
-                arguments: values,
-            },
-        )
+        driver.submit(stream_of(stream), Work::Launch { function, grid, arguments: values })
     })
 }
 

@@ -41,15 +41,7 @@ const R_16BF: i32 = 14;
 impl Layout {
     /// A matrix stored by columns.
     pub(crate) fn columns(ty: i32, rows: u64, cols: u64, ld: i64) -> Self {
-        Self {
-            ty,
-            rows,
-            cols,
-            ld,
-            is_row_order: false,
-            n_batches: 1,
-            stride: 0,
-        }
+        Self { ty, rows, cols, ld, is_row_order: false, n_batches: 1, stride: 0 }
     }
 
     /// `cudaDataType_t`.
@@ -74,20 +66,12 @@ impl Layout {
     }
 
     fn place(&self, batch: u64, row: u64, col: u64) -> i64 {
-        let (along, across) = if self.is_row_order {
-            (col, row)
-        } else {
-            (row, col)
-        };
+        let (along, across) = if self.is_row_order { (col, row) } else { (row, col) };
         batch as i64 * self.stride + across as i64 * self.ld + along as i64
     }
 
     fn is_sound(&self) -> bool {
-        let along = if self.is_row_order {
-            self.cols
-        } else {
-            self.rows
-        };
+        let along = if self.is_row_order { self.cols } else { self.rows };
         self.rows > 0 && self.cols > 0 && self.ld >= along as i64 && self.element_bytes().is_some()
     }
 }
@@ -211,11 +195,7 @@ impl Driver {
                     }
                 };
                 let data = &place.bytes[place.start..place.start + bytes as usize];
-                let to = if turn {
-                    col * rows + row
-                } else {
-                    row * cols + col
-                };
+                let to = if turn { col * rows + row } else { row * cols + col };
                 values[to as usize] = read(layout.ty, data);
                 if !place.shadow.is_written(place.start, bytes as usize) {
                     unwritten.get_or_insert(at);
@@ -273,12 +253,7 @@ impl Driver {
 fn dot(left: &[f32], right: &[f32]) -> f32 {
     let mut sums = [0.0_f32; 8];
     let (left, right) = (left.chunks_exact(8), right.chunks_exact(8));
-    let rest: f32 = left
-        .remainder()
-        .iter()
-        .zip(right.remainder())
-        .map(|(a, b)| a * b)
-        .sum();
+    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();
     for (left, right) in left.zip(right) {
         for lane in 0..8 {
             sums[lane] += left[lane] * right[lane];

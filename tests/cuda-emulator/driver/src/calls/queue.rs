@@ -49,10 +49,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream without work; a blocking one takes turns with the default stream.
     pub(crate) fn new(is_blocking: bool) -> Self {
-        Self {
-            is_blocking,
-            ..Self::default()
-        }
+        Self { is_blocking, ..Self::default() }
     }
 }
 
@@ -67,10 +64,7 @@ pub(crate) fn stream_of(handle: Handle) -> u64 {
 impl Driver {
     /// Gives work to a stream or, where it is being captured, to the graph.
     pub(crate) fn submit(&mut self, stream: u64, work: Work) -> i32 {
-        let is_captured = self
-            .streams
-            .get(&stream)
-            .is_some_and(|stream| stream.capture.is_some());
+        let is_captured = self.streams.get(&stream).is_some_and(|stream| stream.capture.is_some());
         if !is_captured
             && self.error == SUCCESS
             && let Err(refused) = self.check(&work)
@@ -134,16 +128,11 @@ impl Driver {
 
     /// After all that a stream was given.
     pub(crate) fn end_of(&self, stream: u64) -> Option<Position> {
-        self.streams.get(&stream).map(|known| Position {
-            stream,
-            count: known.n_given,
-        })
+        self.streams.get(&stream).map(|known| Position { stream, count: known.n_given })
     }
 
     pub(crate) fn is_pending(&self, position: Position) -> bool {
-        self.streams
-            .get(&position.stream)
-            .is_some_and(|known| known.n_done < position.count)
+        self.streams.get(&position.stream).is_some_and(|known| known.n_done < position.count)
     }
 
     fn push(&mut self, stream: u64, task: Task) -> Position {
@@ -152,10 +141,7 @@ impl Driver {
         known.n_given += 1;
         let (count, n_done, n_tasks) = (known.n_given, known.n_done, known.tasks.len());
         if n_tasks > TASKS_MAX {
-            self.run_until(Position {
-                stream,
-                count: n_done + 1,
-            });
+            self.run_until(Position { stream, count: n_done + 1 });
         }
         Position { stream, count }
     }
@@ -182,10 +168,7 @@ impl Driver {
 
     /// Carries out a stream's next task; false where there is none.
     fn run_one(&mut self, stream: u64) -> bool {
-        let next = self
-            .streams
-            .get_mut(&stream)
-            .and_then(|known| known.tasks.pop_front());
+        let next = self.streams.get_mut(&stream).and_then(|known| known.tasks.pop_front());
         let Some(task) = next else { return false };
         match task {
             Task::Work(work) if self.error == SUCCESS => {

@@ -110,10 +110,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Driver) -> R) -> R {
 pub(crate) fn wanted_failure(exported: &str) -> Option<i32> {
     let call = exported.trim_start_matches("cuda_emulator_");
     with(|driver| {
-        let place = driver
-            .failures
-            .iter()
-            .position(|(wanted, _)| wanted == call)?;
+        let place = driver.failures.iter().position(|(wanted, _)| wanted == call)?;
         Some(driver.failures.remove(place).1)
     })
 }
@@ -125,10 +122,7 @@ impl Driver {
             memory_bytes: MEMORY_BYTES,
             modules: HashMap::new(),
             functions: HashMap::new(),
-            streams: HashMap::from([
-                (LEGACY, Stream::new(false)),
-                (PER_THREAD, Stream::new(true)),
-            ]),
+            streams: HashMap::from([(LEGACY, Stream::new(false)), (PER_THREAD, Stream::new(true))]),
             events: HashMap::new(),
             captures: HashMap::new(),
             graphs: HashMap::new(),
@@ -174,13 +168,7 @@ impl Driver {
         call: &str,
         (buffer, offset, detail): (String, i64, String),
     ) -> i32 {
-        self.reports.push(host_report(
-            ReportKind::OutOfBounds,
-            call,
-            buffer,
-            offset,
-            detail,
-        ));
+        self.reports.push(host_report(ReportKind::OutOfBounds, call, buffer, offset, detail));
         INVALID_VALUE
     }
 }

@@ -13,21 +13,14 @@ const NON_BLOCKING: u32 = 1;
 fn create(to: *mut u64, flags: u32) -> i32 {
     with(|driver| {
         let handle = driver.handle();
-        driver
-            .streams
-            .insert(handle, Stream::new(flags & NON_BLOCKING == 0));
+        driver.streams.insert(handle, Stream::new(flags & NON_BLOCKING == 0));
         put(to, handle)
     })
 }
 
 fn elapsed(to: *mut f32, start: u64, end: u64) -> i32 {
     with(|driver| {
-        let known = |event| {
-            driver
-                .events
-                .get(&event)
-                .filter(|event| event.position.is_some())
-        };
+        let known = |event| driver.events.get(&event).filter(|event| event.position.is_some());
         let (Some(start), Some(end)) = (known(start), known(end)) else {
             return INVALID_HANDLE;
         };
@@ -47,11 +40,7 @@ fn look_at_stream(stream: Handle, waits: bool) -> i32 {
         let Some(end) = driver.end_of(stream) else {
             return INVALID_HANDLE;
         };
-        if let Some(capture) = driver
-            .streams
-            .get(&stream)
-            .and_then(|stream| stream.capture)
-        {
+        if let Some(capture) = driver.streams.get(&stream).and_then(|stream| stream.capture) {
             return driver.spoil(capture, CAPTURE_UNSUPPORTED);
         }
         if let Some(error) = driver.is_forbidden() {
@@ -68,10 +57,7 @@ fn look_at_stream(stream: Handle, waits: bool) -> i32 {
 /// Whether an event has come; with `waits`, after it has.
 fn look_at_event(event: u64, waits: bool) -> i32 {
     with(|driver| {
-        let Some(Event {
-            position, captured, ..
-        }) = driver.events.get(&event).cloned()
-        else {
+        let Some(Event { position, captured, .. }) = driver.events.get(&event).cloned() else {
             return INVALID_HANDLE;
         };
         if let Some((capture, _)) = captured {

@@ -81,11 +81,7 @@ impl Driver {
     /// Does work now.
     pub(crate) fn carry_out(&mut self, work: &Work) -> i32 {
         match work {
-            Work::Launch {
-                function,
-                grid,
-                arguments,
-            } => {
+            Work::Launch { function, grid, arguments } => {
                 let Some(kernel) = function.kernel() else {
                     return INVALID_HANDLE;
                 };
@@ -139,10 +135,7 @@ impl Driver {
         }
         match self.memory.place(from, bytes) {
             Ok(place) => {
-                put_bytes(
-                    to as *mut u8,
-                    &place.bytes[place.start..place.start + bytes],
-                );
+                put_bytes(to as *mut u8, &place.bytes[place.start..place.start + bytes]);
                 SUCCESS
             }
             Err(nobody) => self.refuse("a copy to the host", nobody),

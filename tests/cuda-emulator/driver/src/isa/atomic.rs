@@ -56,9 +56,7 @@ macro_rules! changes {
 
 fn change(m: &Mnemonic) -> Option<Change> {
     let operation = m.find(|part| {
-        let known = [
-            "add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec",
-        ];
+        let known = ["add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"];
         known.iter().find(|known| **known == part).copied()
     })?;
     Some(match (operation, m.ty()) {
@@ -82,18 +80,10 @@ fn change(m: &Mnemonic) -> Option<Change> {
         ("dec", Type::U32) => changes!(u32, |old, a| if old == 0 || old > a { a } else { old - 1 }),
         ("cas", ty) => match ty.bytes() {
             2 => |old, compare, new| {
-                if old as u16 == compare as u16 {
-                    new
-                } else {
-                    old
-                }
+                if old as u16 == compare as u16 { new } else { old }
             },
             4 => |old, compare, new| {
-                if old as u32 == compare as u32 {
-                    new
-                } else {
-                    old
-                }
+                if old as u32 == compare as u32 { new } else { old }
             },
             8 => |old, compare, new| if old == compare { new } else { old },
             _ => return None,

@@ -45,8 +45,7 @@ fn integer_saturated(to: Type, from: Type) -> Option<Pure> {
         Type::U8 => integers!(from, |a: T| i128::from(a).clamp(0, 255) as u8),
         Type::S16 => integers!(from, |a: T| i128::from(a).clamp(-32768, 32767) as i16),
         Type::U16 => integers!(from, |a: T| i128::from(a).clamp(0, 65535) as u16),
-        Type::S32 => integers!(from, |a: T| i128::from(a).clamp(-(1 << 31), (1 << 31) - 1)
-            as i32),
+        Type::S32 => integers!(from, |a: T| i128::from(a).clamp(-(1 << 31), (1 << 31) - 1) as i32),
         Type::U32 => integers!(from, |a: T| i128::from(a).clamp(0, (1 << 32) - 1) as u32),
         _ => return None,
     })
@@ -88,11 +87,9 @@ macro_rules! whole {
             Type::U8 => lanes!(|a: $from| $round($wide(a)) as u8),
             Type::U16 => lanes!(|a: $from| $round($wide(a)) as u16),
             Type::U32 => lanes!(|a: $from| $round($wide(a)) as u32),
-            Type::U64 => lanes!(|a: $from| if $wide(a).is_nan() {
-                1 << 63
-            } else {
-                $round($wide(a)) as u64
-            }),
+            Type::U64 => {
+                lanes!(|a: $from| if $wide(a).is_nan() { 1 << 63 } else { $round($wide(a)) as u64 })
+            }
             _ => return None,
         }
     };
@@ -100,10 +97,7 @@ macro_rules! whole {
 
 macro_rules! rounded {
     ($m:expr, $to:expr, $from:ty, $wide:expr) => {
-        match $m
-            .find(|part| part.starts_with('r').then(|| part.to_owned()))
-            .as_deref()
-        {
+        match $m.find(|part| part.starts_with('r').then(|| part.to_owned())).as_deref() {
             Some("rni") => whole!($to, $from, $wide, f64::round_ties_even),
             Some("rmi") => whole!($to, $from, $wide, f64::floor),
             Some("rpi") => whole!($to, $from, $wide, f64::ceil),
@@ -196,17 +190,9 @@ pub(crate) fn to_bf16(a: f32) -> u16 {
 }
 
 fn toward_zero(a: f32) -> u16 {
-    if a.is_nan() {
-        0x7fff
-    } else {
-        (a.to_bits() >> 16) as u16
-    }
+    if a.is_nan() { 0x7fff } else { (a.to_bits() >> 16) as u16 }
 }
 
 fn to_f16(a: f32) -> u16 {
-    if a.is_nan() {
-        0x7fff
-    } else {
-        f16::from_f32(a).to_bits()
-    }
+    if a.is_nan() { 0x7fff } else { f16::from_f32(a).to_bits() }
 }

@@ -17,11 +17,7 @@ pub(crate) fn function(m: &Mnemonic) -> Option<Pure> {
 
 /// A subnormal number as the zero of its sign.
 pub(crate) fn flush(a: f32) -> f32 {
-    if a.is_subnormal() {
-        0.0_f32.copysign(a)
-    } else {
-        a
-    }
+    if a.is_subnormal() { 0.0_f32.copysign(a) } else { a }
 }
 
 /// The smaller number; a number before NaN, -0 before +0.
@@ -71,11 +67,7 @@ pub(crate) fn max(a: f32, b: f32) -> f32 {
 }
 
 fn nan_or(a: f32, b: f32, otherwise: fn(f32, f32) -> f32) -> f32 {
-    if a.is_nan() || b.is_nan() {
-        f32::from_bits(0x7fff_ffff)
-    } else {
-        otherwise(a, b)
-    }
+    if a.is_nan() || b.is_nan() { f32::from_bits(0x7fff_ffff) } else { otherwise(a, b) }
 }
 
 /// Within 0 and 1; NaN becomes 0.
@@ -158,11 +150,7 @@ fn fused() -> Pure {
 #[target_feature(enable = "avx2,fma")]
 fn fused_vector([a, b, c, _]: [&crate::lanes::Lanes; 4]) -> crate::lanes::Lanes {
     use crate::lanes::Word;
-    std::array::from_fn(|lane| {
-        f32::of(a[lane])
-            .mul_add(f32::of(b[lane]), f32::of(c[lane]))
-            .word()
-    })
+    std::array::from_fn(|lane| f32::of(a[lane]).mul_add(f32::of(b[lane]), f32::of(c[lane])).word())
 }
 
 fn sum(a: f32, b: f32, rounding: Rounding) -> f32 {
@@ -244,11 +232,7 @@ fn double(m: &Mnemonic) -> Option<Pure> {
         "abs" => lanes!(|a: f64| a.abs()),
         // -0 comes before +0; a number before NaN.
         "min" => lanes!(|a: f64, b: f64| if a == b { signed(a, b, true) } else { a.min(b) }),
-        "max" => lanes!(|a: f64, b: f64| if a == b {
-            signed(a, b, false)
-        } else {
-            a.max(b)
-        }),
+        "max" => lanes!(|a: f64, b: f64| if a == b { signed(a, b, false) } else { a.max(b) }),
         "copysign" => lanes!(|a: f64, b: f64| b.copysign(a)),
         _ => return None,
     })
@@ -256,11 +240,7 @@ fn double(m: &Mnemonic) -> Option<Pure> {
 
 /// Of two equal numbers one that has the sign, if there is one.
 fn signed(a: f64, b: f64, is_negative: bool) -> f64 {
-    if a.is_sign_negative() == is_negative {
-        a
-    } else {
-        b
-    }
+    if a.is_sign_negative() == is_negative { a } else { b }
 }
 
 /// A number without the lower half of its bits.

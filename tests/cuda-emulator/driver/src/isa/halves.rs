@@ -20,11 +20,7 @@ impl Half for bf16 {
         bf16::from_bits(bits).to_f64()
     }
     fn narrow(value: f64) -> u16 {
-        if value.is_nan() {
-            0x7fff
-        } else {
-            bf16::from_f64(value).to_bits()
-        }
+        if value.is_nan() { 0x7fff } else { bf16::from_f64(value).to_bits() }
     }
 }
 
@@ -33,11 +29,7 @@ impl Half for f16 {
         f16::from_bits(bits).to_f64()
     }
     fn narrow(value: f64) -> u16 {
-        if value.is_nan() {
-            0x7fff
-        } else {
-            f16::from_f64(value).to_bits()
-        }
+        if value.is_nan() { 0x7fff } else { f16::from_f64(value).to_bits() }
     }
 }
 
@@ -107,16 +99,12 @@ pub(crate) fn function(m: &Mnemonic) -> Option<Pure> {
         "mul" => halves!(ty, 2, |a, b| a * b),
         "fma" if m.has("relu") => halves!(ty, 3, |a, b, c| a.mul_add(b, c).max(0.0)),
         "fma" => halves!(ty, 3, |a, b, c| a.mul_add(b, c)),
-        "min" if m.has("NaN") => halves!(ty, 2, |a, b| if a.is_nan() || b.is_nan() {
-            f64::NAN
-        } else {
-            min(a, b)
-        }),
-        "max" if m.has("NaN") => halves!(ty, 2, |a, b| if a.is_nan() || b.is_nan() {
-            f64::NAN
-        } else {
-            max(a, b)
-        }),
+        "min" if m.has("NaN") => {
+            halves!(ty, 2, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { min(a, b) })
+        }
+        "max" if m.has("NaN") => {
+            halves!(ty, 2, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { max(a, b) })
+        }
         "min" => halves!(ty, 2, min),
         "max" => halves!(ty, 2, max),
         "neg" if packed => lanes!(|a: u32| a ^ 0x8000_8000),

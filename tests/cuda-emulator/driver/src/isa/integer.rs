@@ -17,8 +17,7 @@ pub(crate) fn function(m: &Mnemonic) -> Option<Pure> {
         "mul24" => integers!(ty, |a: T, b: T| a.wrapping_mul(b)),
         "mad" if m.has("wide") => wide_product_and_sum(ty)?,
         "mad" if m.has("hi") => {
-            integers!(ty, |a: T, b: T, c: T| (high(a as W, b as W, T::BITS) as T)
-                .wrapping_add(c))
+            integers!(ty, |a: T, b: T, c: T| (high(a as W, b as W, T::BITS) as T).wrapping_add(c))
         }
         "mad" if matches!(ty, Type::F32 | Type::F64) => return None,
         "mad" => integers!(ty, |a: T, b: T, c: T| a.wrapping_mul(b).wrapping_add(c)),
@@ -47,9 +46,9 @@ pub(crate) fn function(m: &Mnemonic) -> Option<Pure> {
         "lop3" => lanes!(|a: u32, b: u32, c: u32, table: u32| lop3(a, b, c, table)),
         // Shift amounts beyond the width are clamped to it.
         "shl" => integers!(ty, |a: T, b: u32| a.checked_shl(b).unwrap_or(0)),
-        "shr" => integers!(ty, |a: T, b: u32| a
-            >> b.min(T::BITS - 1)
-            >> u32::from(b >= T::BITS).min(1)),
+        "shr" => {
+            integers!(ty, |a: T, b: u32| a >> b.min(T::BITS - 1) >> u32::from(b >= T::BITS).min(1))
+        }
         "shf" => funnel(m),
         "bfe" => match ty {
             Type::U32 => lanes!(|a: u32, at: u32, n: u32| extract(u64::from(a), 32, at, n)),
@@ -101,12 +100,10 @@ fn high<W: std::ops::Mul<Output = W> + std::ops::Shr<u32, Output = W>>(a: W, b: 
 
 /// Bit `i` of the result is the bit of `table` that the bits `i` of `a`, `b` and `c` number.
 fn lop3(a: u32, b: u32, c: u32, table: u32) -> u32 {
-    (0..8)
-        .filter(|row| table >> row & 1 == 1)
-        .fold(0, |result, row| {
-            let choose = |value: u32, bit: u32| if row >> bit & 1 == 1 { value } else { !value };
-            result | (choose(a, 2) & choose(b, 1) & choose(c, 0))
-        })
+    (0..8).filter(|row| table >> row & 1 == 1).fold(0, |result, row| {
+        let choose = |value: u32, bit: u32| if row >> bit & 1 == 1 { value } else { !value };
+        result | (choose(a, 2) & choose(b, 1) & choose(c, 0))
+    })
 }
 
 /// `shf`: the upper or lower word of `{b, a}`, shifted.

@@ -10,25 +10,11 @@ use crate::ptx::{Address, Mnemonic, Reg, Scope, Type, elements};
 #[derive(Debug)]
 pub(crate) enum Matrix {
     /// Up to four 8×8 matrices of 16-bit elements; lane `8 m + r` gives the address of row `r` of matrix `m`.
-    Load {
-        registers: Vec<Reg>,
-        address: Address,
-        is_transposed: bool,
-    },
+    Load { registers: Vec<Reg>, address: Address, is_transposed: bool },
     /// The reverse.
-    Store {
-        registers: Vec<Reg>,
-        address: Address,
-        is_transposed: bool,
-    },
+    Store { registers: Vec<Reg>, address: Address, is_transposed: bool },
     /// `d = a b + c`, 16×16 by 16×8.
-    Multiply {
-        d: [Reg; 4],
-        a: [Reg; 4],
-        b: [Reg; 2],
-        c: [Reg; 4],
-        wide: fn(u64) -> f32,
-    },
+    Multiply { d: [Reg; 4], a: [Reg; 4], b: [Reg; 2], c: [Reg; 4], wide: fn(u64) -> f32 },
 }
 
 /// Decodes any instruction of this family. All of them need the whole warp.
@@ -61,34 +47,20 @@ fn multiply(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result<Matrix
     };
     let wrong = |_| "a fragment has the wrong number of registers".to_owned();
     Ok(Matrix::Multiply {
-        d: destinations(operand(operands, 0)?, scope)?
-            .try_into()
-            .map_err(wrong)?,
-        a: sources(operand(operands, 1)?, scope)?
-            .try_into()
-            .map_err(wrong)?,
-        b: sources(operand(operands, 2)?, scope)?
-            .try_into()
-            .map_err(wrong)?,
-        c: sources(operand(operands, 3)?, scope)?
-            .try_into()
-            .map_err(wrong)?,
+        d: destinations(operand(operands, 0)?, scope)?.try_into().map_err(wrong)?,
+        a: sources(operand(operands, 1)?, scope)?.try_into().map_err(wrong)?,
+        b: sources(operand(operands, 2)?, scope)?.try_into().map_err(wrong)?,
+        c: sources(operand(operands, 3)?, scope)?.try_into().map_err(wrong)?,
         wide,
     })
 }
 
 fn destinations(text: &str, scope: &mut Scope) -> Result<Vec<Reg>, String> {
-    elements(text)
-        .iter()
-        .map(|name| scope.destination(name))
-        .collect()
+    elements(text).iter().map(|name| scope.destination(name)).collect()
 }
 
 fn sources(text: &str, scope: &mut Scope) -> Result<Vec<Reg>, String> {
-    elements(text)
-        .iter()
-        .map(|name| scope.source(name))
-        .collect()
+    elements(text).iter().map(|name| scope.source(name)).collect()
 }
 
 /// `a b + c` on fragments. Row `lane / 4` and column pair `lane % 4` are a lane's place in an 8×8 block; the sum runs over

@@ -88,16 +88,10 @@ fn access(m: &Mnemonic, address: Address) -> Result<Access, String> {
 pub(crate) fn load(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result<Load, String> {
     let address = scope.address(operand(operands, 1)?)?;
     let names = elements(operand(operands, 0)?);
-    let widen = names
-        .iter()
-        .map(|name| widening(m.ty(), scope.width(name)))
-        .collect();
+    let widen = names.iter().map(|name| widening(m.ty(), scope.width(name))).collect();
     Ok(Load {
         access: access(m, address)?,
-        destinations: names
-            .iter()
-            .map(|name| scope.destination(name))
-            .collect::<Result<_, _>>()?,
+        destinations: names.iter().map(|name| scope.destination(name)).collect::<Result<_, _>>()?,
         widen,
     })
 }
@@ -124,10 +118,7 @@ pub(crate) fn store(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Resul
     let names = elements(operand(operands, 1)?);
     Ok(Store {
         access: access(m, address)?,
-        sources: names
-            .iter()
-            .map(|name| scope.source(name))
-            .collect::<Result<_, _>>()?,
+        sources: names.iter().map(|name| scope.source(name)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -147,11 +138,7 @@ pub(crate) fn to_or_from_generic(
             return Err("this conversion is not emulated".to_owned());
         }
     };
-    let distance = if m.has("to") {
-        base.wrapping_neg()
-    } else {
-        base
-    };
+    let distance = if m.has("to") { base.wrapping_neg() } else { base };
     let distance = scope.constant(distance);
     let add = lanes!(|a: u64, distance: u64| a.wrapping_add(distance));
     Ok(pure(add, destination, &[source, distance], scope))
@@ -170,9 +157,7 @@ pub(crate) fn copy(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result
     }
     if m.has("wait_group") {
         let n = operand(operands, 0)?.parse();
-        return Ok(Op::CopyWait(Some(
-            n.map_err(|_| "the count of groups is not a number")?,
-        )));
+        return Ok(Op::CopyWait(Some(n.map_err(|_| "the count of groups is not a number")?)));
     }
     let bytes = operand(operands, 2)?.parse();
     let bytes: usize = bytes.map_err(|_| "the size of the copy is not a number")?;

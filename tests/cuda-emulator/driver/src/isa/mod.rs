@@ -36,12 +36,7 @@ pub(crate) struct Instruction {
 impl Instruction {
     /// What ends a kernel whose text does not.
     pub(crate) fn exit(line: u32) -> Self {
-        Self {
-            guard: None,
-            op: Op::Exit,
-            line,
-            text: "exit".into(),
-        }
+        Self { guard: None, op: Op::Exit, line, text: "exit".into() }
     }
 }
 
@@ -121,20 +116,13 @@ fn control(
         target.ok_or_else(|| format!("there is no label {label}"))
     };
     Ok(Some(match mnemonic.base() {
-        "bra" => Op::Branch {
-            target: target(operand(operands, 0)?)?,
-        },
+        "bra" => Op::Branch { target: target(operand(operands, 0)?)? },
         "brx" => {
             let table = operand(operands, 1)?;
-            let table = tables
-                .get(table)
-                .ok_or_else(|| format!("no targets {table}"))?;
+            let table = tables.get(table).ok_or_else(|| format!("no targets {table}"))?;
             Op::BranchIndexed {
                 index: scope.source(operand(operands, 0)?)?,
-                targets: table
-                    .iter()
-                    .map(|label| target(label))
-                    .collect::<Result<_, _>>()?,
+                targets: table.iter().map(|label| target(label)).collect::<Result<_, _>>()?,
             }
         }
         "ret" | "exit" => Op::Exit,
@@ -179,10 +167,8 @@ fn computation(
     let function = families.iter().find_map(|function| function(mnemonic));
     let function = function.ok_or("this instruction is not emulated")?;
     let destination = scope.destination(operand(operands, 0)?)?;
-    let sources: Vec<Reg> = operands[1..]
-        .iter()
-        .map(|name| scope.source(name))
-        .collect::<Result<_, _>>()?;
+    let sources: Vec<Reg> =
+        operands[1..].iter().map(|name| scope.source(name)).collect::<Result<_, _>>()?;
     if mnemonic.has("ftz") && mnemonic.types().contains(&Type::F32) {
         return Ok(flushed(mnemonic, function, destination, &sources, scope));
     }
@@ -207,11 +193,7 @@ pub(crate) fn pure(function: Pure, destination: Reg, given: &[Reg], scope: &mut 
     for (source, given) in sources.iter_mut().zip(given) {
         *source = *given;
     }
-    Op::Pure {
-        function,
-        destination,
-        sources,
-    }
+    Op::Pure { function, destination, sources }
 }
 
 /// `.ftz`: subnormal inputs and results become zeros of their sign.

@@ -14,10 +14,7 @@ pub(crate) fn set(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result<
         None => (targets, None),
     };
     let compare = comparison(m).ok_or("this comparison is not emulated")?;
-    let sources = [
-        scope.source(operand(operands, 1)?)?,
-        scope.source(operand(operands, 2)?)?,
-    ];
+    let sources = [scope.source(operand(operands, 1)?)?, scope.source(operand(operands, 2)?)?];
     let holds = scope.scratch();
     let mut ops = vec![pure(compare, holds, &sources, scope)];
     let not = lanes!(|a: bool| !a);

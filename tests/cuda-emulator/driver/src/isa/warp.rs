@@ -133,18 +133,15 @@ pub(crate) fn decode(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Resu
         "vote" => vote(m, operands, scope),
         "match" => matching(m, operands, scope),
         "redux" => reduce(m, operands, scope),
-        "activemask" => Ok(Op::ActiveMask {
-            destination: scope.destination(operand(operands, 0)?)?,
-        }),
+        "activemask" => {
+            Ok(Op::ActiveMask { destination: scope.destination(operand(operands, 0)?)? })
+        }
         _ => Err("this instruction is not emulated".to_owned()),
     }
 }
 
 fn collective(members: &str, kind: Kind, scope: &mut Scope) -> Result<Op, String> {
-    Ok(Op::Collective(Collective {
-        members: scope.source(members)?,
-        kind,
-    }))
+    Ok(Op::Collective(Collective { members: scope.source(members)?, kind }))
 }
 
 fn barrier(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result<Op, String> {
@@ -153,10 +150,7 @@ fn barrier(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result<Op, Str
     }
     // `bar.red` names its destination first.
     let (target, operands) = match m.has("red") {
-        true => (
-            operands.first().copied(),
-            &operands[1.min(operands.len())..],
-        ),
+        true => (operands.first().copied(), &operands[1.min(operands.len())..]),
         false => (None, operands),
     };
     let counted = operands.len() > if target.is_some() { 2 } else { 1 };
@@ -270,11 +264,7 @@ fn reduce(m: &Mnemonic, operands: &[&str], scope: &mut Scope) -> Result<Op, Stri
 
 /// The lanes of `among` that hold the same value as `lane`.
 pub(crate) fn same(values: &Lanes, lane: usize, among: Mask, is_wide: bool) -> Mask {
-    let width = if is_wide {
-        u64::MAX
-    } else {
-        u64::from(u32::MAX)
-    };
+    let width = if is_wide { u64::MAX } else { u64::from(u32::MAX) };
     lanes_of(among)
         .filter(|other| values[*other] & width == values[lane] & width)
         .fold(0, |mask, other| mask | 1 << other)

@@ -49,9 +49,7 @@ impl Block {
             variables.map(|variable| (variable.start, end(variable), variable.name.clone()));
         let shared_bytes = kernel.dynamic_start as usize + grid.shared_bytes as usize;
         Self {
-            warps: (0..n_warps)
-                .map(|index| Warp::new(index, kernel.n_registers))
-                .collect(),
+            warps: (0..n_warps).map(|index| Warp::new(index, kernel.n_registers)).collect(),
             core: Core {
                 shared: vec![0; shared_bytes],
                 shared_shadow: Shadow::new(shared_bytes),
@@ -99,11 +97,7 @@ impl Block {
             let n_lanes = (self.n_threads as usize - index * WARP).min(WARP);
             let lanes = (u64::MAX >> (64 - n_lanes)) as Mask;
             (warp.all, warp.live) = (lanes, lanes);
-            warp.groups = vec![Group {
-                pc: 0,
-                lanes,
-                waits: false,
-            }];
+            warp.groups = vec![Group { pc: 0, lanes, waits: false }];
             warp.local.resize(core.local_bytes * WARP, 0);
             warp.local_shadow.clear(core.local_bytes * WARP);
             warp.copies.clear();
@@ -120,9 +114,8 @@ impl Block {
 
     /// Lets the warps go on whose barrier is complete.
     fn release(&mut self, launch: &mut Launch) -> Result<(), Stop> {
-        let waiting: Vec<usize> = (0..self.warps.len())
-            .filter(|index| self.warps[*index].at_barrier.is_some())
-            .collect();
+        let waiting: Vec<usize> =
+            (0..self.warps.len()).filter(|index| self.warps[*index].at_barrier.is_some()).collect();
         for first in &waiting {
             let (number, count) = self.warps[*first].at_barrier.unwrap_or_default();
             let together: Vec<usize> = waiting
@@ -151,9 +144,7 @@ impl Block {
     fn is_uniform(&self) -> bool {
         let pc = |warp: &Warp| warp.groups.first().map(|group| group.pc);
         let first = pc(&self.warps[0]);
-        self.warps
-            .iter()
-            .all(|warp| pc(warp) == first && warp.live == warp.all)
+        self.warps.iter().all(|warp| pc(warp) == first && warp.live == warp.all)
     }
 
     fn report_divergence(&mut self, waiting: &[usize], launch: &mut Launch) -> Result<(), Stop> {
@@ -163,11 +154,7 @@ impl Block {
         let group = warp.groups.first().copied();
         let step = &launch.kernel.code[group.map_or(0, |group| group.pc)];
         let lane = warp.live.trailing_zeros() as usize;
-        let n_ended: u32 = self
-            .warps
-            .iter()
-            .map(|warp| (warp.all & !warp.live).count_ones())
-            .sum();
+        let n_ended: u32 = self.warps.iter().map(|warp| (warp.all & !warp.live).count_ones()).sum();
         let lines: Vec<u32> = waiting
             .iter()
             .filter_map(|index| self.warps[*index].groups.first())
@@ -179,9 +166,7 @@ impl Block {
             self.warps.len(),
             self.n_threads
         );
-        let report = self
-            .core
-            .finding(launch, warp, step, lane, ReportKind::DivergentBarrier);
+        let report = self.core.finding(launch, warp, step, lane, ReportKind::DivergentBarrier);
         launch.report(Report { detail, ..report })
     }
 
@@ -264,11 +249,7 @@ impl Core {
 
     fn report_stuck(&self, warp: &Warp, group: Group, launch: &mut Launch) -> Result<(), Stop> {
         let kernel = launch.kernel;
-        let lines: Vec<u32> = warp
-            .groups
-            .iter()
-            .map(|group| kernel.code[group.pc].line)
-            .collect();
+        let lines: Vec<u32> = warp.groups.iter().map(|group| kernel.code[group.pc].line).collect();
         let detail = format!("lanes of one warp wait at lines {lines:?} and never meet");
         let step = &kernel.code[group.pc];
         let kind = match step.op {
@@ -296,11 +277,7 @@ impl Core {
             return self.trap(warp, step, lanes, "the block does not end", launch);
         }
         match &step.op {
-            Op::Pure {
-                function,
-                destination,
-                sources,
-            } => {
+            Op::Pure { function, destination, sources } => {
                 if lanes != 0 {
                     let values =
                         function(sources.map(|source| warp.value(source, &launch.constants)));
@@ -331,11 +308,7 @@ impl Core {
                             launch,
                         );
                     };
-                    warp.groups.push(Group {
-                        pc: *target,
-                        lanes: 1 << lane,
-                        waits: false,
-                    });
+                    warp.groups.push(Group { pc: *target, lanes: 1 << lane, waits: false });
                 }
                 (group.pc, group.lanes) = (group.pc + 1, rest);
                 return Ok(false);
@@ -372,10 +345,7 @@ impl Core {
     ) -> Result<bool, Stop> {
         let lane = lanes.trailing_zeros().min(31) as usize;
         let report = self.finding(launch, warp, step, lane, ReportKind::Trap);
-        launch.report(Report {
-            detail: why.to_owned(),
-            ..report
-        })?;
+        launch.report(Report { detail: why.to_owned(), ..report })?;
         Ok(false)
     }
 
@@ -398,9 +368,7 @@ impl Core {
         }
         let lane = lanes.trailing_zeros() as usize;
         let number = warp.value(barrier.number, constants)[lane] as u32;
-        let count = barrier
-            .n_threads
-            .map(|n| warp.value(n, constants)[lane] as u32);
+        let count = barrier.n_threads.map(|n| warp.value(n, constants)[lane] as u32);
         if barrier.only_arrives {
             let seen = &mut self.seen[warp.index];
             self.arrived.push((number, seen.clone()));
@@ -448,11 +416,7 @@ fn branch(warp: &mut Warp, group: &mut Group, lanes: Mask, target: usize) -> boo
         (_, 0) => group.pc = target,
         (0, _) => group.pc += 1,
         _ => {
-            warp.groups.push(Group {
-                pc: target,
-                lanes,
-                waits: false,
-            });
+            warp.groups.push(Group { pc: target, lanes, waits: false });
             (group.pc, group.lanes) = (group.pc + 1, rest);
         }
     }

@@ -45,10 +45,7 @@ impl Core {
         self.meet(launch, warp, step, together, &collective.kind)?;
         let rest = group.lanes & !together;
         if rest != 0 {
-            warp.groups.push(Group {
-                lanes: rest,
-                ..*group
-            });
+            warp.groups.push(Group { lanes: rest, ..*group });
         }
         (group.lanes, group.pc) = (together, group.pc + 1);
         Ok(true)
@@ -90,17 +87,11 @@ impl Core {
                     warp.set(predicate, lanes, &in_range);
                 }
             }
-            Kind::Vote {
-                destination,
-                predicate,
-                is_negated,
-                kind,
-            } => {
+            Kind::Vote { destination, predicate, is_negated, kind } => {
                 let predicate = warp.value(*predicate, &launch.constants);
                 let holds = |lane: &usize| (predicate[*lane] & 1 == 1) != *is_negated;
-                let ballot = lanes_of(lanes)
-                    .filter(holds)
-                    .fold(0, |mask: Mask, lane| mask | 1 << lane);
+                let ballot =
+                    lanes_of(lanes).filter(holds).fold(0, |mask: Mask, lane| mask | 1 << lane);
                 let result = match kind {
                     VoteKind::All => u64::from(ballot == lanes),
                     VoteKind::Any => u64::from(ballot != 0),
@@ -109,12 +100,7 @@ impl Core {
                 };
                 warp.set(*destination, lanes, &[result; WARP]);
             }
-            Kind::Match {
-                destination,
-                all,
-                value,
-                is_wide,
-            } => {
+            Kind::Match { destination, all, value, is_wide } => {
                 let values = *warp.value(*value, &launch.constants);
                 let masks: Lanes =
                     std::array::from_fn(|lane| u64::from(same(&values, lane, lanes, *is_wide)));
@@ -123,20 +109,12 @@ impl Core {
                     return Ok(());
                 };
                 let whole = masks[lanes.trailing_zeros() as usize] == u64::from(lanes);
-                warp.set(
-                    *destination,
-                    lanes,
-                    &[if whole { u64::from(lanes) } else { 0 }; WARP],
-                );
+                warp.set(*destination, lanes, &[if whole { u64::from(lanes) } else { 0 }; WARP]);
                 if let Some(agreed) = agreed {
                     warp.set(*agreed, lanes, &[u64::from(whole); WARP]);
                 }
             }
-            Kind::Reduce {
-                destination,
-                value,
-                join,
-            } => {
+            Kind::Reduce { destination, value, join } => {
                 let values = warp.value(*value, &launch.constants);
                 let result = lanes_of(lanes).map(|lane| values[lane] as u32).reduce(join);
                 warp.set(*destination, lanes, &[u64::from(result.unwrap_or(0)); WARP]);
@@ -166,16 +144,12 @@ impl Core {
             return launch.report(Report { detail, ..report });
         }
         match matrix {
-            Matrix::Load {
-                registers,
-                address,
-                is_transposed,
-            } => self.load_matrices(launch, warp, step, registers, *address, *is_transposed),
-            Matrix::Store {
-                registers,
-                address,
-                is_transposed,
-            } => self.store_matrices(launch, warp, step, registers, *address, *is_transposed),
+            Matrix::Load { registers, address, is_transposed } => {
+                self.load_matrices(launch, warp, step, registers, *address, *is_transposed)
+            }
+            Matrix::Store { registers, address, is_transposed } => {
+                self.store_matrices(launch, warp, step, registers, *address, *is_transposed)
+            }
             Matrix::Multiply { d, a, b, c, wide } => {
                 let value = |register: Reg| warp.value(register, &launch.constants);
                 let result = product(a.map(value), b.map(value), c.map(value), *wide);
@@ -247,11 +221,7 @@ impl Core {
         for (matrix, register) in registers.iter().enumerate() {
             let values = *warp.value(*register, &launch.constants);
             let element = |row: usize, column: usize| {
-                let (row, column) = if is_transposed {
-                    (column, row)
-                } else {
-                    (row, column)
-                };
+                let (row, column) = if is_transposed { (column, row) } else { (row, column) };
                 (values[row * 4 + column / 2] >> (16 * (column % 2))) as u16
             };
             for row in 0..8 {

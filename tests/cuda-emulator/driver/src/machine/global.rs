@@ -74,19 +74,13 @@ impl GlobalMemory {
         if self.is_allocated(address) {
             return false;
         }
-        self.insert(
-            address,
-            bytes,
-            format!("a graph's allocation at {address:#x}"),
-        );
+        self.insert(address, bytes, format!("a graph's allocation at {address:#x}"));
         true
     }
 
     fn insert(&mut self, start: u64, bytes: usize, name: String) {
         self.used_bytes += bytes as u64;
-        let after = self
-            .allocations
-            .partition_point(|other| other.range.start < start);
+        let after = self.allocations.partition_point(|other| other.range.start < start);
         self.allocations.insert(
             after,
             Allocation {
@@ -102,23 +96,18 @@ impl GlobalMemory {
 
     /// Whether a buffer begins at an address.
     pub(crate) fn is_allocated(&self, address: u64) -> bool {
-        self.allocations
-            .binary_search_by_key(&address, |allocation| allocation.range.start)
-            .is_ok()
+        self.allocations.binary_search_by_key(&address, |allocation| allocation.range.start).is_ok()
     }
 
     /// The buffer that an address lies in.
     pub(crate) fn range(&mut self, address: u64) -> Option<Range<u64>> {
-        self.index(address)
-            .map(|index| self.allocations[index].range.clone())
+        self.index(address).map(|index| self.allocations[index].range.clone())
     }
 
     /// Ends a buffer; false where none begins there.
     pub(crate) fn free(&mut self, address: u64) -> bool {
-        let found = self
-            .allocations
-            .iter()
-            .position(|allocation| allocation.range.start == address);
+        let found =
+            self.allocations.iter().position(|allocation| allocation.range.start == address);
         let Some(place) = found else { return false };
         let allocation = self.allocations.remove(place);
         self.used_bytes -= allocation.bytes.len() as u64;
@@ -157,14 +146,10 @@ impl GlobalMemory {
         if !self.name(address, bytes, name) {
             return false;
         }
-        let known = self
-            .index(address)
-            .map(|index| &mut self.allocations[index]);
+        let known = self.index(address).map(|index| &mut self.allocations[index]);
         known.is_some_and(|allocation| {
             let start = (address - allocation.range.start) as usize;
-            allocation
-                .shadow
-                .copy_written(start, &vec![0; bytes as usize]);
+            allocation.shadow.copy_written(start, &vec![0; bytes as usize]);
             true
         })
     }
@@ -175,9 +160,8 @@ impl GlobalMemory {
             return Some(self.last);
         }
         // The allocations are sorted.
-        let after = self
-            .allocations
-            .partition_point(|allocation| allocation.range.start <= address);
+        let after =
+            self.allocations.partition_point(|allocation| allocation.range.start <= address);
         let index = after.checked_sub(1)?;
         self.last = index;
         here(&self.allocations[index]).then_some(index)
@@ -198,9 +182,7 @@ impl GlobalMemory {
             [] => end <= allocation.range.end,
             regions => {
                 let after = regions.partition_point(|(range, _)| range.start <= address);
-                after
-                    .checked_sub(1)
-                    .is_some_and(|region| end <= regions[region].0.end)
+                after.checked_sub(1).is_some_and(|region| end <= regions[region].0.end)
             }
         };
         if !inside {
@@ -208,19 +190,12 @@ impl GlobalMemory {
         }
         let allocation = &mut self.allocations[index];
         let start = (address - allocation.range.start) as usize;
-        Ok(Place {
-            bytes: &mut allocation.bytes,
-            shadow: &mut allocation.shadow,
-            start,
-        })
+        Ok(Place { bytes: &mut allocation.bytes, shadow: &mut allocation.shadow, start })
     }
 
     /// What an address outside of all buffers is nearest to.
     fn nobody(&self, address: u64) -> (String, i64, String) {
-        let freed = self
-            .freed
-            .iter()
-            .find(|(range, _)| range.contains(&address));
+        let freed = self.freed.iter().find(|(range, _)| range.contains(&address));
         if let Some((range, name)) = freed {
             let offset = (address - range.start) as i64;
             return (name.clone(), offset, "the buffer was freed".to_owned());
@@ -236,17 +211,9 @@ impl GlobalMemory {
             {
                 let offset = address.wrapping_sub(range.start) as i64;
                 let size = range.end - range.start;
-                (
-                    name.to_owned(),
-                    offset,
-                    format!("the buffer has {size} bytes"),
-                )
+                (name.to_owned(), offset, format!("the buffer has {size} bytes"))
             }
-            _ => (
-                String::new(),
-                0,
-                format!("no buffer is near address {address:#x}"),
-            ),
+            _ => (String::new(), 0, format!("no buffer is near address {address:#x}")),
         }
     }
 
@@ -256,9 +223,7 @@ impl GlobalMemory {
             return (String::new(), 0);
         };
         let parts = self.allocations[index].parts();
-        let within = parts
-            .into_iter()
-            .find(|(range, _)| range.contains(&address));
+        let within = parts.into_iter().find(|(range, _)| range.contains(&address));
         within.map_or_else(Default::default, |(range, name)| {
             (name.to_owned(), (address - range.start) as i64)
         })
@@ -270,11 +235,9 @@ impl Allocation {
     fn parts(&self) -> Vec<(Range<u64>, &str)> {
         match self.regions.is_empty() {
             true => vec![(self.range.clone(), self.name.as_str())],
-            false => self
-                .regions
-                .iter()
-                .map(|(range, name)| (range.clone(), name.as_str()))
-                .collect(),
+            false => {
+                self.regions.iter().map(|(range, name)| (range.clone(), name.as_str())).collect()
+            }
         }
     }
 }

@@ -79,11 +79,7 @@ pub(crate) fn launch(
         kernel,
         grid,
         parameters: parameter_bytes(&kernel.parameters, arguments),
-        constants: kernel
-            .constants
-            .iter()
-            .map(|value| [*value; WARP])
-            .collect(),
+        constants: kernel.constants.iter().map(|value| [*value; WARP]).collect(),
         memory,
         reports: Vec::new(),
         first_instance: *instance + 1,

@@ -79,12 +79,7 @@ impl Core {
             let detail = format!("an access of {bytes} bytes needs a multiple of {bytes}");
             let (buffer, offset) = self.describe(launch, space, address);
             let report = self.finding(launch, warp, step, lane, ReportKind::Misaligned);
-            return launch.report(Report {
-                buffer,
-                offset,
-                detail,
-                ..report
-            });
+            return launch.report(Report { buffer, offset, detail, ..report });
         }
         let thread = (warp.index * 32 + lane) as u16;
         let who = Accessor {
@@ -112,19 +107,10 @@ impl Core {
             Ok(place) => place,
             Err((buffer, offset, detail)) => {
                 let report = self.finding(launch, warp, step, lane, ReportKind::OutOfBounds);
-                return launch.report(Report {
-                    buffer,
-                    offset,
-                    detail,
-                    ..report
-                });
+                return launch.report(Report { buffer, offset, detail, ..report });
             }
         };
-        let Place {
-            bytes: data,
-            shadow,
-            start,
-        } = place;
+        let Place { bytes: data, shadow, start } = place;
         let unwritten = how.reads() && !shadow.is_written(start, bytes);
         let race = match space {
             Space::Local => None,
@@ -139,34 +125,20 @@ impl Core {
             let detail = format!("{bytes} bytes are read of which nothing wrote some");
             let (buffer, offset) = self.describe(launch, space, address);
             let report = self.finding(launch, warp, step, lane, ReportKind::UninitialisedRead);
-            launch.report(Report {
-                buffer,
-                offset,
-                detail,
-                ..report
-            })?;
+            launch.report(Report { buffer, offset, detail, ..report })?;
         }
         let race = race.map(|race| self.race_detail(launch, race, how));
         let overtaken = || "a copy to these bytes was begun and not waited for".to_owned();
         if let Some(detail) = race.or_else(|| under_way.then(overtaken)) {
             let (buffer, offset) = self.describe(launch, space, address);
             let report = self.finding(launch, warp, step, lane, ReportKind::Race);
-            launch.report(Report {
-                buffer,
-                offset,
-                detail,
-                ..report
-            })?;
+            launch.report(Report { buffer, offset, detail, ..report })?;
         }
         Ok(())
     }
 
     fn race_detail(&self, launch: &Launch, race: Conflict, how: How) -> String {
-        let this = if how.kind() == Kind::Read {
-            "read"
-        } else {
-            "write"
-        };
+        let this = if how.kind() == Kind::Read { "read" } else { "write" };
         let earlier = race.earlier;
         match race.is_other_block {
             true => format!("this {this} and a {earlier} of another block are not ordered"),
@@ -203,19 +175,10 @@ impl Core {
         lanes: Mask,
         load: &Load,
     ) -> Result<(), Stop> {
-        let Access {
-            space,
-            address,
-            element_bytes,
-            is_atomic,
-        } = load.access;
+        let Access { space, address, element_bytes, is_atomic } = load.access;
         let bytes = element_bytes * load.destinations.len();
         let base = *warp.value(address.base, &launch.constants);
-        let how = if is_atomic {
-            How::ReadAtomic
-        } else {
-            How::Read
-        };
+        let how = if is_atomic { How::ReadAtomic } else { How::Read };
         for lane in lanes_of(lanes) {
             let address = base[lane].wrapping_add_signed(address.offset);
             let mut buffer = [0; 32];
@@ -228,12 +191,7 @@ impl Core {
                 };
                 buffer[..bytes].copy_from_slice(parameter);
             } else {
-                let target = Target {
-                    space,
-                    address,
-                    bytes,
-                    how,
-                };
+                let target = Target { space, address, bytes, how };
                 self.access(launch, warp, step, lane, target, |data| {
                     buffer[..bytes].copy_from_slice(data);
                 })?;
@@ -257,19 +215,10 @@ impl Core {
         lanes: Mask,
         store: &Store,
     ) -> Result<(), Stop> {
-        let Access {
-            space,
-            address,
-            element_bytes,
-            is_atomic,
-        } = store.access;
+        let Access { space, address, element_bytes, is_atomic } = store.access;
         let bytes = element_bytes * store.sources.len();
         let base = *warp.value(address.base, &launch.constants);
-        let how = if is_atomic {
-            How::WriteAtomic
-        } else {
-            How::Write
-        };
+        let how = if is_atomic { How::WriteAtomic } else { How::Write };
         for lane in lanes_of(lanes) {
             let mut buffer = [0; 32];
             for (part, source) in buffer.chunks_exact_mut(element_bytes).zip(&store.sources) {
@@ -277,12 +226,7 @@ impl Core {
                 part.copy_from_slice(&value.to_le_bytes()[..element_bytes]);
             }
             let address = base[lane].wrapping_add_signed(address.offset);
-            let target = Target {
-                space,
-                address,
-                bytes,
-                how,
-            };
+            let target = Target { space, address, bytes, how };
             self.access(launch, warp, step, lane, target, |data| {
                 data.copy_from_slice(&buffer[..bytes]);
             })?;
@@ -299,24 +243,12 @@ impl Core {
         lanes: Mask,
         atomic: &Atomic,
     ) -> Result<(), Stop> {
-        let Access {
-            space,
-            address,
-            element_bytes: bytes,
-            ..
-        } = atomic.access;
+        let Access { space, address, element_bytes: bytes, .. } = atomic.access;
         let base = *warp.value(address.base, &launch.constants);
-        let operands = atomic
-            .operands
-            .map(|operand| *warp.value(operand, &launch.constants));
+        let operands = atomic.operands.map(|operand| *warp.value(operand, &launch.constants));
         for lane in lanes_of(lanes) {
             let address = base[lane].wrapping_add_signed(address.offset);
-            let target = Target {
-                space,
-                address,
-                bytes,
-                how: How::Change,
-            };
+            let target = Target { space, address, bytes, how: How::Change };
             let mut old = 0;
             self.access(launch, warp, step, lane, target, |data| {
                 old = word(data);
@@ -353,23 +285,12 @@ impl Core {
                 let report = self.finding(launch, warp, step, lane, ReportKind::Trap);
                 return launch.report(Report { detail, ..report });
             }
-            let target = Target {
-                space: Space::Shared,
-                address: to,
-                bytes: copy.bytes,
-                how: How::Begin,
-            };
+            let target =
+                Target { space: Space::Shared, address: to, bytes: copy.bytes, how: How::Begin };
             self.access(launch, warp, step, lane, target, |_| ())?;
             let group = warp.committed[lane];
             let bytes = copy.bytes;
-            let pending = PendingCopy {
-                lane,
-                group,
-                to,
-                from,
-                bytes,
-                source_bytes,
-            };
+            let pending = PendingCopy { lane, group, to, from, bytes, source_bytes };
             let mut read = [0; 16];
             self.copy_source(launch, warp, step, &pending, &mut read)?;
             warp.copies.push(pending);
@@ -423,12 +344,7 @@ impl Core {
         let unit = if whole { copy.bytes } else { 1 };
         for start in (0..copy.source_bytes).step_by(unit) {
             let address = copy.from + start as u64;
-            let target = Target {
-                space: Space::Global,
-                address,
-                bytes: unit,
-                how: How::Read,
-            };
+            let target = Target { space: Space::Global, address, bytes: unit, how: How::Read };
             self.access(launch, warp, step, copy.lane, target, |data| {
                 into[start..start + unit].copy_from_slice(data);
             })?;
@@ -454,32 +370,19 @@ fn shared_place<'a>(
     n: usize,
 ) -> Result<Place<'a>, Nobody> {
     let end = address + n as u64;
-    if variables
-        .iter()
-        .any(|(from, to, _)| *from <= address && end <= *to)
-    {
+    if variables.iter().any(|(from, to, _)| *from <= address && end <= *to) {
         let start = address as usize;
-        return Ok(Place {
-            bytes,
-            shadow,
-            start,
-        });
+        return Ok(Place { bytes, shadow, start });
     }
     // The variable before the address is the one whose end was passed.
-    let before = variables
-        .iter()
-        .filter(|(from, ..)| *from <= address)
-        .max_by_key(|(from, ..)| *from);
+    let before =
+        variables.iter().filter(|(from, ..)| *from <= address).max_by_key(|(from, ..)| *from);
     Err(match before.or(variables.first()) {
         Some((from, to, name)) => {
             let detail = format!("the shared variable has {} bytes", to - from);
             (name.clone(), address.wrapping_sub(*from) as i64, detail)
         }
-        None => (
-            String::new(),
-            address as i64,
-            "the kernel has no shared memory".to_owned(),
-        ),
+        None => (String::new(), address as i64, "the kernel has no shared memory".to_owned()),
     })
 }
 

@@ -44,12 +44,7 @@ const OTHER_BLOCKS: u8 = 8;
 
 impl Mark {
     fn of(who: &Accessor, flags: u8) -> Self {
-        Self {
-            instance: who.instance,
-            clock: who.now(),
-            thread: who.thread,
-            flags,
-        }
+        Self { instance: who.instance, clock: who.now(), thread: who.thread, flags }
     }
 
     fn is_stale(&self, who: &Accessor) -> bool {
@@ -158,11 +153,7 @@ impl Cell {
 
 impl Mark {
     fn conflict(&self, who: &Accessor, earlier: &'static str) -> Conflict {
-        Conflict {
-            earlier,
-            thread: self.thread,
-            is_other_block: self.instance != who.instance,
-        }
+        Conflict { earlier, thread: self.thread, is_other_block: self.instance != who.instance }
     }
 }
 
@@ -183,10 +174,7 @@ struct Page {
 
 impl Page {
     fn new() -> Self {
-        Self {
-            shift: 2,
-            cells: vec![Cell::default(); PAGE_BYTES >> 2],
-        }
+        Self { shift: 2, cells: vec![Cell::default(); PAGE_BYTES >> 2] }
     }
 
     /// Cells small enough for an access that begins at `start` and covers `bytes`.
@@ -210,10 +198,7 @@ pub(crate) struct Shadow {
 impl Shadow {
     /// Of a buffer in which nothing is written yet.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self {
-            written: vec![0; bytes],
-            pages: Vec::new(),
-        }
+        Self { written: vec![0; bytes], pages: Vec::new() }
     }
 
     /// Forgets what was written, and makes room for this many bytes.

@@ -88,11 +88,7 @@ impl Warp {
     /// Takes the next group to run out of the list: the one furthest behind of those that do not wait.
     pub(crate) fn take_next(&mut self) -> Option<Group> {
         self.merge();
-        let ready = self
-            .groups
-            .iter()
-            .enumerate()
-            .filter(|(_, group)| !group.waits);
+        let ready = self.groups.iter().enumerate().filter(|(_, group)| !group.waits);
         let (place, _) = ready.min_by_key(|(_, group)| group.pc)?;
         Some(self.groups.swap_remove(place))
     }
@@ -113,9 +109,7 @@ impl Warp {
 
     /// Whether a running group should give way: another is at the same place or further behind.
     pub(crate) fn gives_way(&self, pc: usize) -> bool {
-        self.groups
-            .iter()
-            .any(|other| other.pc == pc || !other.waits && other.pc < pc)
+        self.groups.iter().any(|other| other.pc == pc || !other.waits && other.pc < pc)
     }
 
     /// Ends lanes.

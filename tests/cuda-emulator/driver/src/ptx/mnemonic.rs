@@ -87,10 +87,7 @@ pub(crate) struct Mnemonic<'a> {
 impl<'a> Mnemonic<'a> {
     /// Splits `text` at its dots.
     pub(crate) fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            parts: text.split('.').collect(),
-        }
+        Self { text, parts: text.split('.').collect() }
     }
 
     /// What comes before the first dot.
@@ -115,10 +112,7 @@ impl<'a> Mnemonic<'a> {
 
     /// All types among the modifiers, in order.
     pub(crate) fn types(&self) -> Vec<Type> {
-        self.parts[1..]
-            .iter()
-            .filter_map(|part| Type::parse(part))
-            .collect()
+        self.parts[1..].iter().filter_map(|part| Type::parse(part)).collect()
     }
 
     /// The last type: that of the operands. An instruction without one is taken as `.b32`.

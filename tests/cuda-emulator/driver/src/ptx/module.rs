@@ -138,13 +138,7 @@ impl Declaration {
         for extent in last.split('[').skip(1) {
             n_elements *= extent.trim_end_matches(']').parse().unwrap_or(0);
         }
-        Ok(Self {
-            name,
-            align,
-            element,
-            n_elements,
-            is_extern: words.contains(&".extern"),
-        })
+        Ok(Self { name, align, element, n_elements, is_extern: words.contains(&".extern") })
     }
 
     fn bytes(&self) -> u64 {
@@ -192,10 +186,8 @@ fn top_level(text: &str) -> Result<Vec<Part<'_>>, PtxError> {
                 found.push((whole, None, line));
             }
             '{' => {
-                let end = closing_brace(text, place).ok_or_else(|| PtxError {
-                    line,
-                    what: "a brace is never closed".to_owned(),
-                })?;
+                let end = closing_brace(text, place)
+                    .ok_or_else(|| PtxError { line, what: "a brace is never closed".to_owned() })?;
                 let whole = std::mem::take(&mut header);
                 found.push((whole, Some(&text[place..end]), line));
                 line += text[place..end].matches('\n').count() as u32;
@@ -233,9 +225,7 @@ fn entry_name(header: &str) -> &str {
 
 /// A kernel's parameters and its limit on threads.
 fn signature(header: &str, scope: &mut Scope) -> Result<(Vec<Parameter>, u32), String> {
-    let inner = header
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'));
+    let inner = header.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     let (list, after) = inner.unwrap_or(("", ""));
     let (mut parameters, mut end) = (Vec::new(), 0_u64);
     for text in split_operands(list) {
@@ -252,20 +242,12 @@ fn signature(header: &str, scope: &mut Scope) -> Result<(Vec<Parameter>, u32), S
         let offset = end.next_multiple_of(declaration.align.max(1));
         end = offset + declaration.bytes();
         scope.symbols.insert(declaration.name.clone(), offset);
-        parameters.push(Parameter {
-            offset: offset as usize,
-            bytes: declaration.bytes() as usize,
-        });
+        parameters.push(Parameter { offset: offset as usize, bytes: declaration.bytes() as usize });
     }
     let limit = [".maxntid", ".reqntid"].iter().find_map(|word| {
         let sizes = after.split_once(word)?.1;
         let sizes = sizes.split('.').next()?;
-        Some(
-            sizes
-                .split(',')
-                .filter_map(|n| n.trim().parse::<u32>().ok())
-                .product(),
-        )
+        Some(sizes.split(',').filter_map(|n| n.trim().parse::<u32>().ok()).product())
     });
     Ok((parameters, limit.unwrap_or(1024)))
 }
@@ -387,9 +369,7 @@ fn kernel(
         match &mut instruction.op {
             Op::Branch { target } => *target = starts[*target],
             Op::BranchIndexed { targets, .. } => {
-                targets
-                    .iter_mut()
-                    .for_each(|target| *target = starts[*target]);
+                targets.iter_mut().for_each(|target| *target = starts[*target]);
             }
             _ => {}
         }

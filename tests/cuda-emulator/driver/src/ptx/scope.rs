@@ -112,10 +112,7 @@ impl Scope {
     /// Width in bits of a declared register.
     pub(crate) fn width(&self, name: &str) -> Option<u32> {
         let prefix = name.trim_end_matches(|mark: char| mark.is_ascii_digit());
-        self.widths
-            .get(name)
-            .or_else(|| self.widths.get(prefix))
-            .copied()
+        self.widths.get(name).or_else(|| self.widths.get(prefix)).copied()
     }
 
     /// A register of nobody's, for what lies between two steps of one instruction.
@@ -195,11 +192,7 @@ impl Scope {
 
 /// The elements of `{a, b}`; a bare operand is a vector of one.
 pub(crate) fn elements(text: &str) -> Vec<&str> {
-    text.trim_start_matches('{')
-        .trim_end_matches('}')
-        .split(',')
-        .map(str::trim)
-        .collect()
+    text.trim_start_matches('{').trim_end_matches('}').split(',').map(str::trim).collect()
 }
 
 /// A literal: decimal, hexadecimal, octal or binary, or the bits of a float (`0f3F800000`, `0d…`).

@@ -93,10 +93,7 @@ pub(crate) fn items(body: &str, mut line: u32) -> Vec<Item> {
             ';' => {
                 let statement = std::mem::take(&mut text).trim().to_owned();
                 if !statement.is_empty() {
-                    items.push(Item::Statement(Statement {
-                        line: begun,
-                        text: statement,
-                    }));
+                    items.push(Item::Statement(Statement { line: begun, text: statement }));
                 }
             }
             '{' | '}' if at_start => {}
@@ -122,7 +119,5 @@ pub(crate) fn items(body: &str, mut line: u32) -> Vec<Item> {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .chars()
-            .all(|mark| mark.is_ascii_alphanumeric() || "_$%".contains(mark))
+        && text.chars().all(|mark| mark.is_ascii_alphanumeric() || "_$%".contains(mark))
 }

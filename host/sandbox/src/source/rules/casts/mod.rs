@@ -111,13 +111,8 @@ struct Casts {
 
 impl Casts {
     fn over(parsed: &Parsed, names: Names) -> Self {
-        let mut casts = Casts {
-            names,
-            form: parsed.form,
-            scope: Vec::new(),
-            self_enum: None,
-            offence: None,
-        };
+        let mut casts =
+            Casts { names, form: parsed.form, scope: Vec::new(), self_enum: None, offence: None };
         casts.visit_file(&parsed.file);
         casts
     }
@@ -191,9 +186,7 @@ impl Casts {
         match expr {
             Expr::Paren(inner) => self.is_castable(&inner.expr),
             Expr::Unary(of) if matches!(of.op, syn::UnOp::Deref(_)) => self.is_self(&of.expr),
-            Expr::Path(ExprPath {
-                qself: None, path, ..
-            }) => {
+            Expr::Path(ExprPath { qself: None, path, .. }) => {
                 let is_bound = path.get_ident().is_some_and(|name| self.is_bound(name));
                 is_bound || self.is_variant(path) || self.is_self(expr)
             }
@@ -286,10 +279,7 @@ impl Casts {
 
 fn gives_bool(op: &BinOp) -> bool {
     use BinOp::{And, Eq, Ge, Gt, Le, Lt, Ne, Or};
-    matches!(
-        op,
-        And(_) | Eq(_) | Ge(_) | Gt(_) | Le(_) | Lt(_) | Ne(_) | Or(_)
-    )
+    matches!(op, And(_) | Eq(_) | Ge(_) | Gt(_) | Le(_) | Lt(_) | Ne(_) | Or(_))
 }
 
 impl<'ast> Visit<'ast> for Casts {

@@ -204,8 +204,7 @@ impl<'ast> Visit<'ast> for Names {
     }
 
     fn visit_field(&mut self, field: &'ast Field) {
-        self.fields
-            .extend(field.ident.as_ref().map(Ident::to_string));
+        self.fields.extend(field.ident.as_ref().map(Ident::to_string));
         visit::visit_field(self, field);
     }
 
