@@ -5,9 +5,9 @@
 //! slices; outputs come first, then inputs, then the shape. Every sum has an order that does not depend on the number of
 //! threads: element-wise work and reductions are cut into blocks of a fixed size, and products into tiles that leave
 //! the sums alone. So the same inputs give the same bytes on one thread and on many. Work runs on rayon's ambient
-//! pool: call from inside `ThreadPool::install` to choose it. Scratch stays with its thread (`scratch`), and work is halved in
-//! place, so that nothing is allocated per call but what `gemm` takes to pack its operands. Each operation is a span of `tracing`, with
-//! the useful arithmetic as `flop` where that is what counts; nobody listens unless asked to.
+//! pool: call from inside `ThreadPool::install` to choose it. Scratch stays with its thread (`scratch`), and work is halved
+//! in place, so that nothing is allocated per call. Each operation is a span of `tracing`, with the useful arithmetic as
+//! `flop` where that is what counts; nobody listens unless asked to.
 //!
 //! An operation's `cuda` module is the same on a device, over memory that lies there; `cuda` opens one.
 //!
