@@ -19,7 +19,7 @@ pub(crate) fn folder(named: Option<PathBuf>) -> Result<PathBuf> {
     };
     std::fs::create_dir_all(&folder).with_context(|| {
         format!(
-            "cannot make the cache folder {} (hint: name another with --cache)",
+            "cannot make the cache folder {}\nhint: name another with --cache",
             folder.display()
         )
     })?;
@@ -32,7 +32,7 @@ fn default_folder() -> Result<PathBuf> {
     }
     match absolute("HOME").or_else(|| absolute("LOCALAPPDATA")) {
         Some(home) => Ok(home.join(".cache").join("lossbox")),
-        None => bail!("no home folder is known (hint: name a cache folder with --cache DIR)"),
+        None => bail!("no home folder is known\nhint: name a cache folder with --cache DIR"),
     }
 }
 

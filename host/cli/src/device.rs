@@ -19,7 +19,7 @@ pub(crate) fn open(
 ) -> Result<Device> {
     ensure!(
         name != DeviceName::Cpu || precision.is_none(),
-        "--precision applies to CUDA devices only; the CPU computes in f32 (hint: add --device cuda, or drop --precision)"
+        "--precision applies to CUDA devices only; the CPU computes in f32\nhint: add --device cuda, or drop --precision"
     );
     Ok(Device::open(name, precision.unwrap_or_default(), Some(&kernels(settings)))?)
 }

@@ -38,14 +38,14 @@ pub(crate) fn read(path: &Path) -> Result<Pairs> {
 pub(crate) fn parse(text: &str) -> Result<Pairs> {
     // serde would take a bare list of the six lists too.
     if text.trim_start().starts_with('[') {
-        bail!("this is not a pairs file, but a list {SHAPE}");
+        bail!("this is not a pairs file, but a list{SHAPE}");
     }
     let file: PairsFile =
         serde_json::from_str(text).with_context(|| match syntax_is_wrong(text) {
             true => {
-                "this is not JSON (hint: JSON has numbers, but neither NaN nor Infinity)".to_owned()
+                "this is not JSON\nhint: JSON has numbers, but neither NaN nor Infinity".to_owned()
             }
-            false => format!("this is not a pairs file {SHAPE}"),
+            false => format!("this is not a pairs file{SHAPE}"),
         })?;
     checked(file)
 }
@@ -53,8 +53,8 @@ pub(crate) fn parse(text: &str) -> Result<Pairs> {
 /// Room for [`PAIRS_MAX`] pairs, each number written at full length and on a line of its own.
 const BYTES_MAX: u64 = 32 << 20;
 
-const SHAPE: &str = "(hint: an object with the lists policy_chosen_logps, policy_rejected_logps, \
-                     reference_chosen_logps, reference_rejected_logps, chosen_tokens and rejected_tokens)";
+const SHAPE: &str = "\nhint: an object with the lists policy_chosen_logps, policy_rejected_logps, \
+                     reference_chosen_logps, reference_rejected_logps, chosen_tokens and rejected_tokens";
 
 /// Whether the text is no JSON at all, whatever it should hold.
 fn syntax_is_wrong(text: &str) -> bool {
@@ -73,7 +73,7 @@ fn limited(source: impl Read) -> Result<String> {
     let mut text = String::new();
     let n_bytes = source.take(BYTES_MAX + 1).read_to_string(&mut text)?;
     if n_bytes as u64 > BYTES_MAX {
-        bail!("it has more than {BYTES_MAX} bytes (hint: a call takes at most {PAIRS_MAX} pairs)");
+        bail!("it has more than {BYTES_MAX} bytes\nhint: a call takes at most {PAIRS_MAX} pairs");
     }
     Ok(text)
 }
@@ -93,7 +93,7 @@ fn checked(file: PairsFile) -> Result<Pairs> {
     if let Err(message) = pairs.check_lengths() {
         // The contract writes its names with dashes.
         let message = message.replace('-', "_");
-        bail!("{message} (hint: every list has as many entries as policy_chosen_logps)");
+        bail!("{message}\nhint: every list has as many entries as policy_chosen_logps");
     }
     for (name, tokens) in
         [("chosen_tokens", &pairs.chosen_tokens), ("rejected_tokens", &pairs.rejected_tokens)]

@@ -99,7 +99,7 @@ impl Named {
         let hashes: Vec<String> =
             there.map(|(what, hash)| format!("{what} {}", shown(hash))).collect();
         bail!(
-            "{} is not {}@{digits}: its hashes are {} (hint: `lossbox plugins` lists what is there)",
+            "{} is not {}@{digits}: its hashes are {}\nhint: `lossbox plugins` lists what is there",
             self.entry.place(),
             self.name(),
             none_or(&hashes)
@@ -182,8 +182,8 @@ fn digits_apart(plugin: &str) -> Result<(&str, Option<String>)> {
     let is_hash = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash || !(DIGITS_MIN..=DIGITS_MAX).contains(&digits.len()) {
         bail!(
-            "{digits:?} is not the beginning of a hash: expected {DIGITS_MIN} to {DIGITS_MAX} hexadecimal digits \
-             (hint: `lossbox plugins` prints them)"
+            "{digits:?} is not the beginning of a hash: expected {DIGITS_MIN} to {DIGITS_MAX} hexadecimal digits\
+             \nhint: `lossbox plugins` prints them"
         );
     }
     Ok((name, Some(digits.to_ascii_lowercase())))
@@ -192,12 +192,12 @@ fn digits_apart(plugin: &str) -> Result<(&str, Option<String>)> {
 fn at_path(plugin: &str) -> Result<Entry> {
     let path = PathBuf::from(plugin);
     if path.is_dir() && !path.join("Cargo.toml").exists() {
-        bail!("{plugin} is a folder, but no crate: it has no Cargo.toml (hint: name a file in it)");
+        bail!("{plugin} is a folder, but no crate: it has no Cargo.toml\nhint: name a file in it");
     }
     if !path.exists() {
         bail!(
-            "there is no {plugin} (hint: a plugin is named, as `lossbox plugins` lists it, or is the path of a .rs or \
-             .wasm file or of a crate's folder)"
+            "there is no {plugin}\nhint: a plugin is named, as `lossbox plugins` lists it, or is the path of a .rs or \
+             .wasm file or of a crate's folder"
         );
     }
     let form = match path.extension().and_then(|extension| extension.to_str()) {
@@ -215,10 +215,10 @@ fn in_folder(name: &str, folder: &Path) -> Result<Entry> {
     match entries.into_iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(entry),
         None if Path::new(name).exists() => {
-            bail!("{name} is here, but not a plugin's name (hint: write ./{name} for the path)")
+            bail!("{name} is here, but not a plugin's name\nhint: write ./{name} for the path")
         }
         None => bail!(
-            "no plugin called {name} in {} (hint: the built-in losses are {})",
+            "no plugin called {name} in {}\nhint: the built-in losses are {}",
             folder.display(),
             built_in_names()
         ),
@@ -248,7 +248,7 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
     let mut set = BTreeSet::new();
     for setting in settings {
         let (name, number) = setting.split_once('=').with_context(|| {
-            format!("{setting:?} is not a setting (hint: write NAME=VALUE, as in beta=0.1)")
+            format!("{setting:?} is not a setting\nhint: write NAME=VALUE, as in beta=0.1")
         })?;
         let value: f64 =
             number.trim().parse().with_context(|| format!("{name}: {number:?} is not a number"))?;
@@ -257,14 +257,14 @@ pub(crate) fn hyperparameters(plugin: &ProbedPlugin, settings: &[String]) -> Res
         else {
             let names: Vec<&str> =
                 declared.iter().map(|hyperparameter| hyperparameter.name.as_str()).collect();
-            bail!("no hyperparameter called {name} (hint: this loss has {})", none_or(&names));
+            bail!("no hyperparameter called {name}\nhint: this loss has {}", none_or(&names));
         };
         let (minimum, maximum) = (declared[index].minimum, declared[index].maximum);
         if !(minimum..=maximum).contains(&value) {
             bail!("{name} = {value} is out of range: expected {minimum} to {maximum}");
         }
         if !set.insert(index) {
-            bail!("{} is set twice (hint: leave one)", name.trim());
+            bail!("{} is set twice\nhint: leave one", name.trim());
         }
         values[index] = value;
     }

@@ -19,7 +19,7 @@ fn numbered(runs: &Path, prefix: &str, resume: bool) -> Result<PathBuf> {
     match (last, resume) {
         (Some(last), true) => Ok(runs.join(format!("{prefix}{last}"))),
         (None, true) => {
-            bail!("there is no run under {} (hint: name one with --run)", runs.display())
+            bail!("there is no run under {}\nhint: name one with --run", runs.display())
         }
         (last, false) => Ok(runs.join(format!("{prefix}{}", last.unwrap_or(0) + 1))),
     }

@@ -13,14 +13,14 @@ use crate::printable::name_of;
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// There is no Rust compiler.
-    #[error("cannot run rustc: {0} (hint: install Rust from https://rustup.rs)")]
+    #[error("cannot run rustc: {0}\nhint: install Rust from https://rustup.rs")]
     NoCompiler(io::Error),
     /// There is no cargo beside the compiler, which a crate's manifest needs.
-    #[error("cannot run the toolchain's cargo: {0} (hint: run `rustup component add cargo`)")]
+    #[error("cannot run the toolchain's cargo: {0}\nhint: run `rustup component add cargo`")]
     NoCargo(io::Error),
     /// The compiler answered something else than expected.
     #[error(
-        "rustc answered unexpectedly to {question}: {answer} (hint: use the toolchain of rust-toolchain.toml)"
+        "rustc answered unexpectedly to {question}: {answer}\nhint: use the toolchain of rust-toolchain.toml"
     )]
     StrangeCompiler {
         /// The command line.
@@ -30,7 +30,7 @@ pub enum Fault {
     },
     /// The wasm32-wasip2 target is missing and could not be added.
     #[error(
-        "the target wasm32-wasip2 is missing: {reason} (hint: run `rustup target add wasm32-wasip2`)"
+        "the target wasm32-wasip2 is missing: {reason}\nhint: run `rustup target add wasm32-wasip2`"
     )]
     NoTarget {
         /// What rustup said.
@@ -38,17 +38,17 @@ pub enum Fault {
     },
     /// Our own SDK does not build.
     #[error(
-        "the guest SDK does not build with this compiler: {0} (hint: use the toolchain of rust-toolchain.toml)"
+        "the guest SDK does not build with this compiler: {0}\nhint: use the toolchain of rust-toolchain.toml"
     )]
     SdkBuild(String),
     /// The SDK in the cache is not what was built. No candidate is to blame for what rustc says of it.
-    #[error("the guest SDK in {} is damaged (hint: run the command again, which builds it anew)", .0.display())]
+    #[error("the guest SDK in {} is damaged\nhint: run the command again, which builds it anew", .0.display())]
     SdkDamaged(PathBuf),
     /// Other programs had the processor while a compiler's clock ran out, each time that it was tried. The candidate may be
     /// as good as any.
     #[error(
-        "the machine is too busy to compile: the compiler had the processor for {:.1} s of {:.1} s at try {tries} \
-         (hint: try again when the machine has less to do; a program that embeds the sandbox can set Options::compile_wall)",
+        "the machine is too busy to compile: the compiler had the processor for {:.1} s of {:.1} s at try {tries}\
+         \nhint: try again when the machine has less to do; a program that embeds the sandbox can set Options::compile_wall",
         had.as_secs_f64(), wall.as_secs_f64()
     )]
     Busy {
@@ -61,7 +61,7 @@ pub enum Fault {
     },
     /// The file system that candidates are compiled on is full. No candidate is to blame for what the compiler says there.
     #[error(
-        "{} has {left} bytes left, too few to compile in (hint: free some space, or set TMPDIR to another folder)",
+        "{} has {left} bytes left, too few to compile in\nhint: free some space, or set TMPDIR to another folder",
         folder.display()
     )]
     DiskFull {
@@ -72,7 +72,7 @@ pub enum Fault {
     },
     /// A file or folder could not be read or written.
     #[error(
-        "cannot {action} {}: {source} (hint: check that it exists, that this user may use it, and that its disk is not full)",
+        "cannot {action} {}: {source}\nhint: check that it exists, that this user may use it, and that its disk is not full",
         name_of(path)
     )]
     File {
@@ -88,8 +88,8 @@ pub enum Fault {
     Call(String),
     /// A child process could not be started or watched.
     #[error(
-        "cannot run the sandbox's child process {}: {source} (hint: check that the program is still there, and end other \
-         programs if the machine has no processes left)",
+        "cannot run the sandbox's child process {}: {source}\nhint: check that the program is still there, and end other \
+         programs if the machine has no processes left",
         program.display()
     )]
     Child {
@@ -100,8 +100,8 @@ pub enum Fault {
     },
     /// The platform lacks a way to confine children, and the options do not accept that.
     #[error(
-        "this machine cannot confine {layer}: {reason} (hint: use Linux 5.19 or newer with Landlock and seccomp enabled; \
-         --accept-missing-confinement accepts the risk that a candidate can {})",
+        "this machine cannot confine {layer}: {reason}\nhint: use Linux 5.19 or newer with Landlock and seccomp enabled; \
+         --accept-missing-confinement accepts the risk that a candidate can {}",
         .layer.risk()
     )]
     MissingLayer {
@@ -112,7 +112,7 @@ pub enum Fault {
     },
     /// A confined compiler does not start, or is another than the one outside.
     #[error(
-        "{} does not run confined: {reason} (hint: it may read its toolchain, /lib and /usr/lib alone; use one from https://rustup.rs)",
+        "{} does not run confined: {reason}\nhint: it may read its toolchain, /lib and /usr/lib alone; use one from https://rustup.rs",
         program.display()
     )]
     ConfinedCompiler {
@@ -123,18 +123,18 @@ pub enum Fault {
     },
     /// A file outside every candidate would steer cargo.
     #[error(
-        "{} steers cargo, which reads a crate's manifest below it (hint: remove it, or set TMPDIR to another folder)",
+        "{} steers cargo, which reads a crate's manifest below it\nhint: remove it, or set TMPDIR to another folder",
         .0.display()
     )]
     Steered(PathBuf),
     /// A thread for a plugin in process could not be started.
     #[error(
-        "cannot start a thread for the plugin: {0} (hint: end other programs, or raise the limit with ulimit -u)"
+        "cannot start a thread for the plugin: {0}\nhint: end other programs, or raise the limit with ulimit -u"
     )]
     Thread(io::Error),
     /// The program that was started does not behave as a child of the sandbox.
     #[error(
-        "{} did not answer as the sandbox's child (hint: its main must call sandbox::child::run_if_child first)",
+        "{} did not answer as the sandbox's child\nhint: its main must call sandbox::child::run_if_child first",
         .0.display()
     )]
     NotAChild(PathBuf),

@@ -84,7 +84,7 @@
 //!     match loss_at_margin_zero(&sandbox) {
 //!         Ok(loss) => assert!((loss - f64::ln(2.0)).abs() < 1e-12),
 //!         // Data: for a person, or for the next prompt of whoever wrote the loss.
-//!         Err(Failure::Rejected(rejection)) => panic!("{rejection}; hint: {}", rejection.hint),
+//!         Err(Failure::Rejected(rejection)) => panic!("{rejection}\nhint: {}", rejection.hint),
 //!         Err(Failure::Fault(fault)) => panic!("{fault}"),
 //!     }
 //! }

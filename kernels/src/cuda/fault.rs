@@ -9,12 +9,12 @@ use cudarc::driver::{CudaContext, DriverError};
 pub enum Fault {
     /// No libcuda.
     #[error(
-        "no CUDA driver on this machine (libcuda is missing); hint: install NVIDIA's driver, or compute on the CPU"
+        "no CUDA driver on this machine (libcuda is missing)\nhint: install NVIDIA's driver, or compute on the CPU"
     )]
     NoDriver,
     /// libcuda is there, or the toolkit's stub of it; a device is not.
     #[error(
-        "the CUDA driver sees no device {ordinal} ({error}); hint: see what `nvidia-smi` lists and whether \
+        "the CUDA driver sees no device {ordinal} ({error})\nhint: see what `nvidia-smi` lists and whether \
          CUDA_VISIBLE_DEVICES hides it, or compute on the CPU"
     )]
     NoDevice {
@@ -25,7 +25,7 @@ pub enum Fault {
     },
     /// The driver cannot read what the compiler writes.
     #[error(
-        "the CUDA driver supports CUDA {}.{}, NVRTC writes for {}.{}; hint: update the driver, or install an NVRTC \
+        "the CUDA driver supports CUDA {}.{}, NVRTC writes for {}.{}\nhint: update the driver, or install an NVRTC \
          that is not newer than it",
         driver.0, driver.1, compiler.0, compiler.1
     )]
@@ -37,7 +37,7 @@ pub enum Fault {
     },
     /// The card has no bf16 and too small a shared memory.
     #[error(
-        "{name} has compute capability {major}.{minor}, expected 8.0 or more; hint: an Ampere card or a newer one"
+        "{name} has compute capability {major}.{minor}, expected 8.0 or more\nhint: an Ampere card or a newer one"
     )]
     OldDevice {
         /// The card's name.
@@ -49,19 +49,19 @@ pub enum Fault {
     },
     /// No libnvrtc.
     #[error(
-        "NVRTC is missing (libnvrtc.so); hint: `pip install nvidia-cuda-nvrtc==13.0.88` and put its nvidia/cu13/lib \
+        "NVRTC is missing (libnvrtc.so)\nhint: `pip install nvidia-cuda-nvrtc==13.0.88` and put its nvidia/cu13/lib \
          into LD_LIBRARY_PATH, or install the CUDA toolkit"
     )]
     NoCompiler,
     /// No libcublasLt.
     #[error(
-        "cuBLASLt is missing (libcublasLt.so); hint: `pip install nvidia-cublas==13.0.2.14` and put its nvidia/cu13/lib \
+        "cuBLASLt is missing (libcublasLt.so)\nhint: `pip install nvidia-cublas==13.0.2.14` and put its nvidia/cu13/lib \
          into LD_LIBRARY_PATH, or install the CUDA toolkit"
     )]
     NoProducts,
     /// libcublasLt is there and does not start.
     #[error(
-        "cuBLASLt does not start: {error:?}; hint: a cuBLASLt of a CUDA version that the driver supports \
+        "cuBLASLt does not start: {error:?}\nhint: a cuBLASLt of a CUDA version that the driver supports \
          (`nvidia-smi` names it), or a newer driver"
     )]
     Products {
@@ -70,7 +70,7 @@ pub enum Fault {
     },
     /// The kernels have no room for a head.
     #[error(
-        "heads of {head_dim} numbers are wider than the {head_dim_max} that CUDA kernels are written for; hint: compute \
+        "heads of {head_dim} numbers are wider than the {head_dim_max} that CUDA kernels are written for\nhint: compute \
          on the CPU"
     )]
     WideHead {
@@ -81,7 +81,7 @@ pub enum Fault {
     },
     /// A kernel's source does not compile: a mistake of ours or too old an NVRTC.
     #[error(
-        "NVRTC {}.{} does not compile {file} for {target} ({real}); hint: NVRTC 13.0 does, `pip install \
+        "NVRTC {}.{} does not compile {file} for {target} ({real})\nhint: NVRTC 13.0 does, `pip install \
          nvidia-cuda-nvrtc==13.0.88`; it says:\n{log}",
         version.0, version.1
     )]
@@ -114,7 +114,7 @@ pub enum Fault {
     },
     /// Memory on the device has run out.
     #[error(
-        "the device has no room for {what}, {needed_bytes} bytes: {free_bytes} of {total_bytes} are free; hint: smaller \
+        "the device has no room for {what}, {needed_bytes} bytes: {free_bytes} of {total_bytes} are free\nhint: smaller \
          batches, a smaller model, or a card that nothing else runs on"
     )]
     OutOfMemory {
@@ -149,7 +149,7 @@ pub enum Fault {
     },
     /// A matrix product was not started.
     #[error(
-        "cublasLtMatmul of [{m}, {k}]·[{k}, {n}] ({real}) failed in {call}: {error:?}; hint: if it is not supported, \
+        "cublasLtMatmul of [{m}, {k}]·[{k}, {n}] ({real}) failed in {call}: {error:?}\nhint: if it is not supported, \
          widths that are multiples of 8 are"
     )]
     Product {
@@ -236,26 +236,26 @@ impl Fault {
 fn hint(error: &DriverError) -> &'static str {
     match error.0 {
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS => {
-            "; hint: a kernel left its memory, which is a mistake of ours: `compute-sanitizer` names it"
+            "\nhint: a kernel left its memory, which is a mistake of ours: `compute-sanitizer` names it"
         }
         CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
         | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
-        | CUresult::CUDA_ERROR_INVALID_PTX => "; hint: update the driver",
+        | CUresult::CUDA_ERROR_INVALID_PTX => "\nhint: update the driver",
         CUresult::CUDA_ERROR_SYSTEM_NOT_READY => {
-            "; hint: a service of the driver is not running: `nvidia-smi` says which, with NVSwitch the fabric manager"
+            "\nhint: a service of the driver is not running: `nvidia-smi` says which, with NVSwitch the fabric manager"
         }
         CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
-            "; hint: this card does not take CUDA's compatibility libraries: leave them out of LD_LIBRARY_PATH"
+            "\nhint: this card does not take CUDA's compatibility libraries: leave them out of LD_LIBRARY_PATH"
         }
-        CUresult::CUDA_ERROR_UNKNOWN => "; hint: see what `nvidia-smi` says, or compute on the CPU",
+        CUresult::CUDA_ERROR_UNKNOWN => "\nhint: see what `nvidia-smi` says, or compute on the CPU",
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
-            "; hint: the driver was updated under a running system: reboot"
+            "\nhint: the driver was updated under a running system: reboot"
         }
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-            "; hint: smaller batches, a smaller model, or a card that nothing else runs on"
+            "\nhint: smaller batches, a smaller model, or a card that nothing else runs on"
         }
         CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => {
-            "; hint: another program has the card for itself: `nvidia-smi` names it"
+            "\nhint: another program has the card for itself: `nvidia-smi` names it"
         }
         _ => "",
     }

@@ -80,20 +80,22 @@ fn compiler(settings: &Settings) -> Finding {
         },
         Err(error) => {
             let (detail, remedy) = hint_apart(&error.to_string());
+            let remedy = remedy.unwrap_or_else(|| TOOLCHAIN.to_owned());
             Finding { what: "compiler", status: Status::Missing, detail, remedy }
         }
     }
 }
 
-/// What is wrong, and the remedy that the message names, else what helps most often.
-fn hint_apart(message: &str) -> (String, String) {
-    let (detail, hint) = match message.split_once(" (hint: ") {
-        Some((detail, hint)) => (detail, hint.strip_suffix(')').unwrap_or(hint)),
-        None => {
-            (message, "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`")
-        }
-    };
-    (detail.to_owned(), hint.to_owned())
+/// What helps most often.
+const TOOLCHAIN: &str =
+    "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`";
+
+/// What is wrong, and the remedy that the message names.
+fn hint_apart(message: &str) -> (String, Option<String>) {
+    match message.split_once("\nhint: ") {
+        Some((detail, hint)) => (detail.to_owned(), Some(hint.to_owned())),
+        None => (message.to_owned(), None),
+    }
 }
 
 /// One layer of what confines a compiler or a guest, tried now.
@@ -176,14 +178,12 @@ fn gpu() -> Finding {
     let (status, detail, remedy) = match trainer::device::cuda_name(0) {
         Ok(name) => (Status::Good, format!("{name}: `--device cuda` trains on it"), String::new()),
         Err(fault) if !Path::new("/dev/nvidia0").exists() => {
-            let reason = fault.to_string();
-            let reason = reason.split("; hint: ").next().unwrap_or_default();
+            let (reason, _) = hint_apart(&fault.to_string());
             (Status::Optional, format!("training runs on the CPU: {reason}"), String::new())
         }
         Err(fault) => {
-            let message = fault.to_string();
-            let (detail, remedy) = message.split_once("; hint: ").unwrap_or((&message, ""));
-            (Status::Optional, detail.to_owned(), remedy.to_owned())
+            let (detail, remedy) = hint_apart(&fault.to_string());
+            (Status::Optional, detail, remedy.unwrap_or_default())
         }
     };
     Finding { what: "GPU", status, detail, remedy }

@@ -17,26 +17,26 @@ pub(crate) fn run(args: &Generate, settings: &Settings) -> Result<Outcome> {
     let draw = draw(args)?;
     ensure!(
         (1..=SAMPLES_MAX).contains(&args.n),
-        "--n: expected 1 to {SAMPLES_MAX}, got {} (hint: ask again with another --seed for more)",
+        "--n: expected 1 to {SAMPLES_MAX}, got {}\nhint: ask again with another --seed for more",
         args.n
     );
-    ensure!(args.max_tokens > 0, "--max-tokens 0 generates nothing (hint: at least 1)");
+    ensure!(args.max_tokens > 0, "--max-tokens 0 generates nothing\nhint: at least 1");
     let device = device::open(args.on.device, args.on.precision, settings)?;
     let folder = ModelFolder::open_with_adapter(&args.model, args.adapter.as_deref())?;
     let tokenizer = folder.tokenizer()?;
     let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
-    ensure!(!prompt.is_empty(), "the prompt has no token (hint: give --prompt some text)");
+    ensure!(!prompt.is_empty(), "the prompt has no token\nhint: give --prompt some text");
     let config = folder.model.decoder.config();
     let (context, vocabulary) = (config.context, config.vocabulary);
     if let Some(token) = prompt.iter().find(|token| **token as usize >= vocabulary) {
         bail!(
-            "the prompt has token {token}, but the model's vocabulary is {vocabulary} (hint: use the tokenizer that the \
-             model was trained with)"
+            "the prompt has token {token}, but the model's vocabulary is {vocabulary}\nhint: use the tokenizer that the \
+             model was trained with"
         );
     }
     ensure!(
         prompt.len().saturating_add(args.max_tokens) <= context,
-        "{} tokens of prompt and {} more exceed the model's context of {context} (hint: lower --max-tokens)",
+        "{} tokens of prompt and {} more exceed the model's context of {context}\nhint: lower --max-tokens",
         prompt.len(),
         args.max_tokens
     );
@@ -68,7 +68,7 @@ fn draw(args: &Generate) -> Result<Draw> {
             Ok(Draw::Temperature(temperature))
         }
         temperature => {
-            bail!("--temperature {temperature} (hint: 0 for the likeliest token, or more)")
+            bail!("--temperature {temperature}\nhint: 0 for the likeliest token, or more")
         }
     }
 }

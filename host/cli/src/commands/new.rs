@@ -17,7 +17,7 @@ pub(crate) fn run(args: &New) -> Result<Outcome> {
         .with_context(|| format!("cannot make {}", args.plugins.display()))?;
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).open(&path).with_context(|| {
-            format!("cannot make {} (hint: is there a plugin of this name?)", path.display())
+            format!("cannot make {}\nhint: is there a plugin of this name?", path.display())
         })?;
     std::io::Write::write_all(&mut file, SKELETON.replace("{{name}}", &args.name).as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
@@ -36,19 +36,19 @@ fn check_name(name: &str) -> Result<()> {
         name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !starts_well || !goes_on_well || name.len() > 64 {
         bail!(
-            "{name:?} cannot be a plugin's name (hint: a lower case letter, then at most 63 lower case letters, \
-             digits and underscores)"
+            "{name:?} cannot be a plugin's name\nhint: a lower case letter, then at most 63 lower case letters, \
+             digits and underscores"
         );
     }
     if baselines::named(name).is_some() {
         bail!(
-            "{name} is a built-in loss, and a plugin of that name would hide it (hint: take another name, \
-             as in my_{name})"
+            "{name} is a built-in loss, and a plugin of that name would hide it\nhint: take another name, \
+             as in my_{name}"
         );
     }
     if KEYWORDS.contains(&name) || is_device(name) {
         bail!(
-            "{name} is a word of Rust or a device of Windows (hint: take another name, as in {name}_loss)"
+            "{name} is a word of Rust or a device of Windows\nhint: take another name, as in {name}_loss"
         );
     }
     Ok(())

@@ -36,7 +36,7 @@ fn named(name: &str, rules: &[Rule]) -> Result<String> {
     }
     match beside_the_gates().find(|(other, _)| *other == name) {
         Some(rule) => Ok(sentence(rule)),
-        None => bail!("no rule called {name} (hint: `lossbox rules` prints them all)"),
+        None => bail!("no rule called {name}\nhint: `lossbox rules` prints them all"),
     }
 }
 

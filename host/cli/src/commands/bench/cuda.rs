@@ -21,8 +21,8 @@ pub(crate) fn run(args: &BenchCuda, settings: &Settings) -> Result<Outcome> {
     }
     if let Some(parity) = report.parity.iter().find(|parity| !parity.good) {
         bail!(
-            "{} in {:?} differs from the CPU: log-probs by {:.1e}, gradients by {:.1e} (hint: this is a mistake of ours \
-             or of the card: `cargo test -p lossbox-kernels --test cuda` says which operation it is)",
+            "{} in {:?} differs from the CPU: log-probs by {:.1e}, gradients by {:.1e}\nhint: this is a mistake of ours \
+             or of the card: `cargo test -p lossbox-kernels --test cuda` says which operation it is",
             parity.model,
             parity.precision,
             parity.logps,

@@ -71,7 +71,7 @@ fn stop_on_signals(sender: Sender<Message>) -> Result<()> {
 fn watcher(folder: &Path, sender: Sender<Message>) -> Result<RecommendedWatcher> {
     if !folder.is_dir() {
         bail!(
-            "there is no folder {} to watch (hint: `lossbox new NAME` makes one, --plugins names another)",
+            "there is no folder {} to watch\nhint: `lossbox new NAME` makes one, --plugins names another",
             folder.display()
         );
     }

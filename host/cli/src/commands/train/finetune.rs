@@ -29,15 +29,15 @@ pub(super) fn settings_of(args: &Train) -> Result<Option<Settings>> {
     if settings.model.as_os_str().is_empty() {
         ensure!(
             args.config.is_none() && !args.flags.needs_model(),
-            "there is no model to train (hint: --model DIR; without it and without settings of such a run, the \
-             default task is trained)"
+            "there is no model to train\nhint: --model DIR; without it and without settings of such a run, the \
+             default task is trained"
         );
-        ensure!(!args.resume, "--resume needs --model (hint: the default task has no checkpoints)");
+        ensure!(!args.resume, "--resume needs --model\nhint: the default task has no checkpoints");
         return Ok(None);
     }
     ensure!(
         !settings.data.as_os_str().is_empty(),
-        "there is no data to train on (hint: --data FILE, JSONL or Parquet in TRL's preference format)"
+        "there is no data to train on\nhint: --data FILE, JSONL or Parquet in TRL's preference format"
     );
     if settings.run.as_os_str().is_empty() {
         settings.run = runs::folder(PREFIX, args.resume)?;
@@ -93,8 +93,8 @@ fn refuse_parts_of_a_batch(settings: &Settings, loss: &Loss) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "{} looks at whole batches (scope batch), so {} pairs cannot be taken in parts of {} (hint: leave out \
-         --pass-pairs; --recompute saves memory without changing the batch)",
+        "{} looks at whole batches (scope batch), so {} pairs cannot be taken in parts of {}\nhint: leave out \
+         --pass-pairs; --recompute saves memory without changing the batch",
         plugin::identity(&loss.probed),
         settings.batch_pairs,
         settings.pass_pairs.unwrap_or(settings.batch_pairs)

@@ -42,10 +42,10 @@ pub(crate) fn run(args: &Train, settings: &Settings) -> Result<Outcome> {
     let run = finetune::settings_of(args)?;
     let named = match &run {
         Some(run) => &run.loss,
-        None => args.flags.loss.as_ref().context("--loss is needed (hint: --loss dpo)")?,
+        None => args.flags.loss.as_ref().context("--loss is needed\nhint: --loss dpo")?,
     };
     if named.is_empty() {
-        bail!("no loss is named (hint: --loss dpo, or loss = \"dpo\" in the configuration)");
+        bail!("no loss is named\nhint: --loss dpo, or loss = \"dpo\" in the configuration");
     }
     let loss = match load(args, named, settings)? {
         Ok(loss) => loss,

@@ -45,7 +45,7 @@ fn prepare(args: &Train, cache: &Path) -> Result<Sentiment> {
     let mut settings = SentimentSettings::default();
     if let Some(n_steps) = args.flags.steps {
         if n_steps == 0 {
-            bail!("--steps 0 trains nothing (hint: at least 1)");
+            bail!("--steps 0 trains nothing\nhint: at least 1");
         }
         settings.training.n_steps = n_steps;
         settings.evaluation.steps.retain(|&step| step < n_steps);
