@@ -6,7 +6,7 @@
 //! threads: element-wise work and reductions are cut into blocks of a fixed size, and products into tiles that leave
 //! the sums alone. So the same inputs give the same bytes on one thread and on many. Work runs on rayon's ambient
 //! pool: call from inside `ThreadPool::install` to choose it. Scratch stays with its thread (`scratch`), and work is halved
-//! in place, so that nothing is allocated per call. Each operation is a span of `tracing`, with the useful arithmetic as
+//! in place, so that a training step allocates nothing after the first. Each operation is a span of `tracing`, with the useful arithmetic as
 //! `flop` where that is what counts; nobody listens unless asked to.
 //!
 //! An operation's `cuda` module is the same on a device, over memory that lies there; `cuda` opens one.

@@ -28,7 +28,8 @@ pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context(NO_STDOUT)
 }
 
-const NO_STDOUT: &str = "cannot write to stdout";
+/// The context of an error of stdout.
+pub(crate) const NO_STDOUT: &str = "cannot write to stdout";
 
 /// Whether the error is that whoever reads stdout has had enough, as `head` has after ten lines.
 pub(crate) fn reader_has_gone(error: &anyhow::Error) -> bool {

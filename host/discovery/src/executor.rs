@@ -144,6 +144,7 @@ impl PreferenceLoss for GuestLoss {
                 rule: rejection.rule,
                 message: rejection.message,
                 hint: rejection.hint,
+                pair: None,
             })),
             Err(sandbox::Failure::Fault(fault)) => Err(LossFailure::Fault(Box::new(fault))),
         }
@@ -162,7 +163,7 @@ impl From<sandbox::Failure> for Failure {
 impl From<TrainFailure> for Failure {
     fn from(failure: TrainFailure) -> Self {
         match failure {
-            TrainFailure::Rejected(Rejected { rule, message, hint }) => {
+            TrainFailure::Rejected(Rejected { rule, message, hint, .. }) => {
                 Failure::Rejected(Rejection::new(Stage::Train, &rule, message, hint))
             }
             TrainFailure::Fault(fault) => Failure::Fault(fault.into()),

@@ -7,6 +7,8 @@
 //!
 //! Not here: how the log-probs come about (`engine`), how the derivatives reach the weights (`step`).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A batch of preference pairs: row `i` of every list belongs to pair `i`.
@@ -94,14 +96,36 @@ pub struct Rejected {
     pub message: String,
     /// What to try instead.
     pub hint: String,
+    /// The pair that it is about, counted from 0 in the batch of the step or of the evaluation.
+    #[serde(skip)]
+    pub pair: Option<usize>,
+}
+
+/// When a loss was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moment {
+    /// In a training step, counted from 1.
+    Step(usize),
+    /// In an evaluation, after so many steps.
+    Evaluation(usize),
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Moment::Step(step) => write!(f, "at training step {step}"),
+            Moment::Evaluation(n_steps) => write!(f, "in the evaluation after step {n_steps}"),
+        }
+    }
 }
 
 impl Rejected {
-    /// A number that is NaN or infinite, found in `place` (such as "the loss of pair 3").
-    pub(crate) fn non_finite(place: &str, value: f64, step: usize) -> Self {
+    /// A number that is NaN or infinite, found in `place` (such as "the norm of the gradient").
+    pub(crate) fn non_finite(place: &str, value: f64, moment: Moment) -> Self {
         Self {
             rule: NON_FINITE.0.into(),
-            message: format!("{place} became {value} at training step {step}"),
+            message: format!("{place} became {value} {moment}"),
+            pair: None,
             hint: "keep values and slopes bounded: use log_sigmoid, softplus or a clamp in place of exp and ln".into(),
         }
     }
@@ -113,7 +137,20 @@ impl Rejected {
                 "`{list}` has the wrong length: expected {expected} numbers, got {got}"
             ),
             hint: "return one loss and two derivatives for every pair of the batch".into(),
+            pair: None,
         }
+    }
+
+    /// It is about this pair of the batch.
+    pub(crate) fn about(self, pair: usize) -> Self {
+        Self { pair: Some(pair), ..self }
+    }
+
+    /// The same, and when it happened.
+    fn at(self, moment: Moment) -> Self {
+        let (first, rest) =
+            self.message.split_at(self.message.find('\n').unwrap_or(self.message.len()));
+        Self { message: format!("{first} {moment}{rest}"), ..self }
     }
 }
 
@@ -126,13 +163,22 @@ pub enum LossFailure {
     Fault(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The answer, if it has one finite number per pair in every list.
-///
-/// `step` is the training step that the message names.
+impl LossFailure {
+    /// The same, and when it happened.
+    pub(crate) fn at(self, moment: Moment) -> Self {
+        match self {
+            Self::Rejected(rejected) => Self::Rejected(rejected.at(moment)),
+            fault => fault,
+        }
+    }
+}
+
+/// The answer about `pairs`, if it has one finite number per pair in every list. Messages count pairs from `first` on.
 pub(crate) fn checked(
     answer: LossGradients,
-    n_pairs: usize,
-    step: usize,
+    pairs: &PairBatch,
+    first: usize,
+    moment: Moment,
 ) -> Result<LossGradients, Rejected> {
     let lists = [
         ("losses", "the loss", &answer.losses),
@@ -140,18 +186,28 @@ pub(crate) fn checked(
         ("policy_rejected", "the derivative by the rejected log-prob", &answer.policy_rejected),
     ];
     for (name, meaning, values) in lists {
-        if values.len() != n_pairs {
-            return Err(Rejected::wrong_length(name, n_pairs, values.len()));
+        if values.len() != pairs.len() {
+            return Err(Rejected::wrong_length(name, pairs.len(), values.len()).at(moment));
         }
         if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-            return Err(Rejected::non_finite(
-                &format!("{meaning} of pair {row}"),
-                values[row],
-                step,
-            ));
+            let pair = first + row;
+            let place = format!("{meaning} of pair {pair} ({})", described(pairs, row));
+            return Err(Rejected::non_finite(&place, values[row], moment).about(pair));
         }
     }
     Ok(answer)
+}
+
+/// What the loss was told of a pair.
+fn described(pairs: &PairBatch, row: usize) -> String {
+    let completion = |name, tokens: u32, policy: f64, reference: f64| {
+        format!("{name}: {tokens} tokens, log-prob {policy:.3}, by the reference {reference:.3}")
+    };
+    let chosen = (pairs.policy_chosen_logps[row], pairs.reference_chosen_logps[row]);
+    let rejected = (pairs.policy_rejected_logps[row], pairs.reference_rejected_logps[row]);
+    let chosen = completion("chosen", pairs.chosen_tokens[row], chosen.0, chosen.1);
+    let rejected = completion("rejected", pairs.rejected_tokens[row], rejected.0, rejected.1);
+    format!("{chosen}; {rejected}")
 }
 
 #[cfg(test)]
@@ -166,28 +222,56 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_answer_of_the_wrong_length_is_rejected_with_both_numbers() {
-        let rejected = checked(answer(&[1.0, 2.0], &[0.0; 2], &[0.0; 3]), 2, 7)
-            .expect_err("three derivatives for two pairs");
-        assert_eq!(rejected.rule, "train/wrong-length");
-        assert!(rejected.message.contains("expected 2 numbers, got 3"), "{}", rejected.message);
+    fn pairs(n: usize) -> PairBatch {
+        PairBatch {
+            policy_chosen_logps: vec![-4.5; n],
+            policy_rejected_logps: vec![-6.0; n],
+            reference_chosen_logps: vec![-5.0; n],
+            reference_rejected_logps: vec![-5.25; n],
+            chosen_tokens: vec![3; n],
+            rejected_tokens: vec![4; n],
+        }
     }
 
     #[test]
-    fn a_nan_is_rejected_by_name_row_and_step() {
-        let rejected =
-            checked(answer(&[1.0, 2.0], &[0.0, f64::NAN], &[0.0; 2]), 2, 7).expect_err("a NaN");
-        assert_eq!(rejected.rule, "train/non-finite");
+    fn an_answer_of_the_wrong_length_is_rejected_with_both_numbers() {
+        let answer = answer(&[1.0, 2.0], &[0.0; 2], &[0.0; 3]);
+        let rejected = checked(answer, &pairs(2), 0, Moment::Step(7)).expect_err("three for two");
+        assert_eq!(rejected.rule, "train/wrong-length");
         assert_eq!(
             rejected.message,
-            "the derivative by the chosen log-prob of pair 1 became NaN at training step 7"
+            "`policy_rejected` has the wrong length: expected 2 numbers, got 3 at training step 7"
         );
+    }
+
+    #[test]
+    fn a_nan_is_rejected_by_name_pair_and_moment() {
+        let nan = || answer(&[1.0, 2.0], &[0.0, f64::NAN], &[0.0; 2]);
+        let rejected = checked(nan(), &pairs(2), 4, Moment::Step(7)).expect_err("a NaN");
+        assert_eq!((rejected.rule.as_str(), rejected.pair), ("train/non-finite", Some(5)));
+        assert_eq!(
+            rejected.message,
+            "the derivative by the chosen log-prob of pair 5 (chosen: 3 tokens, log-prob -4.500, by the reference -5.000; \
+             rejected: 4 tokens, log-prob -6.000, by the reference -5.250) became NaN at training step 7"
+        );
+        let rejected = checked(nan(), &pairs(2), 0, Moment::Evaluation(7)).expect_err("a NaN");
+        assert!(rejected.message.ends_with("became NaN in the evaluation after step 7"));
+    }
+
+    #[test]
+    fn a_trap_says_when_before_its_details() {
+        let trap = Rejected {
+            rule: "guest/trap".into(),
+            message: "trapped\nbacktrace".into(),
+            hint: String::new(),
+            pair: None,
+        };
+        assert_eq!(trap.at(Moment::Step(2)).message, "trapped at training step 2\nbacktrace");
     }
 
     #[test]
     fn a_whole_and_finite_answer_passes_unchanged() {
         let whole = answer(&[1.0], &[-0.5], &[0.5]);
-        assert_eq!(checked(whole.clone(), 1, 0), Ok(whole));
+        assert_eq!(checked(whole.clone(), &pairs(1), 0, Moment::Step(1)), Ok(whole));
     }
 }

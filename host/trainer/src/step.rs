@@ -19,7 +19,7 @@ use crate::device::Device;
 use crate::engine::{self, Engine, clip_factor};
 use crate::fault::{Fault, TrainFailure};
 use crate::lora::Adapters;
-use crate::loss::{LossGradients, PairBatch, PreferenceLoss, Rejected, checked};
+use crate::loss::{LossGradients, Moment, PairBatch, PreferenceLoss, Rejected, checked};
 use crate::model::{Decoder, Keep, Model, Tensor};
 use crate::optimizer::{Optimizer, OptimizerSettings};
 use crate::pairs::{ReferencedPair, pack};
@@ -302,24 +302,30 @@ impl Trainer {
         loss: &mut dyn PreferenceLoss,
         tally: &mut Tally,
     ) -> Result<(), TrainFailure> {
-        for part in pairs.chunks(self.pairs_per_pass) {
-            self.judge(part, loss, tally, None)?;
+        for (i, part) in pairs.chunks(self.pairs_per_pass).enumerate() {
+            self.judge(part, i * self.pairs_per_pass, loss, tally, None)?;
         }
         Ok(())
     }
 
-    /// The policy's log-probs of a part, and what the loss says of them. `learns`: what a backward pass that follows does
-    /// with the gradients that are there.
+    /// The policy's log-probs of a part that begins with the batch's pair `first`, and what the loss says of them.
+    /// `learns`: what a backward pass that follows does with the gradients that are there.
     fn judge(
         &mut self,
         part: &[&ReferencedPair],
+        first: usize,
         loss: &mut dyn PreferenceLoss,
         tally: &mut Tally,
         learns: Option<Write>,
     ) -> Result<LossGradients, TrainFailure> {
-        self.forward(part, learns)?;
-        let answer = trace_span!("loss").in_scope(|| loss.evaluate(&self.pairs))?;
-        let answer = checked(answer, part.len(), self.step)?;
+        let moment = match learns {
+            Some(_) => Moment::Step(self.step),
+            None => Moment::Evaluation(self.step),
+        };
+        self.forward(part, first, learns, moment)?;
+        let answer = trace_span!("loss").in_scope(|| loss.evaluate(&self.pairs));
+        let answer = answer.map_err(|failure| failure.at(moment))?;
+        let answer = checked(answer, &self.pairs, first, moment)?;
         tally.add(&self.pairs, &answer, self.reward_beta);
         if let Some(statistics) = self.engine.token_statistics()? {
             tally.tokens.get_or_insert_default().add(&self.batch, &statistics);
@@ -363,8 +369,9 @@ impl Trainer {
         tally.clear();
         // What the first part finds in the gradients is the last step's.
         let mut write = Write::Overwrite;
-        for part in pairs.chunks(self.pairs_per_pass) {
-            let answer = self.judge(part, loss, &mut tally, Some(write))?;
+        for (i, part) in pairs.chunks(self.pairs_per_pass).enumerate() {
+            let first = i * self.pairs_per_pass;
+            let answer = self.judge(part, first, loss, &mut tally, Some(write))?;
             self.backward(&answer, pairs.len())?;
             write = Write::Accumulate;
         }
@@ -394,7 +401,9 @@ impl Trainer {
     fn forward(
         &mut self,
         pairs: &[&ReferencedPair],
+        first: usize,
         learns: Option<Write>,
+        moment: Moment,
     ) -> Result<(), TrainFailure> {
         let _span = trace_span!("forward").entered();
         let started = Instant::now();
@@ -409,8 +418,9 @@ impl Trainer {
         for (row, (pair, policy)) in pairs.iter().zip(self.logps.chunks_exact(2)).enumerate() {
             for (name, &logp) in ["chosen", "rejected"].iter().zip(policy) {
                 if !logp.is_finite() {
+                    let pair = first + row;
                     let place =
-                        format!("the policy's log-prob of the {name} completion of pair {row}");
+                        format!("the policy's log-prob of the {name} completion of pair {pair}");
                     // Before any update it is no loss's doing.
                     let n_updates = self.step - usize::from(learns.is_some());
                     if n_updates == 0 {
@@ -418,7 +428,7 @@ impl Trainer {
                         let what = format!("{place} is {logp}");
                         return Err(layout.unusable(&what, &self.engine.weights()?).into());
                     }
-                    return Err(Rejected::non_finite(&place, logp, self.step).into());
+                    return Err(Rejected::non_finite(&place, logp, moment).about(pair).into());
                 }
             }
             self.pairs.policy_chosen_logps.push(policy[0]);
@@ -457,7 +467,8 @@ impl Trainer {
             }
         };
         if !norm.is_finite() {
-            return Err(Rejected::non_finite("the norm of the gradient", norm, self.step).into());
+            let moment = Moment::Step(self.step);
+            return Err(Rejected::non_finite("the norm of the gradient", norm, moment).into());
         }
         self.gradient_scale = clip_factor(norm, maximum);
         let finite = match &mut self.adapters {
@@ -480,7 +491,8 @@ impl Trainer {
         match self.decoder().layout().first_non_finite(&weights) {
             None => Ok(()),
             Some((tensor, weight)) => {
-                Err(Rejected::non_finite(&tensor.name, f64::from(weight), self.step).into())
+                let moment = Moment::Step(self.step);
+                Err(Rejected::non_finite(&tensor.name, f64::from(weight), moment).into())
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The innermost loop of a product, whose sums stay in registers: `gemm`'s, one for each instruction set and extent.
 //!
-//! An element's sum is a chain of fused multiplications and additions in the order of the inner dimension, then one
-//! multiplication by the scale; which kernel computes it leaves no trace. Nothing here knows of caches.
+//! An element's sum over the inner dimension is a chain of multiplications and additions in its order, which all sets but
+//! the plain one fuse; it is scaled and then written or added. Which kernel of a set computes it leaves no trace. Nothing
+//! here knows of caches.
 
 use super::view::{Matrix, MatrixMut};
 use crate::Write;
 use gemm_common::microkernel::MicroKernelFn;
 use gemm_f32::microkernel;
 
-/// The kernels of one instruction set, for products of at most `ROWS` rows and `WIDTH` columns.
+/// The kernels of one instruction set, which this machine has, for products of at most `ROWS` rows and `WIDTH` columns.
 pub(super) struct Microkernels<const ROWS: usize, const WIDTH: usize> {
     /// Elements of a vector.
     lanes: usize,
@@ -16,26 +17,34 @@ pub(super) struct Microkernels<const ROWS: usize, const WIDTH: usize> {
     by_extent: &'static [[MicroKernelFn<f32>; ROWS]],
 }
 
+// Whoever holds a token of `pulp` has found the instruction set.
+
 #[cfg(target_arch = "x86_64")]
-pub(super) static AVX512: Microkernels<6, 64> =
-    Microkernels { lanes: 16, by_extent: &microkernel::avx512f::f32::UKR };
+pub(super) fn avx512(_: pulp::x86::V4) -> &'static Microkernels<6, 64> {
+    &Microkernels { lanes: 16, by_extent: &microkernel::avx512f::f32::UKR }
+}
+
 #[cfg(target_arch = "x86_64")]
-pub(super) static AVX2: Microkernels<6, 16> =
-    Microkernels { lanes: 8, by_extent: &microkernel::fma::f32::UKR };
+pub(super) fn avx2(_: pulp::x86::V3) -> &'static Microkernels<6, 16> {
+    &Microkernels { lanes: 8, by_extent: &microkernel::fma::f32::UKR }
+}
+
 #[cfg(target_arch = "aarch64")]
-pub(super) static NEON: Microkernels<4, 16> =
-    Microkernels { lanes: 4, by_extent: &microkernel::neon::f32::UKR };
-pub(super) static SCALAR: Microkernels<4, 2> =
-    Microkernels { lanes: 1, by_extent: &microkernel::scalar::f32::UKR };
+pub(super) fn neon(_: pulp::aarch64::Neon) -> &'static Microkernels<4, 16> {
+    &Microkernels { lanes: 4, by_extent: &microkernel::neon::f32::UKR }
+}
+
+pub(super) fn scalar() -> &'static Microkernels<4, 2> {
+    &Microkernels { lanes: 1, by_extent: &microkernel::scalar::f32::UKR }
+}
 
 impl<const ROWS: usize, const WIDTH: usize> Microkernels<ROWS, WIDTH> {
-    /// Whether rows of `columns` elements are whole vectors.
-    pub(super) fn divide(&self, columns: usize) -> bool {
+    /// Whether rows of `columns` elements are.
+    pub(super) fn are_whole_vectors(&self, columns: usize) -> bool {
         columns.is_multiple_of(self.lanes)
     }
 
-    /// c = scale·a·b, or c += scale·a·b, for a strip of rows. `a` may have more rows than c. The instruction set must be
-    /// there, as it is for whoever got it of `pulp::Arch`.
+    /// c = scale·a·b, or c += scale·a·b, for a strip of rows. `a` may have more rows than c.
     #[inline(always)]
     pub(super) fn multiply(
         &self,
@@ -47,15 +56,17 @@ impl<const ROWS: usize, const WIDTH: usize> Microkernels<ROWS, WIDTH> {
     ) {
         assert!((1..=ROWS).contains(&c.rows) && c.rows <= a.rows, "{} rows", c.rows);
         assert!(a.columns == b.depth && c.columns <= b.columns, "extents differ");
-        assert!(b.is_packed || self.divide(c.columns), "{} columns in place", c.columns);
+        assert!(b.is_packed || self.are_whole_vectors(c.columns), "{} columns in place", c.columns);
         // Only a sum that is added to reads what is there.
         let adds = u8::from(write == Write::Accumulate);
         for (i, first) in (0..c.columns).step_by(WIDTH).enumerate() {
             let width = WIDTH.min(c.columns - first);
             let kernel = self.by_extent[width.div_ceil(self.lanes) - 1][c.rows - 1];
-            // SAFETY: the kernel writes `c.rows` rows and `width` columns of `c`, which may by its invariant; it reads as
-            // many rows of `a`, and of the panel, by its invariant, whole vectors of all rows: in place there are no
-            // others. No one writes to them meanwhile, because they are borrowed. Strides fit isize because slices do.
+            // SAFETY: the machine has the instruction set, because these kernels were had for a token of it. The kernel
+            // writes `c.rows` rows and `width` columns of `c`, which may by its invariant; it reads as many rows of `a`, by
+            // its invariant, and whole vectors of all rows of the panel, by that of `Panels`: in place there are no
+            // others. No one writes to them meanwhile, because they are borrowed. A stride beyond isize is that of a single
+            // row and is not used.
             unsafe {
                 kernel(
                     width,

@@ -18,7 +18,7 @@ use tiles::in_tiles;
 /// c = scale·a·b, or c += scale·a·b, on the calling thread.
 pub(crate) fn multiply(c: MatrixMut, a: Matrix, b: Matrix, scale: f32, write: Write) {
     check_product(&c, a, b);
-    product::product(c, a, b, scale, write);
+    product::compute(c, a, b, scale, write);
 }
 
 fn check_product(c: &MatrixMut, a: Matrix, b: Matrix) {
@@ -31,9 +31,6 @@ fn check_product(c: &MatrixMut, a: Matrix, b: Matrix) {
 pub(crate) fn multiply_in_tiles(c: MatrixMut, a: Matrix, b: Matrix, write: Write) {
     check_product(&c, a, b);
     let (row_tiles, column_tiles) = n_tiles(a, b, rayon::current_num_threads());
-    if row_tiles * column_tiles == 1 {
-        return multiply(c, a, b, 1.0, write);
-    }
     in_tiles(c, [row_tiles, column_tiles], &|tile, [rows, columns]| {
         multiply(tile, a.rows(rows), b.columns(columns), 1.0, write);
     });
@@ -44,7 +41,7 @@ pub(crate) fn multiply_in_tiles(c: MatrixMut, a: Matrix, b: Matrix, write: Write
 /// What is packed is packed for every tile that needs it: the columns of b once per row of tiles, the rows of a once per
 /// column of tiles unless they are read in place. The number of tiles may follow the number of threads because an
 /// element's sum runs over the inner dimension in steps that depend on its length alone; only products of
-/// few rows are summed otherwise, and no tile of another one has so few.
+/// few rows are summed otherwise, and no tile of another one has so few: a tile may lack a step of its share.
 fn n_tiles(a: Matrix, b: Matrix, n_threads: usize) -> (usize, usize) {
     let (rows, columns) = (a.rows, b.columns);
     if rows * columns * a.columns < MULTIPLICATIONS_MIN {
@@ -69,6 +66,7 @@ fn n_tiles(a: Matrix, b: Matrix, n_threads: usize) -> (usize, usize) {
 const MULTIPLICATIONS_MIN: usize = 1_000_000;
 /// Rows and columns of a tile where there are several.
 const ROWS_MIN: usize = 48;
+const _: () = assert!(ROWS_MIN > tiles::ROWS_STEP + product::FEW_ROWS);
 const COLUMNS_MIN: usize = 64;
 
 #[cfg(test)]
@@ -78,13 +76,16 @@ mod tests {
 
     #[test]
     fn bytes_do_not_depend_on_the_tiles() {
-        // Forward, backward of the input and of the weight, with sides around the limits of special kernels.
+        // Forward, backward of the input and of the weight, with sides around the smallest tiles and around few rows.
         let shapes = [
-            (145, 300, 97),
+            (95, 300, 129),
+            (97, 300, 127),
             (1520, 700, 193),
             (200, 1300, 1000),
             (73, 513, 400),
             (300, 600, 73),
+            (3, 3000, 400),
+            (4, 3000, 400),
             (50, 1300, 400),
             (400, 1300, 50),
             (1, 3000, 400),

@@ -6,7 +6,7 @@
 use super::view::MatrixMut;
 use std::ops::Range;
 
-/// Where `length` is cut into `n` parts: at multiples of `step`, the last part takes the rest.
+/// Where `length` is cut into `n` parts of nearly equal size: at multiples of `step`.
 #[derive(Clone, Copy)]
 struct Cuts {
     length: usize,
@@ -18,7 +18,7 @@ impl Cuts {
     fn at(self, index: usize) -> usize {
         match index == self.n {
             true => self.length,
-            false => self.length / self.n / self.step * self.step * index,
+            false => self.length * index / self.n / self.step * self.step,
         }
     }
 }
@@ -62,15 +62,20 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// Cuts a matrix into `n_rows` × `n_columns` tiles of nearly equal size, at whole vectors, and works on them in parallel.
+/// Whole strips of every instruction set.
+pub(super) const ROWS_STEP: usize = 12;
+/// Whole vectors of every instruction set.
+const COLUMNS_STEP: usize = 16;
+
+/// Cuts a matrix into `n_rows` × `n_columns` tiles of nearly equal size and works on them in parallel.
 pub(super) fn in_tiles(
     matrix: MatrixMut,
     [n_rows, n_columns]: [usize; 2],
     work: &(impl Fn(MatrixMut, [Range<usize>; 2]) + Sync),
 ) {
     let cuts = [
-        Cuts { length: matrix.rows, n: n_rows, step: 8 },
-        Cuts { length: matrix.columns, n: n_columns, step: 16 },
+        Cuts { length: matrix.rows, n: n_rows, step: ROWS_STEP },
+        Cuts { length: matrix.columns, n: n_columns, step: COLUMNS_STEP },
     ];
     Tiles { matrix, rows: 0..n_rows, columns: 0..n_columns }.for_each(cuts, work);
 }

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A matrix inside a slice: element (i, j) is `data[i * row_stride + j * column_stride]`.
+///
+/// Invariant: for every i < rows and j < columns it is inside the slice, and one of the strides is 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub(super) data: &'a [f32],
@@ -92,6 +94,7 @@ impl<'a> MatrixMut<'a> {
         columns: usize,
         row_stride: usize,
     ) -> Self {
+        assert!(rows <= 1 || columns <= row_stride, "rows of {columns} overlap at {row_stride}");
         check_extent(data.len(), rows, columns, row_stride);
         let data = data.as_mut_ptr();
         Self { data, rows, columns, row_stride, borrowed: PhantomData }
@@ -105,7 +108,8 @@ impl<'a> MatrixMut<'a> {
             self.rows
         );
         let rows = range.len();
-        let offset = if rows == 0 { 0 } else { range.start * self.row_stride };
+        let is_empty = rows == 0 || self.columns == 0;
+        let offset = if is_empty { 0 } else { range.start * self.row_stride };
         // SAFETY: the offset is that of a row of the matrix or none. The invariant holds because the view's elements
         // are a subset of this one's, which is borrowed meanwhile.
         let data = unsafe { self.data.add(offset) };
@@ -141,10 +145,10 @@ impl<'a> MatrixMut<'a> {
     /// The first rows, and the others.
     pub(super) fn split_at_row(self, row: usize) -> [Self; 2] {
         assert!(row <= self.rows, "row {row} of {}", self.rows);
-        // SAFETY: the offset is that of a row of the matrix, or past the last element of a matrix without further rows,
-        // where it is none. The invariant holds because this view is consumed and the parts share no element.
-        let data =
-            unsafe { self.data.add(if row == self.rows { 0 } else { row * self.row_stride }) };
+        let is_empty = row == self.rows || self.columns == 0;
+        // SAFETY: the offset is that of a row of the matrix or none. The invariant holds because this view is consumed and
+        // the parts share no element.
+        let data = unsafe { self.data.add(if is_empty { 0 } else { row * self.row_stride }) };
         [Self { rows: row, ..self }, Self { data, rows: self.rows - row, ..self }]
     }
 
@@ -160,12 +164,12 @@ impl<'a> MatrixMut<'a> {
 
 fn check_extent(len: usize, rows: usize, columns: usize, row_stride: usize) {
     let extent = match (rows, columns) {
-        (0, _) | (_, 0) => 0,
-        _ => (rows - 1) * row_stride + columns,
+        (0, _) | (_, 0) => Some(0),
+        _ => (rows - 1).checked_mul(row_stride).and_then(|start| start.checked_add(columns)),
     };
     assert!(
-        extent <= len,
-        "a matrix of {rows} × {columns} at a stride of {row_stride} needs {extent} elements, got {len}"
+        extent.is_some_and(|extent| extent <= len),
+        "a matrix of {rows} × {columns} at a stride of {row_stride} does not fit into {len} elements"
     );
 }
 
@@ -177,7 +181,11 @@ mod tests {
     fn a_view_beyond_its_slice_is_refused() {
         let data = [0.0; 11];
         Matrix::strided(&data, 3, 3, 4);
-        let beyond = std::panic::catch_unwind(|| Matrix::strided(&data, 3, 4, 4).rows);
-        assert!(beyond.is_err());
+        for (rows, columns, stride) in [(3, 4, 4), (1, 12, 0), (1 << 62, 4, 4), (2, 1, usize::MAX)]
+        {
+            let beyond =
+                std::panic::catch_unwind(|| Matrix::strided(&data, rows, columns, stride).rows);
+            assert!(beyond.is_err(), "{rows} × {columns} at {stride}");
+        }
     }
 }

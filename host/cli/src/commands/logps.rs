@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use trainer::data::{BadRows, Length};
 use trainer::folder::ModelFolder;
@@ -53,22 +53,20 @@ pub(crate) fn run(args: &Logps, settings: &Settings) -> Result<Outcome> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let tally = score(&device, &folder.model, &data, |logps| {
         let line = Line::new(logps, args.per_token);
-        match args.json {
-            true => serde_json::to_writer(&mut out, &line)?,
-            false => write!(
-                out,
+        let text = match args.json {
+            true => serde_json::to_string(&line)?,
+            false => format!(
                 "row {:>6}  chosen {:>12.6} over {:>5} tokens  rejected {:>12.6} over {:>5} tokens",
                 line.row,
                 line.chosen_logps,
                 line.chosen_tokens,
                 line.rejected_logps,
                 line.rejected_tokens
-            )?,
-        }
-        writeln!(out)?;
-        anyhow::Ok(())
+            ),
+        };
+        writeln!(out, "{text}").context(screen::NO_STDOUT)
     })?;
-    out.flush()?;
+    out.flush().context(screen::NO_STDOUT)?;
     screen::note(&screen::rows(&tally));
     Ok(Outcome::Done)
 }

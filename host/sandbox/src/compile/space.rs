@@ -23,14 +23,19 @@ pub(super) fn check(folder: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Bytes of all files in a folder and below.
+/// Bytes of all files in a folder and below, however deep.
 fn written(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let sizes = entries.map(|entry| match entry.metadata() {
-        Ok(found) if found.is_dir() => written(&entry.path()),
-        found => found.map_or(0, |found| found.len()),
-    });
-    sizes.fold(0, u64::saturating_add)
+    let (mut folders, mut bytes) = (vec![folder.to_owned()], 0_u64);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) => bytes = bytes.saturating_add(found.len()),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
 }
 
 fn enough(folder: &Path, left: u64) -> Result<(), Fault> {
@@ -52,6 +57,16 @@ mod tests {
             assert!(fault.contains(part), "{fault}");
         }
         assert!(enough(folder, ROOM_BYTES).is_ok());
+    }
+
+    #[test]
+    fn what_lies_deep_below_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = (0..300).fold(folder.path().to_owned(), |path, _| path.join("d"));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("f"), [0; 1000]).unwrap();
+        std::fs::write(folder.path().join("f"), [0; 24]).unwrap();
+        assert_eq!(written(folder.path()), 1024);
     }
 
     #[test]

@@ -293,6 +293,11 @@ impl Walk<'_> {
         Some(Ok(Some((row, encoded))))
     }
 
+    /// The file that is walked through.
+    pub(crate) fn file(&self) -> &PreferenceFile {
+        self.file
+    }
+
     /// What became of the rows so far.
     pub fn tally(&self) -> &Tally {
         &self.tally

@@ -106,6 +106,8 @@ pub struct Finished {
     pub evaluation: Option<EvalRecord>,
     /// What became of the rows that were trained on, since the start or the continuation.
     pub tally: Tally,
+    /// What became of the held-out rows in the last evaluation.
+    pub held_out: Option<Tally>,
 }
 
 /// Trains as the job says. `watch` may end the run after any step, and within an evaluation or what comes before the
@@ -123,6 +125,16 @@ pub fn run(
     let Job { settings, .. } = job;
     settings.check()?;
     let save = settings.save.clone().unwrap_or_else(|| settings.run.join("model"));
+    if job.resume && save.exists() {
+        return Err(Fault::settings(
+            format!(
+                "{} exists already: the run is done, or another one saved there",
+                save.display()
+            ),
+            "to train again, name another folder with --save, or remove this one",
+        )
+        .into());
+    }
     files::refuse_existing(&save)?;
     let from = starting_point(job)?;
     check_places(settings, &save)?;
@@ -201,6 +213,7 @@ pub fn run(
         directory,
         references,
         held_out,
+        held_out_tally: Tally::default(),
         trainer,
         metrics,
         state,
@@ -366,6 +379,8 @@ struct Training<'a> {
     directory: ModelDirectory,
     references: References,
     held_out: Option<(PreferenceFile, References)>,
+    /// Of the last evaluation.
+    held_out_tally: Tally,
     trainer: Trainer,
     metrics: Metrics,
     state: State,
@@ -436,9 +451,10 @@ impl Training<'_> {
         loss: &mut dyn PreferenceLoss,
     ) -> Result<(TrainRecord, Speed), TrainFailure> {
         let started = Instant::now();
-        let pairs = self.next_pairs(walk)?;
+        let (rows, pairs) = self.next_pairs(walk)?;
         let refs: Vec<&ReferencedPair> = pairs.iter().collect();
-        let step = self.trainer.step(&refs, loss)?;
+        let step = self.trainer.step(&refs, loss);
+        let step = step.map_err(|failure| located(failure, &rows, walk.file()))?;
         let tokens: usize = pairs.iter().flat_map(|pair| pair.pair.sequence_tokens()).sum();
         let flop: f64 =
             pairs.iter().map(|pair| useful_flop(self.trainer.decoder(), &pair.pair)).sum();
@@ -457,11 +473,13 @@ impl Training<'_> {
         Ok((record, speed))
     }
 
-    fn next_pairs(&mut self, walk: &mut Walk) -> Result<Vec<ReferencedPair>, Fault> {
+    /// The next step's rows, and their pairs.
+    fn next_pairs(&mut self, walk: &mut Walk) -> Result<(Vec<usize>, Vec<ReferencedPair>), Fault> {
         let _span = trace_span!("data").entered();
-        let mut pairs = Vec::new();
+        let (mut rows, mut pairs) = (Vec::new(), Vec::new());
         for (row, EncodedPair { pair, .. }) in walk.batch(self.settings.batch_pairs)? {
             let reference = self.references.get(row)?;
+            rows.push(row);
             pairs.push(ReferencedPair { pair, reference });
         }
         let hint = match self.settings.skip_bad_rows {
@@ -469,7 +487,7 @@ impl Training<'_> {
             true => "raise --max-length, or look at the rows without --skip-bad-rows",
         };
         match pairs.is_empty() {
-            false => Ok(pairs),
+            false => Ok((rows, pairs)),
             true => Err(Fault::settings("no row of the data gives a pair", hint)),
         }
     }
@@ -493,15 +511,21 @@ impl Training<'_> {
     ) -> Result<ControlFlow<(), EvalRecord>, TrainFailure> {
         let (file, references) = self.held_out.as_mut().expect("asked only where there is data");
         let mut tally = step::Tally::default();
-        let mut batch: Vec<ReferencedPair> = Vec::new();
+        let (mut rows, mut batch) = (Vec::new(), Vec::new());
+        self.held_out_tally = Tally::default();
         for row in 0..file.n_rows() {
-            if let Outcome::Pair(EncodedPair { pair, .. }) = file.row(row)? {
+            let outcome = file.row(row)?;
+            self.held_out_tally.count(&outcome);
+            if let Outcome::Pair(EncodedPair { pair, .. }) = outcome {
+                rows.push(row);
                 batch.push(ReferencedPair { pair, reference: references.get(row)? });
             }
             let is_last = row + 1 == file.n_rows();
             if !batch.is_empty() && (is_last || batch.len() == self.settings.batch_pairs) {
                 let refs: Vec<&ReferencedPair> = batch.iter().collect();
-                self.trainer.evaluate(&refs, loss, &mut tally)?;
+                let judged = self.trainer.evaluate(&refs, loss, &mut tally);
+                judged.map_err(|failure| located(failure, &rows, file))?;
+                rows.clear();
                 batch.clear();
                 let progress = Progress::Evaluation { done: row + 1, of: file.n_rows() };
                 if !is_last && watch(&progress).is_break() {
@@ -584,8 +608,28 @@ impl Training<'_> {
         evaluation: Option<EvalRecord>,
         walk: &Walk,
     ) -> Finished {
-        let tally = walk.tally().clone();
-        Finished { n_steps_done: self.state.step, place, ended_early, last, evaluation, tally }
+        Finished {
+            n_steps_done: self.state.step,
+            place,
+            ended_early,
+            last,
+            held_out: evaluation.is_some().then(|| self.held_out_tally.clone()),
+            evaluation,
+            tally: walk.tally().clone(),
+        }
+    }
+}
+
+/// Says where the pair lies that a loss was rejected for.
+fn located(failure: TrainFailure, rows: &[usize], file: &PreferenceFile) -> TrainFailure {
+    match failure {
+        TrainFailure::Rejected(mut rejected) => {
+            if let Some(&row) = rejected.pair.and_then(|pair| rows.get(pair)) {
+                rejected.message.push_str(&format!("; it is the pair of {}", file.place(row)));
+            }
+            TrainFailure::Rejected(rejected)
+        }
+        fault @ TrainFailure::Fault(_) => fault,
     }
 }
 

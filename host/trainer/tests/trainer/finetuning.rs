@@ -18,18 +18,18 @@ use trainer::optimizer::{Decay, Schedule};
 use trainer::pairs::PreferencePair;
 
 /// A temporary folder with a file of pairs.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    fn with(pairs: &[PreferencePair]) -> Self {
+    pub(crate) fn with(pairs: &[PreferencePair]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("pairs.jsonl"), jsonl(pairs)).expect("written");
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// Three pairs a step in shuffled order, with everything that a state could hold.
-    fn settings(&self, family: &str, run: &str) -> Settings {
+    pub(crate) fn settings(&self, family: &str, run: &str) -> Settings {
         Settings {
             model: golden(family),
             data: self.path("pairs.jsonl"),
@@ -63,11 +63,11 @@ impl Place {
     }
 }
 
-fn job(settings: Settings) -> Job {
+pub(crate) fn job(settings: Settings) -> Job {
     Job { settings, device: Device::Cpu, loss_id: "dpo".into(), reward_beta: None, resume: false }
 }
 
-fn on(job: &Job) -> Finished {
+pub(crate) fn on(job: &Job) -> Finished {
     run(job, &mut dpo(0.1), &mut |_| ControlFlow::Continue(())).expect("a whole run")
 }
 
@@ -368,15 +368,19 @@ fn a_run_cuts_sequences_at_the_end_that_it_is_told() {
 }
 
 /// Goes well for some steps and then answers with a NaN or a trap.
-fn failing(n_good: usize, trap: bool) -> impl PreferenceLoss {
+pub(crate) fn failing(n_good: usize, trap: bool) -> impl PreferenceLoss {
     let (mut good, mut n_calls) = (dpo(0.1), 0);
     move |pairs: &PairBatch| -> Result<LossGradients, LossFailure> {
         n_calls += 1;
         let mut answer = good(pairs)?;
         if n_calls > n_good && trap {
             let [rule, message, hint] = ["train/trap", "out of bounds", "mind the bounds"];
-            let rejected =
-                Rejected { rule: rule.into(), message: message.into(), hint: hint.into() };
+            let rejected = Rejected {
+                rule: rule.into(),
+                message: message.into(),
+                hint: hint.into(),
+                pair: None,
+            };
             return Err(LossFailure::Rejected(rejected));
         }
         if n_calls > n_good {
@@ -401,7 +405,12 @@ fn a_loss_that_fails_ends_the_run_with_a_checkpoint_of_the_last_good_state() {
             ControlFlow::Continue(())
         };
         match run(&job, &mut failing(4, trap), watch) {
-            Err(TrainFailure::Rejected(rejected)) => assert_eq!(rejected.rule, rule),
+            Err(TrainFailure::Rejected(rejected)) => {
+                assert_eq!(rejected.rule, rule);
+                assert!(rejected.message.contains("at training step 5"), "{}", rejected.message);
+                let is_located = rejected.message.contains("pairs.jsonl: line ");
+                assert_eq!(is_located, name == "nan", "{}", rejected.message);
+            }
             other => panic!("must fail: {other:?}"),
         }
         assert!(saved.expect("a checkpoint").ends_with("checkpoints/step-4"));

@@ -16,3 +16,4 @@ mod sentiment_base;
 mod sentiment_task;
 mod support;
 mod training_curves;
+mod verdicts;

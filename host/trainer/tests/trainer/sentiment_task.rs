@@ -198,11 +198,7 @@ fn numbers_that_are_not_finite_reject_the_loss() {
         answer.losses[2] = f64::NAN;
         Ok(answer)
     };
-    check_rejected(
-        &mut nan_loss,
-        "train/non-finite",
-        "the loss of pair 2 became NaN at training step 1",
-    );
+    check_rejected(&mut nan_loss, "train/non-finite", "the loss of pair 2 (chosen: ");
     check_rejected(
         &mut with_slope(f64::INFINITY),
         "train/non-finite",

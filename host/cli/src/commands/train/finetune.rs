@@ -168,6 +168,9 @@ impl Screen {
 
 fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -> Result<()> {
     screen::note(&screen::rows(&finished.tally));
+    if let Some(tally) = finished.held_out.as_ref().filter(|tally| tally.pairs < tally.rows) {
+        screen::note(&format!("held out: {}", screen::rows(tally)));
+    }
     if finished.ended_early {
         let run = settings.run.display();
         screen::note(&format!("ended early; go on with the same command and --resume --run {run}"));
@@ -184,6 +187,7 @@ fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -
             "last": finished.last,
             "evaluation": evaluation,
             "rows": finished.tally,
+            "held_out_rows": finished.held_out,
         }));
     }
     let last = finished

@@ -5,6 +5,7 @@
 //! arXiv:2309.00071). `dynamic` changes nothing below the model's own context, which this crate never exceeds.
 
 use std::f64::consts::PI;
+use std::fmt;
 
 use super::fields::{Fields, contradiction};
 use crate::fault::Fault;
@@ -54,6 +55,17 @@ pub enum RopeScaling {
         /// Whether the passage begins and ends at whole dimensions.
         truncate: bool,
     },
+}
+
+impl fmt::Display for RopeScaling {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::None => write!(f, "nothing"),
+            Self::Linear { factor } => write!(f, "linear by {factor}"),
+            Self::Llama3 { factor, .. } => write!(f, "llama3 by {factor}"),
+            Self::Yarn { factor, .. } => write!(f, "yarn by {factor}"),
+        }
+    }
 }
 
 impl RopeScaling {
@@ -232,7 +244,11 @@ fn disagreement(one: &RopeScaling, other: &RopeScaling) -> Fault {
         true if one.factor() != other.factor() => "rope_scaling.factor",
         true => "rope_scaling",
     };
-    contradiction(field, format!("rope_parameters says {one:?}, rope_scaling {other:?}"))
+    let message = match field {
+        "rope_scaling" => "rope_parameters says the same but for other numbers".to_owned(),
+        _ => format!("rope_parameters says {one}, rope_scaling {other}"),
+    };
+    contradiction(field, message)
 }
 
 /// 0.1·ln(factor) + 1 unless the configuration says otherwise.

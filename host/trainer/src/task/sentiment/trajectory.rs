@@ -9,7 +9,7 @@ use super::evaluate::{Evaluation, Evaluator};
 use super::settings::EvaluationSettings;
 use super::{Progress, Sentiment};
 use crate::fault::{Fault, TrainFailure};
-use crate::loss::{PreferenceLoss, Rejected};
+use crate::loss::{Moment, PreferenceLoss, Rejected};
 use crate::model::Model;
 use crate::random::{Purpose, Uniforms};
 use crate::stats::{bootstrap_95, mean, standard_error};
@@ -98,7 +98,11 @@ fn mean_over(rows: &[usize], values: &[f64]) -> f64 {
 fn point(step: usize, evaluation: &Evaluation) -> Result<TrajectoryPoint, Rejected> {
     let kl = mean(&evaluation.kls);
     if !kl.is_finite() {
-        return Err(Rejected::non_finite("the divergence from the base", kl, step));
+        return Err(Rejected::non_finite(
+            "the divergence from the base",
+            kl,
+            Moment::Evaluation(step),
+        ));
     }
     Ok(TrajectoryPoint {
         step,

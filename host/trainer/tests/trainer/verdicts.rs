@@ -1,0 +1,60 @@
+//! What a run says of the pair that a loss fails on, and of rows that it leaves out.
+
+use std::ops::ControlFlow;
+
+use crate::finetuning::{Place, failing, job, on};
+use crate::support::pairs;
+use trainer::TrainFailure;
+use trainer::finetune::{Settings, run};
+
+/// What the run is ended by when the loss fails after `n_good` calls.
+fn message(place: &Place, settings: Settings, n_good: usize) -> String {
+    let settings = Settings { no_shuffle: true, run: place.path("run"), ..settings };
+    match run(&job(settings), &mut failing(n_good, false), &mut |_| ControlFlow::Continue(())) {
+        Err(TrainFailure::Rejected(rejected)) => rejected.message,
+        other => panic!("must fail: {other:?}"),
+    }
+}
+
+/// The fifth call is for the second pair of the second step of three.
+#[test]
+fn a_pair_is_counted_in_the_whole_step_and_named_by_its_line() {
+    let place = Place::with(&pairs("llama"));
+    let parts = Settings {
+        pass_pairs: Some(1),
+        eval_data: None,
+        eval_every: 0,
+        ..place.settings("llama", "run")
+    };
+    let said = message(&place, parts, 4);
+    for part in ["of pair 1 (chosen: ", "became NaN at training step 2; ", "pairs.jsonl: line 5"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+/// The second call is for the first held-out pairs.
+#[test]
+fn a_failure_in_an_evaluation_is_not_called_a_step() {
+    let place = Place::with(&pairs("llama"));
+    let settings = Settings { eval_every: 1, ..place.settings("llama", "run") };
+    let said = message(&place, settings, 1);
+    for part in ["of pair 0 (", "NaN in the evaluation after step 1; ", "pairs.jsonl: line 1"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn bad_rows_of_held_out_data_are_counted() {
+    let place = Place::with(&pairs("llama"));
+    let mut held_out = std::fs::read(place.path("pairs.jsonl")).expect("pairs");
+    held_out.extend(b"{}\n");
+    std::fs::write(place.path("held_out.jsonl"), &held_out).expect("written");
+    let finished = on(&job(Settings {
+        eval_data: Some(place.path("held_out.jsonl")),
+        skip_bad_rows: true,
+        ..place.settings("llama", "run")
+    }));
+    let tally = finished.held_out.expect("an evaluation");
+    assert_eq!((tally.rows, tally.pairs, tally.bad), (tally.pairs + 1, tally.pairs, 1));
+    assert!(tally.pairs > 0 && tally.first_messages.len() == 1, "{tally:?}");
+}
