@@ -208,12 +208,13 @@ fn numbers_that_are_not_finite_reject_the_loss() {
 }
 
 #[test]
-fn a_losss_own_rejection_passes_unchanged() {
+fn a_rejection_of_the_losss_own_keeps_its_rule() {
     let mut trapped = |_: &PairBatch| -> Result<LossGradients, LossFailure> {
         Err(LossFailure::Rejected(Rejected {
             rule: "probe/fuel".into(),
             message: "out of fuel".into(),
             hint: "loop less".into(),
+            pair: None,
         }))
     };
     check_rejected(&mut trapped, "probe/fuel", "out of fuel");
