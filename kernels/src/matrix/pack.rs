@@ -114,7 +114,7 @@ mod avx {
 
     #[inline(always)]
     pub(super) fn transposed(avx: Avx, square: Square) -> Square {
-        let [a, b, c, d, e, f, g, h] = square.map(|row| pulp::cast(row));
+        let [a, b, c, d, e, f, g, h] = square.map(pulp::cast);
         let [ab, cd, ef, gh] = [[a, b], [c, d], [e, f], [g, h]]
             .map(|[x, y]| [avx._mm256_unpacklo_ps(x, y), avx._mm256_unpackhi_ps(x, y)]);
         // Rows 0 to 3 of the first half, and 4 to 7 of the second, in the two halves of each vector.
