@@ -61,11 +61,11 @@ mod tests {
 
     #[test]
     fn what_lies_deep_below_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let deep = (0..300).fold(folder.path().to_owned(), |path, _| path.join("d"));
-        std::fs::create_dir_all(&deep).unwrap();
-        std::fs::write(deep.join("f"), [0; 1000]).unwrap();
-        std::fs::write(folder.path().join("f"), [0; 24]).unwrap();
+        std::fs::create_dir_all(&deep).expect("made");
+        std::fs::write(deep.join("f"), [0; 1000]).expect("written");
+        std::fs::write(folder.path().join("f"), [0; 24]).expect("written");
         assert_eq!(written(folder.path()), 1024);
     }
 
