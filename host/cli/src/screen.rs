@@ -38,16 +38,31 @@ pub(crate) fn reader_has_gone(error: &anyhow::Error) -> bool {
         && cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// A fault of ours, of the machine or of the command line, with everything that led to it.
+/// A fault of ours, of the machine or of the command line, with everything that led to it, and then what to do.
 pub(crate) fn fault(error: &anyhow::Error) {
-    note(&format!("{} {error}", paint(Colour::Red, "error:")));
     let mut said = error.to_string();
+    let (message, hint) = hint_apart(&said);
+    note(&format!("{} {message}", paint(Colour::Red, "error:")));
+    let mut hints = Vec::from_iter(hint);
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Many errors quote their own cause.
         if !said.contains(&cause) {
-            note(&format!("  because {cause}"));
+            let (message, hint) = hint_apart(&cause);
+            note(&format!("  because {message}"));
+            hints.extend(hint);
         }
         said = cause;
+    }
+    for hint in hints {
+        note(&format!("hint: {hint}"));
+    }
+}
+
+/// What is wrong, and the remedy that the message names.
+pub(crate) fn hint_apart(message: &str) -> (String, Option<String>) {
+    match message.split_once("\nhint: ") {
+        Some((detail, hint)) => (detail.to_owned(), Some(hint.to_owned())),
+        None => (message.to_owned(), None),
     }
 }
 

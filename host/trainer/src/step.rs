@@ -318,11 +318,8 @@ impl Trainer {
         tally: &mut Tally,
         learns: Option<Write>,
     ) -> Result<LossGradients, TrainFailure> {
-        let moment = match learns {
-            Some(_) => Moment::Step(self.step),
-            None => Moment::Evaluation(self.step),
-        };
-        self.forward(part, first, learns, moment)?;
+        let moment = self.moment(learns);
+        self.forward(part, first, learns)?;
         let answer = trace_span!("loss").in_scope(|| loss.evaluate(&self.pairs));
         let answer = answer.map_err(|failure| failure.at(moment))?;
         let answer = checked(answer, &self.pairs, first, moment)?;
@@ -397,13 +394,20 @@ impl Trainer {
         Ok(StepMetrics { step: self.step, grad_norm, learning_rate, pairs })
     }
 
+    /// What a pass belongs to that a backward pass follows, or none.
+    fn moment(&self, learns: Option<Write>) -> Moment {
+        match learns {
+            Some(_) => Moment::Step(self.step),
+            None => Moment::Evaluation(self.step),
+        }
+    }
+
     /// Fills `self.pairs` with the batch's log-probs.
     fn forward(
         &mut self,
         pairs: &[&ReferencedPair],
         first: usize,
         learns: Option<Write>,
-        moment: Moment,
     ) -> Result<(), TrainFailure> {
         let _span = trace_span!("forward").entered();
         let started = Instant::now();
@@ -428,7 +432,8 @@ impl Trainer {
                         let what = format!("{place} is {logp}");
                         return Err(layout.unusable(&what, &self.engine.weights()?).into());
                     }
-                    return Err(Rejected::non_finite(&place, logp, moment).about(pair).into());
+                    let rejected = Rejected::non_finite(&place, logp, self.moment(learns));
+                    return Err(rejected.about(pair).into());
                 }
             }
             self.pairs.policy_chosen_logps.push(policy[0]);

@@ -81,8 +81,8 @@ pub enum Fault {
     },
     /// A kernel's source does not compile: a mistake of ours or too old an NVRTC.
     #[error(
-        "NVRTC {}.{} does not compile {file} for {target} ({real})\nhint: NVRTC 13.0 does, `pip install \
-         nvidia-cuda-nvrtc==13.0.88`; it says:\n{log}",
+        "NVRTC {}.{} does not compile {file} for {target} ({real}) and says:\n{log}\nhint: NVRTC 13.0 \
+         compiles it: `pip install nvidia-cuda-nvrtc==13.0.88`",
         version.0, version.1
     )]
     Compile {

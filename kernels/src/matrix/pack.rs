@@ -30,15 +30,9 @@ pub(super) fn pack<const WIDTH: usize>(panels: &mut [f32], source: Matrix) {
     let columns = source.transposed();
     match Arch::new() {
         #[cfg(target_arch = "x86_64")]
-        Arch::V4(simd) => simd.vectorize(
-            #[inline(always)]
-            || transpose::<WIDTH>(panels, columns, |square| avx::transposed(simd.avx, square)),
-        ),
+        Arch::V4(simd) => avx::transpose::<WIDTH>(*simd, panels, columns),
         #[cfg(target_arch = "x86_64")]
-        Arch::V3(simd) => simd.vectorize(
-            #[inline(always)]
-            || transpose::<WIDTH>(panels, columns, |square| avx::transposed(simd.avx, square)),
-        ),
+        Arch::V3(simd) => avx::transpose::<WIDTH>(simd, panels, columns),
         arch => arch.dispatch(
             #[inline(always)]
             || transpose::<WIDTH>(panels, columns, transposed),
@@ -82,7 +76,7 @@ fn transpose<const WIDTH: usize>(
                 let n_rows = SIDE.min(depth - start);
                 let mut square = [[0.0; SIDE]; SIDE];
                 for (i, square) in square.iter_mut().enumerate().take(n_columns) {
-                    let column = &columns.data[(j + i) * columns.row_stride + start..];
+                    let column = &columns.row(j + i)[start..];
                     match n_rows {
                         SIDE => square.copy_from_slice(&column[..SIDE]),
                         _ => square[..n_rows].copy_from_slice(&column[..n_rows]),
@@ -109,11 +103,20 @@ fn transposed(square: Square) -> Square {
 /// The same in registers: element by element, it took longer than a small product.
 #[cfg(target_arch = "x86_64")]
 mod avx {
-    use super::Square;
+    use super::{Matrix, Square};
     use pulp::core_arch::x86::Avx;
+    use pulp::x86::V3;
+
+    pub(super) fn transpose<const WIDTH: usize>(simd: V3, panels: &mut [f32], columns: Matrix) {
+        pulp::Simd::vectorize(
+            simd,
+            #[inline(always)]
+            || super::transpose::<WIDTH>(panels, columns, |square| transposed(simd.avx, square)),
+        );
+    }
 
     #[inline(always)]
-    pub(super) fn transposed(avx: Avx, square: Square) -> Square {
+    fn transposed(avx: Avx, square: Square) -> Square {
         let [a, b, c, d, e, f, g, h] = square.map(pulp::cast);
         let [ab, cd, ef, gh] = [[a, b], [c, d], [e, f], [g, h]]
             .map(|[x, y]| [avx._mm256_unpacklo_ps(x, y), avx._mm256_unpackhi_ps(x, y)]);

@@ -79,7 +79,7 @@ fn compiler(settings: &Settings) -> Finding {
             remedy: String::new(),
         },
         Err(error) => {
-            let (detail, remedy) = hint_apart(&error.to_string());
+            let (detail, remedy) = screen::hint_apart(&error.to_string());
             let remedy = remedy.unwrap_or_else(|| TOOLCHAIN.to_owned());
             Finding { what: "compiler", status: Status::Missing, detail, remedy }
         }
@@ -89,14 +89,6 @@ fn compiler(settings: &Settings) -> Finding {
 /// What helps most often.
 const TOOLCHAIN: &str =
     "install Rust from https://rustup.rs, then `rustup target add wasm32-wasip2`";
-
-/// What is wrong, and the remedy that the message names.
-fn hint_apart(message: &str) -> (String, Option<String>) {
-    match message.split_once("\nhint: ") {
-        Some((detail, hint)) => (detail.to_owned(), Some(hint.to_owned())),
-        None => (message.to_owned(), None),
-    }
-}
 
 /// One layer of what confines a compiler or a guest, tried now.
 fn confinement(found: LayerStatus, missing_layers: MissingLayers) -> Finding {
@@ -178,11 +170,11 @@ fn gpu() -> Finding {
     let (status, detail, remedy) = match trainer::device::cuda_name(0) {
         Ok(name) => (Status::Good, format!("{name}: `--device cuda` trains on it"), String::new()),
         Err(fault) if !Path::new("/dev/nvidia0").exists() => {
-            let (reason, _) = hint_apart(&fault.to_string());
+            let (reason, _) = screen::hint_apart(&fault.to_string());
             (Status::Optional, format!("training runs on the CPU: {reason}"), String::new())
         }
         Err(fault) => {
-            let (detail, remedy) = hint_apart(&fault.to_string());
+            let (detail, remedy) = screen::hint_apart(&fault.to_string());
             (Status::Optional, detail, remedy.unwrap_or_default())
         }
     };

@@ -84,9 +84,8 @@ fn make(key_file: &Path) -> io::Result<()> {
 
 fn read(mut file: File) -> io::Result<[u8; SEAL_BYTES]> {
     let metadata = file.metadata()?;
-    let refused = |what: &str| {
-        Err(io::Error::other(format!("{what}\nhint: delete it, and a new one is made")))
-    };
+    let refused =
+        |what: &str| Err(io::Error::other(format!("{what}; delete it, and a new one is made")));
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return refused("it belongs to another user");
     }

@@ -23,7 +23,7 @@ pub(super) fn check(folder: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Bytes of all files in a folder and below, however deep.
+/// Bytes of all files in a folder and below, as deep as a path can name.
 fn written(folder: &Path) -> u64 {
     let (mut folders, mut bytes) = (vec![folder.to_owned()], 0_u64);
     while let Some(folder) = folders.pop() {

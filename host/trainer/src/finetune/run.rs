@@ -131,7 +131,7 @@ pub fn run(
                 "{} exists already: the run is done, or another one saved there",
                 save.display()
             ),
-            "to train again, name another folder with --save, or remove this one",
+            "to train again, leave out --resume and name other folders with --run and --save",
         )
         .into());
     }
@@ -213,7 +213,6 @@ pub fn run(
         directory,
         references,
         held_out,
-        held_out_tally: Tally::default(),
         trainer,
         metrics,
         state,
@@ -379,8 +378,6 @@ struct Training<'a> {
     directory: ModelDirectory,
     references: References,
     held_out: Option<(PreferenceFile, References)>,
-    /// Of the last evaluation.
-    held_out_tally: Tally,
     trainer: Trainer,
     metrics: Metrics,
     state: State,
@@ -419,13 +416,13 @@ impl Training<'_> {
             }
             if self.state.evaluation_due {
                 match self.evaluate(loss, watch) {
-                    Ok(ControlFlow::Continue(record)) => {
+                    Ok(ControlFlow::Continue((record, tally))) => {
                         self.metrics.evaluation(&record)?;
                         self.state.evaluation_due = false;
                         if watch(&Progress::Evaluated(record.clone())).is_break() {
                             flow = ControlFlow::Break(());
                         }
-                        evaluation = Some(record);
+                        evaluation = Some((record, tally));
                     }
                     Ok(ControlFlow::Break(())) => flow = ControlFlow::Break(()),
                     Err(failure) => return Err(self.failed(failure, watch)),
@@ -503,19 +500,20 @@ impl Training<'_> {
         self.held_out.is_some() && (step == n_steps || is_multiple(step, self.settings.eval_every))
     }
 
-    /// Every held-out pair once, in batches as those of training; nothing if it was ended between two of them.
+    /// Every held-out pair once, in batches as those of training, and what became of the rows; nothing if it was ended
+    /// between two batches.
     fn evaluate(
         &mut self,
         loss: &mut dyn PreferenceLoss,
         watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<(), EvalRecord>, TrainFailure> {
+    ) -> Result<ControlFlow<(), (EvalRecord, Tally)>, TrainFailure> {
         let (file, references) = self.held_out.as_mut().expect("asked only where there is data");
         let mut tally = step::Tally::default();
         let (mut rows, mut batch) = (Vec::new(), Vec::new());
-        self.held_out_tally = Tally::default();
+        let mut row_tally = Tally::default();
         for row in 0..file.n_rows() {
             let outcome = file.row(row)?;
-            self.held_out_tally.count(&outcome);
+            row_tally.count(&outcome);
             if let Outcome::Pair(EncodedPair { pair, .. }) = outcome {
                 rows.push(row);
                 batch.push(ReferencedPair { pair, reference: references.get(row)? });
@@ -540,7 +538,8 @@ impl Training<'_> {
         let (step, epoch) = (self.state.step, self.epoch());
         let num_tokens = self.state.num_tokens;
         let pairs = tally.metrics();
-        Ok(ControlFlow::Continue(EvalRecord { step, epoch, num_tokens, pairs }))
+        let record = EvalRecord { step, epoch, num_tokens, pairs };
+        Ok(ControlFlow::Continue((record, row_tally)))
     }
 
     fn save_checkpoint(&self) -> Result<PathBuf, Fault> {
@@ -605,16 +604,17 @@ impl Training<'_> {
         place: PathBuf,
         ended_early: bool,
         last: Option<TrainRecord>,
-        evaluation: Option<EvalRecord>,
+        evaluation: Option<(EvalRecord, Tally)>,
         walk: &Walk,
     ) -> Finished {
+        let (evaluation, held_out) = evaluation.unzip();
         Finished {
             n_steps_done: self.state.step,
             place,
             ended_early,
             last,
-            held_out: evaluation.is_some().then(|| self.held_out_tally.clone()),
             evaluation,
+            held_out,
             tally: walk.tally().clone(),
         }
     }

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::folder::{Entry, Form, Kind};
 use crate::plugin::{printable, shown};
+use crate::screen;
 
 /// A plugin as it is listed. Serialises to what `--json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -118,7 +119,8 @@ impl Row {
     }
 
     fn unreadable(entry: &Entry, all: &[Entry], fault: &Fault) -> Self {
-        Row { message: Some(fault.to_string()), ..Row::new(entry, all, Kind::User) }
+        let (message, hint) = screen::hint_apart(&fault.to_string());
+        Row { message: Some(message), hint, ..Row::new(entry, all, Kind::User) }
     }
 
     fn accept(&mut self, plugin: &ProbedPlugin) {
@@ -246,6 +248,10 @@ impl Row {
         let message = self.message.as_deref().unwrap_or_default();
         let first_line = message.lines().next().unwrap_or_default();
         let _ = write!(text, ": {}", printable(first_line));
+        // What a rejected one needs, `audit` says in full.
+        if let (Verdict::Unreadable, Some(hint)) = (self.verdict, &self.hint) {
+            let _ = write!(text, "; {}", printable(hint));
+        }
         text
     }
 

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use sandbox::{Scope, Stage};
 use serde_json::json;
 use trainer::TrainFailure;
+use trainer::data::Tally;
 use trainer::finetune::{self, Finished, Job, Progress, Settings};
 
 use super::{Loss, rejected, verdict};
@@ -168,7 +169,8 @@ impl Screen {
 
 fn report(args: &Train, loss: &Loss, settings: &Settings, finished: &Finished) -> Result<()> {
     screen::note(&screen::rows(&finished.tally));
-    if let Some(tally) = finished.held_out.as_ref().filter(|tally| tally.pairs < tally.rows) {
+    let says_something = |tally: &&Tally| tally.pairs < tally.rows || tally.truncated > 0;
+    if let Some(tally) = finished.held_out.as_ref().filter(says_something) {
         screen::note(&format!("held out: {}", screen::rows(tally)));
     }
     if finished.ended_early {

@@ -239,16 +239,15 @@ fn agree(one: Option<f64>, other: Option<f64>) -> Result<Option<f64>, Fault> {
 
 /// Both forms may give the scaling, but not two of them.
 fn disagreement(one: &RopeScaling, other: &RopeScaling) -> Fault {
-    let field = match std::mem::discriminant(one) == std::mem::discriminant(other) {
-        false => "rope_scaling.rope_type",
-        true if one.factor() != other.factor() => "rope_scaling.factor",
-        true => "rope_scaling",
-    };
-    let message = match field {
-        "rope_scaling" => "rope_parameters says the same but for other numbers".to_owned(),
-        _ => format!("rope_parameters says {one}, rope_scaling {other}"),
-    };
-    contradiction(field, message)
+    let both = format!("rope_parameters says {one}, rope_scaling {other}");
+    match std::mem::discriminant(one) == std::mem::discriminant(other) {
+        false => contradiction("rope_scaling.rope_type", both),
+        true if one.factor() != other.factor() => contradiction("rope_scaling.factor", both),
+        true => {
+            let message = "rope_parameters says the same but for other numbers";
+            contradiction("rope_scaling", message.to_owned())
+        }
+    }
 }
 
 /// 0.1·ln(factor) + 1 unless the configuration says otherwise.
